@@ -1,0 +1,119 @@
+"""Optical flow between two grey frames, its strain, and the published flow map.
+
+Axes are the picture's: u grows to the right, v grows downwards, both in pixels of the frames given.
+"""
+
+from collections.abc import Callable
+from functools import cache
+from typing import Literal, get_args
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from common.errors import UserError, name_list
+
+FlowMethod = Literal["tvl1", "dis", "farneback"]
+FLOW_METHODS: tuple[FlowMethod, ...] = get_args(FlowMethod)
+MAP_SIZE = 28
+
+FlowFunction = Callable[[npt.NDArray[np.uint8], npt.NDArray[np.uint8]], npt.NDArray[np.float32]]
+
+
+def compute_flow(
+    first: npt.NDArray[np.uint8], second: npt.NDArray[np.uint8], method: FlowMethod = "tvl1"
+) -> npt.NDArray[np.float32]:
+    """Motion from ``first`` to ``second``.
+
+    Args:
+        first, second: grey frames of one size, uint8 [H, W].
+        method: ``tvl1`` (OpenCV-contrib's dual TV-L1 with its defaults, as the published maps),
+            ``dis`` (dense inverse search, medium preset) or ``farneback``.
+
+    Returns:
+        float32 [H, W, 2]: u to the right, v downwards, in pixels.
+
+    Raises:
+        UserError: an unknown method, or frames that are not grey uint8 of one size.
+    """
+    if method not in FLOW_METHODS:
+        raise UserError(f"unknown flow method {method!r}. Choose one of {name_list(FLOW_METHODS)}.")
+    if first.shape != second.shape or first.ndim != 2:
+        raise UserError(
+            f"flow needs two grey frames of one size, got shapes {first.shape} and {second.shape}."
+        )
+    if first.dtype != np.uint8 or second.dtype != np.uint8:
+        raise UserError(f"flow needs 8-bit frames, got {first.dtype} and {second.dtype}.")
+    return _flow_function(method)(first, second)
+
+
+@cache
+def _flow_function(method: FlowMethod) -> FlowFunction:
+    """One flow object per process and method: making one costs more than a DIS flow."""
+    if method == "farneback":
+        return _farneback
+    if method == "dis":
+        algorithm = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+    else:
+        algorithm = cv2.optflow.DualTVL1OpticalFlow.create()
+    return lambda first, second: algorithm.calc(first, second, None)
+
+
+def _farneback(
+    first: npt.NDArray[np.uint8], second: npt.NDArray[np.uint8]
+) -> npt.NDArray[np.float32]:
+    return cv2.calcOpticalFlowFarneback(  # type: ignore[no-any-return]
+        first,
+        second,
+        None,
+        pyr_scale=0.5,
+        levels=3,
+        winsize=15,
+        iterations=3,
+        poly_n=5,
+        poly_sigma=1.2,
+        flags=0,
+    )
+
+
+def optical_strain(flow: npt.NDArray[np.floating]) -> npt.NDArray[np.float32]:
+    """Strain magnitude sqrt(u_x^2 + v_y^2 + (u_y + v_x)^2 / 2), derivatives by central differences.
+
+    Args:
+        flow: [H, W, 2] in pixels, H and W at least 2.
+
+    Returns:
+        float32 [H, W], no unit (pixels per pixel).
+    """
+    u_y, u_x = np.gradient(flow[..., 0].astype(np.float32))
+    v_y, v_x = np.gradient(flow[..., 1].astype(np.float32))
+    return np.sqrt(u_x**2 + v_y**2 + (u_y + v_x) ** 2 / 2)
+
+
+def flow_map(flow: npt.NDArray[np.floating], size: int = MAP_SIZE) -> npt.NDArray[np.uint8]:
+    """The published picture of a flow: channels B, G, R = strain, v, u.
+
+    Each channel is min-max scaled to 0..255 on its own, then downscaled by area, then rounded.
+    A channel without any difference (no motion) is 0.
+
+    Args:
+        flow: [H, W, 2] in pixels.
+        size: side of the map in pixels.
+
+    Returns:
+        uint8 [size, size, 3] in OpenCV's channel order.
+    """
+    channels = (optical_strain(flow), flow[..., 1], flow[..., 0])
+    scaled = np.dstack([_stretch(channel) for channel in channels])
+    small = cv2.resize(scaled, (size, size), interpolation=cv2.INTER_AREA)
+    return np.rint(small).astype(np.uint8)
+
+
+def _stretch(channel: npt.NDArray[np.floating]) -> npt.NDArray[np.float32]:
+    """Min-max to 0..255; a constant channel to 0."""
+    values = channel.astype(np.float32)
+    lowest = values.min()
+    extent = values.max() - lowest
+    if extent == 0:
+        return np.zeros_like(values)
+    return (values - lowest) / extent * np.float32(255)
