@@ -52,6 +52,7 @@ def _flow_function(method: FlowMethod) -> FlowFunction:
     """One flow object per process and method: making one costs more than a DIS flow."""
     if method == "farneback":
         return _farneback
+    algorithm: cv2.DenseOpticalFlow
     if method == "dis":
         algorithm = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
     else:
