@@ -1,0 +1,20 @@
+"""From files to arrays: stored inputs, folds, preparation steps, drawn clips."""
+
+from datasets.composite import composite
+from datasets.direction_maps import direction_map
+from datasets.folds import Fold, loso_folds
+from datasets.preparation import Preparation, prepare
+from datasets.released_maps import Inputs, read_inputs, write_maps, write_table
+
+__all__ = [
+    "Fold",
+    "Inputs",
+    "Preparation",
+    "composite",
+    "direction_map",
+    "loso_folds",
+    "prepare",
+    "read_inputs",
+    "write_maps",
+    "write_table",
+]
