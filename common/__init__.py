@@ -1,1 +1,1 @@
-"""What every room needs and no library gives: user errors as one line, atomic writes, a folder lock."""
+"""What every room needs: user errors as one line, atomic writes, a folder lock, settings."""

@@ -1,4 +1,4 @@
-"""Atomic writes and a lock on a folder: a kill leaves the old file or the new one, never half a file."""
+"""Atomic writes and a folder lock: a kill leaves the old file or the new, never half a file."""
 
 import os
 import tempfile
@@ -14,20 +14,31 @@ LOCK_NAME = ".lock"
 TEMPORARY_PREFIX = ".unfinished-"
 
 
+@contextmanager
+def atomic_path(path: Path) -> Iterator[Path]:
+    """A temporary path beside ``path``; what was written there takes its place at the end.
+
+    An error within leaves ``path`` as it was and removes the temporary file.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=TEMPORARY_PREFIX)
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        yield temporary
+        with temporary.open("rb+") as file:
+            os.fsync(file.fileno())
+        temporary.chmod(0o644)
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
 def write_bytes(path: Path, content: bytes) -> None:
     """Write ``content`` to a temporary file beside ``path``, then rename it into place."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=TEMPORARY_PREFIX)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(temporary).chmod(0o644)
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(content)
 
 
 def write_text(path: Path, content: str) -> None:
@@ -43,7 +54,7 @@ def remove_unfinished(folder: Path) -> None:
 
 @contextmanager
 def lock_folder(folder: Path) -> Iterator[None]:
-    """Hold ``folder`` for this process; the lock dies with the process, so a kill leaves none behind.
+    """Hold ``folder`` for this process; the lock dies with the process, even when killed.
 
     Raises:
         UserError: another process holds it.

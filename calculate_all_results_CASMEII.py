@@ -1,0 +1,14 @@
+"""UF1, UAR and accuracy of the CASME II part of a results folder.
+
+    python calculate_all_results_CASMEII.py results/0.5_3_3_9
+
+Reads what calculate_all_results.py reads; writes CausalNet_CASMEII.xlsx into the folder.
+In a composite run the networks were trained on all datasets, so the figures say nothing of
+training on CASME II alone.
+"""
+
+from calculate_all_results import main
+from common.errors import run_script
+
+if __name__ == "__main__":
+    run_script(lambda: main(__doc__, "casme2"))

@@ -1,0 +1,1 @@
+"""Prediction rows, result files, metrics, statistics, reports. Knows neither models nor inputs."""

@@ -1,0 +1,54 @@
+"""What ``calculate_all_results*.py`` do: read a folder, check it, print, write the sheet."""
+
+from pathlib import Path
+
+from common.errors import UserError
+from evaluation.predictions import class_names_of, figures_of
+from evaluation.results_folder import Results, read_results
+from evaluation.spreadsheet import write_spreadsheet
+from evaluation.tables import DATASET_TITLES, print_confusion
+
+
+def calculate(folder: Path, *, dataset: str | None, partial: bool) -> None:
+    """Print the pooled figures of a results folder and write them as a spreadsheet beside it.
+
+    Args:
+        dataset: one dataset's part ("casme2", "samm", "smic"); all of them when None.
+        partial: go on when clips are missing, and say how many.
+
+    Raises:
+        UserError: the folder is incomplete or faulty and ``partial`` is off.
+    """
+    results = read_results(folder, dataset)
+    if results.problems and not partial:
+        raise UserError(
+            f"{folder} is not a complete set of results: {'; '.join(results.problems)}. "
+            "Mend it, or give --partial to compute from what is there."
+        )
+    if results.rows.empty:
+        raise UserError(f"{folder} holds no usable result: {'; '.join(results.problems)}.")
+    class_names = class_names_of(results.rows)
+    figures = figures_of(results.rows, len(class_names))
+    note = _note(results)
+    title = "composite" if dataset is None else DATASET_TITLES[dataset]
+    subjects = results.rows.groupby(["dataset", "subject"]).ngroups
+    print(f"{title}: {figures.clips} clips, {subjects} subjects" + (f" ({note})" if note else ""))
+    print_confusion(figures, class_names)
+    print(
+        f"UF1={figures.uf1:.4f} UAR={figures.uar:.4f} ACC={figures.accuracy:.4f} "
+        f"weighted F1={figures.weighted_f1:.4f}"
+    )
+    suffix = "" if dataset is None else "_" + DATASET_TITLES[dataset].replace(" ", "")
+    path = folder / f"CausalNet{suffix}.xlsx"
+    write_spreadsheet(path, figures, class_names, note)
+    print(f"written: {path}")
+
+
+def _note(results: Results) -> str:
+    """What must stand beside the figures: synthetic clips, missing clips."""
+    notes = ["synthetic clips"] if results.synthetic else []
+    if results.problems:
+        notes.append(
+            f"PARTIAL: {results.missing_clips} clips missing; {'; '.join(results.problems)}"
+        )
+    return "; ".join(notes)

@@ -1,0 +1,129 @@
+"""Reads a folder of results: this suite's ``predictions.csv``, or published ``*_acc.txt`` files.
+
+Whatever is missing, doubled or unreadable is named; nothing vanishes from the totals without a
+word. Where a folder holds both forms, ``predictions.csv`` is read: it names the clips.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from common.errors import UserError, name_list
+from evaluation.acc_files import SUFFIX, read_acc_file
+from evaluation.expected_clips import expected_clips
+from evaluation.predictions import SYNTHETIC, read_predictions
+
+PREDICTIONS_NAME = "predictions.csv"
+
+
+@dataclass(frozen=True)
+class Results:
+    """Prediction rows of a folder, and what is wrong with it.
+
+    Attributes:
+        rows: columns dataset, subject, clip, true, predicted (and more where the file has them).
+        missing_clips: how many expected clips have no row.
+        synthetic: whether any of the clips is synthetic.
+        problems: one sentence each; empty when the folder is complete.
+    """
+
+    rows: pd.DataFrame
+    missing_clips: int
+    synthetic: bool
+    problems: list[str]
+
+
+def read_results(folder: Path, dataset: str | None = None) -> Results:
+    """Read a folder, or one dataset's part of it, and compare it with what is expected.
+
+    Raises:
+        UserError: no such folder, no results in it, a table that cannot be read, or a dataset that
+            these results do not have.
+    """
+    if not folder.is_dir():
+        raise UserError(f"{folder} is not a folder. Give the folder that holds the results.")
+    counts, source = expected_clips(folder)
+    if dataset is not None:
+        _check_dataset(dataset, counts, folder)
+        counts = counts[counts["dataset"] == dataset]
+    if (folder / PREDICTIONS_NAME).is_file():
+        rows = read_predictions(folder / PREDICTIONS_NAME)
+        problems: list[str] = []
+        if dataset is not None:
+            rows = rows[rows["dataset"] == dataset]
+    else:
+        rows, problems = _read_acc_files(folder, counts, whole=dataset is None)
+    return _compare(rows, counts, problems, source)
+
+
+def _check_dataset(dataset: str, counts: pd.DataFrame, folder: Path) -> None:
+    known = sorted(counts["dataset"].unique())
+    if dataset not in known:
+        raise UserError(f"{folder} has no dataset {dataset!r}; it has {name_list(known)}.")
+
+
+def _read_acc_files(
+    folder: Path, counts: pd.DataFrame, whole: bool
+) -> tuple[pd.DataFrame, list[str]]:
+    """Rows of every expected subject's file; a file that cannot be used becomes a problem."""
+    files = {path.name.removesuffix(SUFFIX): path for path in sorted(folder.glob(f"*{SUFFIX}"))}
+    if not files:
+        raise _nothing_here(folder)
+    parts, problems = [], []
+    for subject in counts.itertuples():
+        path = files.pop(str(subject.file), None)
+        if path is None:
+            continue
+        try:
+            _, predicted, true = read_acc_file(path)
+        except UserError as error:
+            problems.append(str(error))
+            continue
+        clips = [f"#{place}" for place in range(len(true))]
+        names = {"dataset": subject.dataset, "subject": subject.subject, "clip": clips}
+        parts.append(pd.DataFrame({**names, "true": true, "predicted": predicted}))
+    if whole and files:
+        problems.append(f"files of subjects that are not expected: {name_list(files)}")
+    columns = ["dataset", "subject", "clip", "true", "predicted"]
+    return (
+        pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=columns)
+    ), problems
+
+
+def _nothing_here(folder: Path) -> UserError:
+    """The error for a folder without results; run folders below it are listed."""
+    patterns = (
+        f"*/*{SUFFIX}",
+        f"*/*/*{SUFFIX}",
+        f"*/{PREDICTIONS_NAME}",
+        f"*/*/{PREDICTIONS_NAME}",
+    )
+    below = sorted({path.parent for pattern in patterns for path in folder.glob(pattern)})
+    if not below:
+        return UserError(
+            f"{folder} holds no results. Give a folder with {PREDICTIONS_NAME} or *{SUFFIX} files."
+        )
+    listing = "".join(f"\n  {path}" for path in below)
+    return UserError(f"{folder} holds folders of results; name one of them:{listing}")
+
+
+def _compare(rows: pd.DataFrame, counts: pd.DataFrame, problems: list[str], source: str) -> Results:
+    """Add to ``problems`` what differs from the expected clip counts."""
+    expected = counts.set_index(["dataset", "subject"])["clips"]
+    found = rows.groupby(["dataset", "subject"]).size().reindex(expected.index, fill_value=0)
+    absent = [subject for (_, subject), clips in found.items() if clips == 0]
+    if absent:
+        problems.append(f"{len(absent)} of {len(expected)} subjects missing: {name_list(absent)}")
+    wrong = found[(found > 0) & (found != expected)]
+    for (dataset, subject), clips in wrong.items():
+        wanted = expected[(dataset, subject)]
+        problems.append(f"{dataset}/{subject} has {clips} clips, {wanted} expected by {source}")
+    pairs = pd.MultiIndex.from_frame(rows[["dataset", "subject"]])
+    known = pairs.isin(expected.index)
+    if not known.all():
+        names = sorted({f"{dataset}/{subject}" for dataset, subject in pairs[~known]})
+        problems.append(f"subjects that are not expected: {name_list(names)}")
+    missing = int((expected - found).clip(lower=0).sum())
+    synthetic = bool((counts["source"] == SYNTHETIC).any())
+    return Results(rows[known].reset_index(drop=True), missing, synthetic, problems)

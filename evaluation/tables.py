@@ -1,0 +1,45 @@
+"""Figures as tables on the terminal."""
+
+from rich.console import Console
+from rich.table import Table
+
+from evaluation.metrics import Figures
+
+DATASET_TITLES = {"full": "full", "casme2": "CASME II", "samm": "SAMM", "smic": "SMIC"}
+
+
+def print_figures(
+    console: Console, figures: dict[str, dict[str, Figures]], title: str, footnote: str = ""
+) -> None:
+    """Print UF1, UAR and ACC, a row per dataset, a group of columns per epoch rule.
+
+    Args:
+        figures: epoch rule -> dataset -> figures; the same datasets under every rule.
+    """
+    table = Table(title=title, title_justify="left", caption=footnote, caption_justify="left")
+    table.add_column("dataset")
+    table.add_column("clips", justify="right")
+    for rule in figures:
+        for name in ("UF1", "UAR", "ACC"):
+            table.add_column(f"{name}\n{rule}", justify="right")
+    first = next(iter(figures.values()))
+    for dataset in first:
+        cells = [f"{value:.4f}" for rule in figures for value in _rates(figures[rule][dataset])]
+        table.add_row(DATASET_TITLES.get(dataset, dataset), str(first[dataset].clips), *cells)
+    console.print(table)
+
+
+def print_confusion(figures: Figures, class_names: tuple[str, ...]) -> None:
+    """Print the confusion matrix (row = true, column = predicted) with F1, recall and support."""
+    table = Table(title="row = true, column = predicted", title_justify="left")
+    for name in ("", *class_names, "F1", "recall", "support"):
+        table.add_column(name, justify="right" if name else "left")
+    for index, name in enumerate(class_names):
+        counts = [str(count) for count in figures.confusion[index]]
+        rates = [f"{figures.class_f1[index]:.4f}", f"{figures.class_recall[index]:.4f}"]
+        table.add_row(name, *counts, *rates, str(figures.support[index]))
+    Console().print(table)
+
+
+def _rates(figures: Figures) -> tuple[float, float, float]:
+    return figures.uf1, figures.uar, figures.accuracy

@@ -1,0 +1,167 @@
+"""Train and score CausalNet leave-one-subject-out over a grid of configurations.
+
+    python main_train_for_parameter_tuning.py --inputs DIR --preset compact --results results/one
+
+Reads a folder of motion maps (the released samples, or what build_inputs.py and
+make_synthetic_clips.py write). Writes, below --results, a folder per configuration with
+<subject>_acc.txt, predictions.csv, CausalNet.xlsx and confusion_matrix.png for the epoch rule
+"last", the same for "oracle" in a subfolder, and one line per configuration and rule in
+result_summary.txt. Killed or stopped, the same command goes on where it was.
+"""
+
+import os
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+
+from common.command_line import parse_settings
+from common.errors import UserError, run_script
+from datasets import Inputs, read_inputs
+from evaluation.predictions import CLASS_NAMES
+from training.configuration import Configuration, Grid
+from training.cost import Cost
+from training.grid_run import GridSearch, run_grid
+from training.presets import Preset, get_preset
+from training.run_record import Run, read_record
+
+INTERRUPTED = 130
+ONE_DAY_SECONDS = 24 * 3600
+
+
+@dataclass(frozen=True)
+class Config:
+    """Settings of a grid search; what is not given comes from the preset."""
+
+    inputs: Path | None = None
+    """Folder of motion maps."""
+    preset: Literal["published", "compact"] = "published"
+    """Network geometry, preparation of the maps, training settings and grid."""
+    gammas: tuple[float, ...] | None = None
+    """Values of gamma in the grid."""
+    layer1: tuple[int, ...] | None = None
+    """Encoder layers in the first stage."""
+    layer2: tuple[int, ...] | None = None
+    """Encoder layers in the second stage."""
+    layer3: tuple[int, ...] | None = None
+    """Encoder layers in the third stage, and cross layers."""
+    subjects: tuple[str, ...] = ()
+    """Run only these subjects' folds; each still trains on all other subjects."""
+    epochs: int | None = None
+    """Passes over the training clips."""
+    learning_rate: float | None = None
+    """Step size; the highest one of the schedule."""
+    batch_size: int | None = None
+    """Clips in an optimiser step."""
+    seed: int = 2025
+    """Seed of the run; every fold draws its own from it, its dataset and its subject."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """Where to train."""
+    threads: int | None = None
+    """CPU threads; the bytes of the results depend on it. Default: as recorded, else all cores."""
+    group_size: int | None = None
+    """Folds trained side by side as stacked weights. Default: as recorded, else 1."""
+    results: Path = Path("results")
+    """Folder of this run."""
+    save_weights: bool = False
+    """Keep each fold's weights of the last epoch, below --weights."""
+    weights: Path = Path("weights")
+    """Folder for weights."""
+    yes: bool = False
+    """Start although the run takes longer than a day."""
+
+
+def resolve_run(config: Config, inputs: Inputs) -> Run:
+    """Everything that decides the bytes of the results: flags over the record over the preset."""
+    preset = get_preset(config.preset)
+    given = {name: getattr(config, name) for name in ("epochs", "learning_rate", "batch_size")}
+    recorded = read_record(config.results) or {}
+    return Run(
+        inputs_sha256=inputs.sha256,
+        synthetic=inputs.synthetic,
+        clips=len(inputs.clips),
+        subjects=inputs.clips.groupby(["dataset", "subject"]).ngroups,
+        class_names=CLASS_NAMES,
+        preset=config.preset,
+        preparation=preset.preparation,
+        training=replace(preset.training, **{k: v for k, v in given.items() if v is not None}),
+        network=preset.network,
+        seed=config.seed,
+        device=_device(config.device),
+        threads=_positive("threads", config.threads or recorded.get("threads") or os.cpu_count()),
+        group_size=_positive("group-size", config.group_size or recorded.get("group_size") or 1),
+    )
+
+
+def _device(name: str) -> str:
+    if name == "cuda" and not torch.cuda.is_available():
+        raise UserError("--device cuda: PyTorch sees no CUDA device here. Use --device cpu.")
+    if name == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    return name
+
+
+def _positive(name: str, value: Any) -> int:
+    if not isinstance(value, int) or value < 1:
+        raise UserError(f"--{name} {value}: must be a whole number from 1.")
+    return value
+
+
+def configurations(config: Config, preset: Preset) -> list[Configuration]:
+    """The grid: the preset's lists, each replaced by the values given for it."""
+    names = ("layer1", "layer2", "layer3", "gammas")
+    given = {name: getattr(config, name) for name in names if getattr(config, name) is not None}
+    # The published search leaves a pair out of its own lists; lists of the user's are taken whole.
+    skipped = () if {"layer1", "layer2"} & set(given) else preset.grid.skipped
+    grid: Grid = replace(preset.grid, **given, skipped=skipped)
+    return grid.configurations(**preset.network)
+
+
+def confirm(cost: Cost, yes: bool) -> None:
+    """Print what the run costs; above a day go on only with ``yes``."""
+    print(cost.sentence(), flush=True)
+    if cost.seconds > ONE_DAY_SECONDS and not yes:
+        raise UserError(
+            "this run takes longer than a day. Give --yes to start it, or make it smaller with "
+            "--preset compact, --subjects, --epochs or fewer grid values."
+        )
+
+
+def main() -> None:
+    """Wire the packages together."""
+    config = parse_settings(Config, __doc__)
+    if config.inputs is None:
+        raise UserError(
+            "--inputs is missing. Make synthetic inputs with `python make_synthetic_clips.py --out "
+            "demo/inputs`, or clone the published repository, whose folder holds the released maps."
+        )
+    inputs = read_inputs(config.inputs)
+    run = resolve_run(config, inputs)
+    grid = configurations(config, get_preset(config.preset))
+    search = GridSearch(
+        run,
+        inputs,
+        grid,
+        config.results,
+        config.weights if config.save_weights else None,
+        config.subjects,
+    )
+    kind = "SYNTHETIC clips" if inputs.synthetic else "clips"
+    trainings = len(grid) * len(search.folds)
+    print(
+        f"{run.clips} {kind} of {run.subjects} subjects; {len(grid)} configurations x "
+        f"{len(search.folds)} folds = {trainings} trainings; "
+        f"preset {run.preset}, seed {run.seed}, {run.device}, {run.threads} threads",
+        flush=True,
+    )
+    try:
+        run_grid(search, lambda cost: confirm(cost, config.yes))
+    except KeyboardInterrupt:
+        done = sum(search.is_done(c, fold) for c in grid for fold in search.folds)
+        print(f"stopped: {done} folds are saved in {config.results}; the same command resumes.")
+        raise SystemExit(INTERRUPTED) from None
+
+
+if __name__ == "__main__":
+    run_script(main)

@@ -1,0 +1,109 @@
+"""Turns a configuration's stored folds into its result files, one set for each epoch rule."""
+
+from pathlib import Path
+
+import pandas as pd
+
+from common.errors import UserError
+from common.files import write_text
+from datasets import Fold, Inputs
+from evaluation.metrics import Figures
+from evaluation.predictions import RECORDED, SYNTHETIC, prediction_rows
+from evaluation.result_files import write_result_files
+from training.configuration import Configuration, fold_seed
+from training.epoch_rules import EPOCH_RULES, choose_epoch
+from training.fold_store import FoldIdentity, StoredFold, read_fold
+from training.run_record import Run
+
+DEFAULT_RULE = "last"
+SUMMARY_NAME = "result_summary.txt"
+
+
+def fold_identity(
+    run: Run, inputs: Inputs, configuration: Configuration, fold: Fold
+) -> FoldIdentity:
+    """What the stored fold of this run, configuration and subject must say of itself."""
+    own = inputs.clips.iloc[fold.test_indices]
+    return FoldIdentity(
+        dataset=fold.dataset,
+        subject=fold.subject,
+        name=fold.name,
+        clips=own["clip"].tolist(),
+        labels=own["label"].tolist(),
+        seed=fold_seed(run.seed, fold.dataset, fold.subject),
+        configuration=run.configuration_hash(configuration),
+    )
+
+
+def read_folds(
+    folder: Path, run: Run, inputs: Inputs, configuration: Configuration, folds: list[Fold]
+) -> list[StoredFold]:
+    """The folds of a configuration that are on disk, in the order of ``folds``."""
+    identities = [fold_identity(run, inputs, configuration, fold) for fold in folds]
+    stored = [read_fold(folder, identity) for identity in identities]
+    return [fold for fold in stored if fold is not None]
+
+
+def rows_of(run: Run, stored: list[StoredFold], rule: str) -> pd.DataFrame:
+    """Prediction rows of the folds under an epoch rule."""
+    parts = []
+    for fold in stored:
+        epoch = choose_epoch(rule, fold.logits, fold.identity.labels)
+        identity = fold.identity
+        parts.append(
+            prediction_rows(
+                dataset=identity.dataset,
+                subjects=[identity.subject] * len(identity.clips),
+                clips=identity.clips,
+                true=identity.labels,
+                logits=fold.logits[epoch],
+                class_names=run.class_names,
+                fold=identity.name,
+                seed=run.seed,
+                epoch=epoch + 1,
+                epoch_rule=rule,
+                configuration=identity.configuration,
+                source=SYNTHETIC if run.synthetic else RECORDED,
+            )
+        )
+    return pd.concat(parts, ignore_index=True)
+
+
+def write_configuration_results(
+    folder: Path, run: Run, configuration: Configuration, stored: list[StoredFold], folds: int
+) -> dict[str, pd.DataFrame]:
+    """Write ``last`` into the folder and every other rule into a subfolder of its name.
+
+    Args:
+        folds: how many folds there are in all; with fewer stored, the files say "partial".
+
+    Returns:
+        The prediction rows of every rule.
+    """
+    notes = ["synthetic clips"] if run.synthetic else []
+    if len(stored) < folds:
+        notes.append(f"partial: {len(stored)} of {folds} folds")
+    rows = {rule: rows_of(run, stored, rule) for rule in EPOCH_RULES}
+    for rule, part in rows.items():
+        place = folder if rule == DEFAULT_RULE else folder / rule
+        title = f"{configuration.name}, epoch rule {rule}"
+        write_result_files(place, part, title=title, note="; ".join(notes))
+    return rows
+
+
+def summary_line(configuration: Configuration, figures: Figures, rule: str) -> str:
+    """One line of ``result_summary.txt``: the published form, then the epoch rule."""
+    return f"{configuration.label} | UF1={figures.uf1:.4f}, UAR={figures.uar:.4f} | {rule}"
+
+
+def replace_summary_lines(results: Path, configuration: Configuration, lines: list[str]) -> None:
+    """Put a configuration's lines into the summary, in place of its old ones."""
+    path = results / SUMMARY_NAME
+    try:
+        old = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path} is not UTF-8 text: {error}. Move it away.") from error
+    own = f"{configuration.label} | "
+    kept = [line for line in old if not line.startswith(own)]
+    place = next((i for i, line in enumerate(old) if line.startswith(own)), len(kept))
+    write_text(path, "\n".join([*kept[:place], *lines, *kept[place:]]) + "\n")

@@ -1,0 +1,78 @@
+"""What a run will cost, from a few measured training steps."""
+
+import statistics
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+
+from models import create_model
+from training.configuration import Configuration
+from training.progress import duration
+from training.worker import GroupTask, Worker
+
+BYTES_PER_PARAMETER = 4
+GIGABYTE = 1e9
+LONG_MEASUREMENT_SECONDS = 8.0
+MEASURED_STEPS = 5
+
+
+@dataclass(frozen=True)
+class Cost:
+    """The size of a run and the time it will take.
+
+    Attributes:
+        seconds_per_step: of the measured group; larger networks are scaled by their parameters.
+    """
+
+    folds: int
+    steps: int
+    seconds_per_step: float
+    seconds: float
+    weights_bytes: int
+
+    def sentence(self) -> str:
+        """For the terminal."""
+        return (
+            f"to train: {self.folds} folds, {self.steps} optimiser steps; "
+            f"{self.seconds_per_step:.3g} s a step measured here: about {duration(self.seconds)}; "
+            f"disk for weights if saved: {self.weights_bytes / GIGABYTE:.3g} GB"
+        )
+
+
+def estimate_cost(worker: Worker, tasks: Sequence[GroupTask]) -> Cost:
+    """Measure a few steps of the first task and scale them to all of them (at least one)."""
+    parameters = {t.configuration.name: parameter_count(t.configuration) for t in tasks}
+    measured = parameters[tasks[0].configuration.name]
+    per_step = measure_step(worker, tasks[0])
+    folds = steps = weights_bytes = 0
+    seconds = 0.0
+    for task in tasks:
+        own_steps = worker.steps(task)
+        size = parameters[task.configuration.name]
+        folds += len(task.folds)
+        steps += own_steps * len(task.folds)
+        seconds += own_steps * per_step * size / measured
+        weights_bytes += size * BYTES_PER_PARAMETER * len(task.folds)
+    return Cost(folds, steps, per_step, seconds, weights_bytes)
+
+
+def parameter_count(configuration: Configuration) -> int:
+    """Parameters of a configuration's network, counted without allocating them."""
+    with torch.device("meta"):
+        network = create_model(configuration.model, **configuration.settings)
+    return sum(parameter.numel() for parameter in network.parameters())
+
+
+def measure_step(worker: Worker, task: GroupTask) -> float:
+    """Median seconds of an optimiser step of a group (all of its folds together)."""
+    trainer = worker.trainer(task)
+    batches = trainer.draw_epoch()
+    times: list[float] = []
+    while len(times) <= MEASURED_STEPS and sum(times) < LONG_MEASUREMENT_SECONDS:
+        start = time.perf_counter()
+        trainer.step(*batches[len(times) % len(batches)]).cpu()
+        times.append(time.perf_counter() - start)
+    # The first step warms up; it counts only where it took all the time there was.
+    return statistics.median(times[1:] or times)

@@ -1,0 +1,230 @@
+"""A grid search over LOSO folds: what is not on disk yet is trained, then every figure is derived
+from what is on disk. A kill at any moment loses at most the group of folds in work."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+
+import pandas as pd
+from rich.console import Console
+
+from common.errors import UserError, name_list
+from common.files import lock_folder, remove_unfinished
+from datasets import Fold, Inputs, loso_folds
+from evaluation.expected_clips import FILE_NAME as EXPECTED_NAME
+from evaluation.expected_clips import write_expected_clips
+from evaluation.predictions import RECORDED, SYNTHETIC, figures_of, figures_per_dataset
+from evaluation.tables import print_figures
+from training.configuration import Configuration
+from training.configuration_results import (
+    fold_identity,
+    read_folds,
+    replace_summary_lines,
+    rows_of,
+    summary_line,
+    write_configuration_results,
+)
+from training.cost import Cost, estimate_cost
+from training.epoch_rules import EPOCH_RULES, ORACLE_FOOTNOTE, rule_title
+from training.fold_group import FoldOutcome
+from training.fold_store import StoredFold, fold_path, write_fold
+from training.progress import RunProgress
+from training.run_record import Run, claim_results_folder
+from training.weights_folder import weights_folder, weights_path, write_description, write_weights
+from training.worker import GroupTask, Worker, group_folds
+
+
+@dataclass
+class GridSearch:
+    """A run with its inputs and places.
+
+    Attributes:
+        results: the run's folder.
+        weights: folder for weights, or None to keep none.
+        subjects: names of the subjects whose folds are run; empty for all. The training clips of a
+            fold are all other subjects', whatever is named here.
+    """
+
+    run: Run
+    inputs: Inputs
+    configurations: list[Configuration]
+    results: Path
+    weights: Path | None = None
+    subjects: tuple[str, ...] = ()
+    failures: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.all_folds = loso_folds(self.inputs.clips)
+        self.folds = _select(self.all_folds, self.subjects)
+
+    def folder(self, configuration: Configuration) -> Path:
+        """A configuration's results folder."""
+        return self.results / configuration.name
+
+    def is_done(self, configuration: Configuration, fold: Fold) -> bool:
+        """Whether everything that this run keeps of a fold is on disk."""
+        if self.weights is not None:
+            folder = weights_folder(self.weights, self.results, configuration)
+            if not weights_path(folder, fold.name).is_file():
+                return False
+        return fold_path(self.folder(configuration), fold.name).is_file()
+
+    def pending(self) -> list[GroupTask]:
+        """The groups that hold a fold still to train, in order.
+
+        Groups are cut from the folds asked for before the finished ones are left out, so that a
+        resumed run trains the same groups.
+        """
+        size, batch = self.run.group_size, self.run.training.batch_size
+        groups = group_folds(self.folds, size, batch)
+        return [
+            GroupTask(configuration, group)
+            for configuration in self.configurations
+            for group in groups
+            if not all(self.is_done(configuration, fold) for fold in group)
+        ]
+
+
+def run_grid(search: GridSearch, confirm: Callable[[Cost], None]) -> None:
+    """Train what is missing, write and print every configuration's results.
+
+    Args:
+        confirm: is shown the cost before anything is trained; raises to refuse it.
+
+    Raises:
+        UserError: the folder is in use or holds another run, or a fold's loss was not finite (all
+            other folds are then finished and saved).
+    """
+    with lock_folder(search.results):
+        claim_results_folder(search.results, search.run, search.configurations)
+        remove_unfinished(search.results)
+        _write_expected(search)
+        _read_what_is_there(search)
+        tasks = search.pending()
+        worker = None
+        if tasks:
+            worker = Worker(search.run, search.inputs, search.all_folds, search.weights is not None)
+            confirm(estimate_cost(worker, tasks))
+        folds = sum(len(task.folds) for task in tasks)
+        with RunProgress(folds, search.run.training.epochs) as progress:
+            for configuration in search.configurations:
+                own = [task for task in tasks if task.configuration is configuration]
+                if worker is not None:
+                    _train(search, worker, own, progress)
+                _report(search, configuration, progress.console)
+    if search.failures:
+        raise UserError(" ".join(search.failures))
+
+
+def _select(folds: list[Fold], subjects: tuple[str, ...]) -> list[Fold]:
+    """The folds of the named subjects, by subject or fold name; all of them without names."""
+    known = {name for fold in folds for name in (fold.subject, fold.name)}
+    unknown = [name for name in subjects if name not in known]
+    if unknown:
+        names = name_list(fold.name for fold in folds)
+        raise UserError(f"no subject is called {name_list(unknown)}. There are: {names}.")
+    return [fold for fold in folds if not subjects or {fold.subject, fold.name} & set(subjects)]
+
+
+def _write_expected(search: GridSearch) -> None:
+    counts = pd.DataFrame(
+        {
+            "dataset": [fold.dataset for fold in search.all_folds],
+            "subject": [fold.subject for fold in search.all_folds],
+            "clips": [len(fold.test_indices) for fold in search.all_folds],
+            "file": [fold.name for fold in search.all_folds],
+        }
+    )
+    source = SYNTHETIC if search.run.synthetic else RECORDED
+    write_expected_clips(search.results / EXPECTED_NAME, counts.assign(source=source))
+
+
+def _read_what_is_there(search: GridSearch) -> None:
+    """Read every stored fold once, so that a damaged or foreign file stops the run at its start."""
+    for configuration in search.configurations:
+        _stored(search, configuration)
+
+
+def _stored(search: GridSearch, configuration: Configuration) -> list[StoredFold]:
+    folder = search.folder(configuration)
+    return read_folds(folder, search.run, search.inputs, configuration, search.all_folds)
+
+
+def _train(
+    search: GridSearch, worker: Worker, tasks: list[GroupTask], progress: RunProgress
+) -> None:
+    """Train a configuration's groups one by one; each is on disk before the next begins."""
+    stored = _stored(search, tasks[0].configuration) if tasks else []
+    for task in tasks:
+        where = _where(search, task, len(stored))
+        size = len(task.folds)
+        outcomes = worker.train(task, partial(progress.epoch, where, size))
+        stored += _keep(search, task, outcomes)
+        progress.group(where, size, _running_figures(search.run, stored))
+
+
+def _where(search: GridSearch, task: GroupTask, finished: int) -> str:
+    """Words for the group in work."""
+    first, last = finished + 1, finished + len(task.folds)
+    span = f"fold {first}" if first == last else f"folds {first} to {last}"
+    names = name_list(fold.name for fold in task.folds)
+    place = search.configurations.index(task.configuration) + 1
+    return (
+        f"configuration {place} of {len(search.configurations)} ({task.configuration.name}), "
+        f"{span} of {len(search.folds)} ({names})"
+    )
+
+
+def _keep(search: GridSearch, task: GroupTask, outcomes: list[FoldOutcome]) -> list[StoredFold]:
+    """Write a group's folds, weights first: a fold on disk is complete."""
+    kept = []
+    for fold, outcome in zip(task.folds, outcomes, strict=True):
+        if outcome.failed_epoch is not None:
+            search.failures.append(
+                f"fold {fold.name} of configuration {task.configuration.name}: the loss was not "
+                f"finite in epoch {outcome.failed_epoch}; try a lower --learning-rate. "
+                "The other folds are saved."
+            )
+            continue
+        if outcome.weights is not None and search.weights is not None:
+            folder = weights_folder(search.weights, search.results, task.configuration)
+            write_description(folder, search.run, task.configuration)
+            write_weights(folder, fold.name, outcome.weights)
+        identity = fold_identity(search.run, search.inputs, task.configuration, fold)
+        kept.append(StoredFold(identity, outcome.logits, outcome.losses))
+        write_fold(search.folder(task.configuration), kept[-1])
+    return kept
+
+
+def _running_figures(run: Run, stored: list[StoredFold]) -> str:
+    """UF1 of the folds so far under every rule, in a few words."""
+    if not stored:
+        return "no fold finished"
+    parts = []
+    for rule in EPOCH_RULES:
+        figures = figures_of(rows_of(run, stored, rule), len(run.class_names))
+        parts.append(f"{figures.uf1:.3f} {rule_title(rule)}")
+    return f"UF1 so far {', '.join(parts)}"
+
+
+def _report(search: GridSearch, configuration: Configuration, console: Console) -> None:
+    """Write and print one configuration's results; its summary lines only when it is complete."""
+    stored = _stored(search, configuration)
+    if not stored:
+        return
+    folder, run = search.folder(configuration), search.run
+    rows = write_configuration_results(folder, run, configuration, stored, len(search.all_folds))
+    classes = len(run.class_names)
+    figures = {rule_title(rule): figures_per_dataset(part, classes) for rule, part in rows.items()}
+    complete = len(stored) == len(search.all_folds)
+    if complete:
+        mark = " | synthetic" if run.synthetic else ""
+        full = {rule: figures[rule_title(rule)]["full"] for rule in rows}
+        lines = [summary_line(configuration, full[rule], rule) + mark for rule in rows]
+        replace_summary_lines(search.results, configuration, lines)
+    kind = "SYNTHETIC clips" if run.synthetic else f"{run.clips} clips"
+    scope = "" if complete else f", PARTIAL: {len(stored)} of {len(search.all_folds)} folds"
+    title = f"{configuration.label} ({kind}, seed {run.seed}{scope})"
+    print_figures(console, figures, title, footnote=ORACLE_FOOTNOTE)
+    console.print(f"written: {folder}", soft_wrap=True)

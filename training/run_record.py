@@ -1,0 +1,108 @@
+"""``config.yaml``: what a results folder is of. One folder holds one run; a run is the same inputs,
+preset, preparation, settings, seed and whatever else its bytes depend on."""
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import yaml
+
+from common.errors import UserError
+from common.files import write_text
+from datasets import Preparation
+from training.configuration import Configuration, TrainingSettings, short_hash
+
+FILE_NAME = "config.yaml"
+
+
+@dataclass(frozen=True)
+class Run:
+    """A resolved run: everything that decides its bytes."""
+
+    inputs_sha256: str
+    synthetic: bool
+    clips: int
+    subjects: int
+    class_names: tuple[str, ...]
+    preset: str
+    preparation: Preparation
+    training: TrainingSettings
+    network: dict[str, Any]
+    seed: int
+    device: str
+    threads: int
+    group_size: int
+
+    def record(self) -> dict[str, Any]:
+        """The run as plain YAML types, with the versions that its bytes depend on."""
+        versions = {
+            "torch": str(torch.__version__),
+            "numpy": np.__version__,
+        }
+        return {**asdict(self), "class_names": list(self.class_names), "versions": versions}
+
+    def configuration_hash(self, configuration: Configuration) -> str:
+        """Identifies a configuration of this run, whatever its seed and machine."""
+        return short_hash(
+            {
+                "inputs": self.inputs_sha256,
+                "model": configuration.model,
+                "settings": configuration.settings,
+                "preparation": asdict(self.preparation),
+                "training": asdict(self.training),
+            }
+        )
+
+
+def read_record(results: Path) -> dict[str, Any] | None:
+    """The record of a results folder, or None when it has none.
+
+    Raises:
+        UserError: it cannot be read.
+    """
+    path = results / FILE_NAME
+    if not path.is_file():
+        return None
+    try:
+        record = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise UserError(f"{path} cannot be read: {error}") from error
+    if not isinstance(record, dict):
+        raise UserError(f"{path} is not a run's record. Move it away or choose another --results.")
+    return record
+
+
+def claim_results_folder(results: Path, run: Run, configurations: list[Configuration]) -> None:
+    """Write the record, or check that the folder's own record is this run's.
+
+    Configurations may be added to a run; they are recorded in the order in which they came.
+
+    Raises:
+        UserError: the folder holds another run; the differences are named.
+    """
+    record, found = run.record(), read_record(results) or {}
+    recorded = found.pop("configurations", [])
+    differences = _differences(found, record) if found else []
+    if differences:
+        raise UserError(
+            f"{results} holds another run: {'; '.join(differences)}. Give this run a folder of "
+            f"its own, such as --results {results}/{run.preset}-seed{run.seed}, or repeat the "
+            "recorded run."
+        )
+    names = [configuration.name for configuration in configurations]
+    record["configurations"] = [*recorded, *(name for name in names if name not in recorded)]
+    write_text(results / FILE_NAME, yaml.safe_dump(record, sort_keys=False, allow_unicode=True))
+
+
+def _differences(found: dict[str, Any], wanted: dict[str, Any], prefix: str = "") -> list[str]:
+    """One phrase for every key whose values differ."""
+    phrases = []
+    for key in [*wanted, *(key for key in found if key not in wanted)]:
+        old, new = found.get(key), wanted.get(key)
+        if isinstance(old, dict) and isinstance(new, dict):
+            phrases += _differences(old, new, f"{prefix}{key}.")
+        elif old != new:
+            phrases.append(f"{prefix}{key} is {old} there and {new} here")
+    return phrases
