@@ -70,7 +70,8 @@ def measure_step(worker: Worker, task: GroupTask) -> float:
     trainer = worker.trainer(task)
     batches = trainer.draw_epoch()
     times: list[float] = []
-    while len(times) <= MEASURED_STEPS and sum(times) < LONG_MEASUREMENT_SECONDS:
+    most = min(MEASURED_STEPS + 1, worker.steps(task))
+    while len(times) < most and sum(times) < LONG_MEASUREMENT_SECONDS:
         start = time.perf_counter()
         trainer.step(*batches[len(times) % len(batches)]).cpu()
         times.append(time.perf_counter() - start)

@@ -6,15 +6,13 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-import pandas as pd
 from rich.console import Console
 
 from common.errors import UserError, name_list
 from common.files import lock_folder, remove_unfinished
 from datasets import Fold, Inputs, loso_folds
-from evaluation.expected_clips import FILE_NAME as EXPECTED_NAME
 from evaluation.expected_clips import write_expected_clips
-from evaluation.predictions import RECORDED, SYNTHETIC, figures_of, figures_per_dataset
+from evaluation.predictions import figures_of, figures_per_dataset
 from evaluation.tables import print_figures
 from training.configuration import Configuration
 from training.configuration_results import (
@@ -27,6 +25,7 @@ from training.configuration_results import (
 )
 from training.cost import Cost, estimate_cost
 from training.epoch_rules import EPOCH_RULES, ORACLE_FOOTNOTE, rule_title
+from training.fold_counts import fold_counts
 from training.fold_group import FoldOutcome
 from training.fold_store import StoredFold, fold_path, write_fold
 from training.progress import RunProgress
@@ -99,7 +98,8 @@ def run_grid(search: GridSearch, confirm: Callable[[Cost], None]) -> None:
     with lock_folder(search.results):
         claim_results_folder(search.results, search.run, search.configurations)
         remove_unfinished(search.results)
-        _write_expected(search)
+        counts = fold_counts(search.all_folds, search.run.synthetic)
+        write_expected_clips(search.results, counts)
         _read_what_is_there(search)
         tasks = search.pending()
         worker = None
@@ -125,19 +125,6 @@ def _select(folds: list[Fold], subjects: tuple[str, ...]) -> list[Fold]:
         names = name_list(fold.name for fold in folds)
         raise UserError(f"no subject is called {name_list(unknown)}. There are: {names}.")
     return [fold for fold in folds if not subjects or {fold.subject, fold.name} & set(subjects)]
-
-
-def _write_expected(search: GridSearch) -> None:
-    counts = pd.DataFrame(
-        {
-            "dataset": [fold.dataset for fold in search.all_folds],
-            "subject": [fold.subject for fold in search.all_folds],
-            "clips": [len(fold.test_indices) for fold in search.all_folds],
-            "file": [fold.name for fold in search.all_folds],
-        }
-    )
-    source = SYNTHETIC if search.run.synthetic else RECORDED
-    write_expected_clips(search.results / EXPECTED_NAME, counts.assign(source=source))
 
 
 def _read_what_is_there(search: GridSearch) -> None:

@@ -1,0 +1,104 @@
+"""Evaluate a folder of per-subject weights: this suite's own or downloaded ones.
+
+    python eval.py --inputs DIR --weights weights/one-0.5_1_1_2
+
+Reads <subject>.pth, each trained without that subject. Writes, below --results, <subject>_acc.txt,
+predictions.csv, CausalNet.xlsx and confusion_matrix.png; prints UF1, UAR and ACC per dataset.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import pandas as pd
+import torch
+from rich.console import Console
+
+from common.command_line import parse_settings
+from common.errors import UserError, name_list, run_script
+from common.files import lock_folder, remove_unfinished
+from datasets import Inputs, loso_folds, read_inputs
+from evaluation.expected_clips import write_expected_clips
+from evaluation.predictions import figures_per_dataset
+from evaluation.result_files import write_result_files
+from evaluation.tables import print_figures
+from training.device import pick_device
+from training.evaluate_weights import UNKNOWN_RULE, Evaluation, evaluate_weights, read_origin
+from training.fold_counts import fold_counts
+
+
+@dataclass(frozen=True)
+class Config:
+    """What to evaluate."""
+
+    inputs: Path | None = None
+    """Folder of motion maps."""
+    weights: Path | None = None
+    """Folder of <subject>.pth files."""
+    gamma: float | None = None
+    """Refuse weights that were trained with another gamma."""
+    results: Path = Path("results_eval")
+    """Folder to write to; results of an earlier evaluation in it are replaced."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """Where to compute."""
+
+
+def main() -> None:
+    """Wire the packages together."""
+    config = parse_settings(Config, __doc__)
+    if config.inputs is None or config.weights is None:
+        raise UserError("give --inputs (a folder of motion maps) and --weights (of <subject>.pth).")
+    if not config.weights.is_dir():
+        raise UserError(f"--weights {config.weights} is not a folder.")
+    inputs, origin = read_inputs(config.inputs), read_origin(config.weights)
+    device = pick_device(config.device)
+    if origin.threads is not None:
+        torch.set_num_threads(origin.threads)
+    evaluation = evaluate_weights(config.weights, inputs, origin, gamma=config.gamma, device=device)
+    _say_what_is_known(evaluation, origin.epoch_rule)
+    if origin.inputs_sha256 not in (None, inputs.sha256):
+        print("note: the weights were trained on other inputs than these")
+    if evaluation.rows is not None:
+        note = "; ".join(_notes(evaluation, inputs.synthetic))
+        _write(config, inputs, evaluation.rows, note)
+        figures = figures_per_dataset(evaluation.rows, len(origin.class_names))
+        title = f"weights {config.weights.name}" + (f" ({note})" if note else "")
+        print_figures(Console(), {origin.epoch_rule: figures}, title)
+        print(f"written: {config.results}")
+    if evaluation.refused:
+        raise UserError(f"{len(evaluation.refused)} refused: {' '.join(evaluation.refused)}")
+
+
+def _write(config: Config, inputs: Inputs, rows: pd.DataFrame, note: str) -> None:
+    with lock_folder(config.results):
+        remove_unfinished(config.results)
+        counts = fold_counts(loso_folds(inputs.clips), inputs.synthetic)
+        write_expected_clips(config.results, counts)
+        write_result_files(config.results, rows, title=f"weights {config.weights}", note=note)
+
+
+def _say_what_is_known(evaluation: Evaluation, rule: str) -> None:
+    gammas = sorted(set(evaluation.gammas.values()))
+    if gammas:
+        print(f"gamma of the weights: {name_list(f'{gamma:g}' for gamma in gammas)}")
+    if evaluation.missing:
+        print(f"no weights for: {name_list(fold.name for fold in evaluation.missing)}")
+    if rule == UNKNOWN_RULE:
+        print(
+            "weights without a description: published settings assumed; the published epochs were "
+            "selected on the test subject"
+        )
+
+
+def _notes(evaluation: Evaluation, synthetic: bool) -> list[str]:
+    notes = ["SYNTHETIC clips"] if synthetic else []
+    if evaluation.missing:
+        clips = sum(len(fold.test_indices) for fold in evaluation.missing)
+        notes.append(f"PARTIAL: {len(evaluation.missing)} subjects ({clips} clips) have no weights")
+    if evaluation.refused:
+        notes.append(f"PARTIAL: {len(evaluation.refused)} subjects' weights refused")
+    return notes
+
+
+if __name__ == "__main__":
+    run_script(main)

@@ -1,0 +1,47 @@
+"""Inputs for tests: a tiny folder of made-up maps, and the released samples where they are."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from datasets import Inputs, read_inputs
+from datasets.released_maps import write_maps, write_table
+
+SUBJECTS = (("casme2", "sub01"), ("casme2", "sub02"), ("samm", "006"), ("smic", "s01"))
+CLIPS_PER_SUBJECT = 4
+
+
+@pytest.fixture(scope="session")
+def tiny_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Four subjects of three datasets with four clips each; noise with a class-dependent offset."""
+    folder = tmp_path_factory.mktemp("tiny_inputs")
+    random = np.random.default_rng(5)
+    rows = []
+    for dataset, subject in SUBJECTS:
+        for number in range(CLIPS_PER_SUBJECT - (subject == "006")):
+            label = number % 3
+            noise = random.integers(0, 160, size=(2, 28, 28, 3))
+            noise[:, 7 * label : 7 * label + 7] += 80
+            rows.append((dataset, subject, f"{subject}_ep{number}", label))
+            write_maps(folder, f"{subject}_{subject}_ep{number}", noise.astype(np.uint8))
+    clips = pd.DataFrame(rows, columns=["dataset", "subject", "clip", "label"])
+    write_table(folder, clips, synthetic=False)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_inputs(tiny_folder: Path) -> Inputs:
+    """The tiny folder, read."""
+    return read_inputs(tiny_folder)
+
+
+@pytest.fixture(scope="session")
+def released_folder() -> Path:
+    """The folder of the 442 released samples; the test is skipped where there is none."""
+    folder = os.environ.get("CAUSALNET_INPUTS")
+    if not folder:
+        pytest.skip("set CAUSALNET_INPUTS to the folder of the released maps to run this test")
+    return Path(folder)

@@ -1,0 +1,209 @@
+"""The grid search from the command line: its files, its errors, and that a kill changes no byte."""
+
+import signal
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+import yaml
+
+import eval as eval_script
+import main_train_for_parameter_tuning as grid_script
+from tests.conftest import SUBJECTS
+from tests.scripts import folder_bytes, run_here, start
+
+CONFIGURATION = "0.5_1_1_2"
+SMALL = ("--preset", "compact", "--epochs", 2, "--threads", 1)
+
+
+def search(monkeypatch: pytest.MonkeyPatch, folder: Path, results: Path, *more: object) -> object:
+    arguments = ("--inputs", folder, "--results", results, *SMALL, *more)
+    return run_here(monkeypatch, grid_script.main, *arguments)
+
+
+@pytest.fixture(scope="module")
+def finished(tiny_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Results and weights of an uninterrupted run."""
+    place = tmp_path_factory.mktemp("finished")
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        more = ("--save-weights", "--weights", place / "weights")
+        assert search(monkeypatch, tiny_folder, place / "results", *more) == 0
+    return place
+
+
+def test_every_file_is_written(finished: Path) -> None:
+    folder = finished / "results" / CONFIGURATION
+    subjects = [subject for _, subject in SUBJECTS]
+    for place in (folder, folder / "oracle"):
+        assert sorted(path.name for path in place.glob("*_acc.txt")) == sorted(
+            f"{subject}_acc.txt" for subject in subjects
+        )
+        for name in ("predictions.csv", "CausalNet.xlsx", "confusion_matrix.png"):
+            assert (place / name).stat().st_size > 0
+    rows = pd.read_csv(folder / "predictions.csv")
+    assert len(rows) == 15 and set(rows["epoch"]) == {2} and set(rows["epoch_rule"]) == {"last"}
+    summary = (finished / "results" / "result_summary.txt").read_text().splitlines()
+    assert [line.split(" | ")[2] for line in summary] == ["last", "oracle"]
+    assert summary[0].startswith("gamma=0.5, layer1=1, layer2=1, layer3=2 | UF1=0.")
+
+
+def test_a_rerun_changes_nothing(
+    finished: Path, tiny_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = folder_bytes(finished)
+    more = ("--save-weights", "--weights", finished / "weights")
+    assert search(monkeypatch, tiny_folder, finished / "results", *more) == 0
+    assert folder_bytes(finished) == before
+
+
+def test_killed_and_resumed_run_equals_an_uninterrupted_one(
+    finished: Path, tiny_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    results, weights = tmp_path / "results", tmp_path / "weights"
+    more = ("--save-weights", "--weights", weights)
+    process = start(
+        "main_train_for_parameter_tuning.py",
+        *("--inputs", tiny_folder, "--results", results, *SMALL, *more),
+    )
+    assert process.stdout is not None
+    for line in process.stdout:
+        if "fold 2 of 4" in line:
+            process.send_signal(signal.SIGKILL)
+    process.communicate()
+    stored = len(list((results / CONFIGURATION / "folds").glob("*.npz")))
+    assert process.returncode == -signal.SIGKILL and 2 <= stored < 4
+    assert search(monkeypatch, tiny_folder, results, *more) == 0
+    assert folder_bytes(tmp_path) == folder_bytes(finished)
+
+
+def test_a_fold_does_not_depend_on_the_others(
+    finished: Path, tiny_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert search(monkeypatch, tiny_folder, tmp_path, "--subjects", "s01") == 0
+    alone = tmp_path / CONFIGURATION / "folds"
+    assert [path.name for path in alone.iterdir()] == ["s01.npz"]
+    in_run = finished / "results" / CONFIGURATION / "folds" / "s01.npz"
+    assert (alone / "s01.npz").read_bytes() == in_run.read_bytes()
+
+
+def test_folds_of_a_group_equal_lone_folds(
+    finished: Path, tiny_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert search(monkeypatch, tiny_folder, tmp_path, "--group-size", 3) == 0
+    for _, subject in SUBJECTS:
+        name = f"{CONFIGURATION}/folds/{subject}.npz"
+        with np.load(tmp_path / name) as group, np.load(finished / "results" / name) as lone:
+            np.testing.assert_allclose(group["logits"], lone["logits"], rtol=1e-3, atol=1e-4)
+            assert (group["logits"].argmax(2) == lone["logits"].argmax(2)).all()
+
+
+def test_eval_of_own_weights_equals_last_exactly(
+    finished: Path, tiny_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    weights = finished / "weights" / f"results-{CONFIGURATION}"
+    code = run_here(
+        monkeypatch,
+        eval_script.main,
+        *("--inputs", tiny_folder, "--weights", weights, "--results", tmp_path),
+    )
+    trained = finished / "results" / CONFIGURATION / "predictions.csv"
+    assert code == 0 and (tmp_path / "predictions.csv").read_bytes() == trained.read_bytes()
+
+
+def test_another_run_into_the_folder_is_refused_with_the_difference(
+    finished: Path,
+    tiny_folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    code = search(monkeypatch, tiny_folder, finished / "results", "--seed", 7)
+    assert code == 2
+    assert "seed is 2025 there and 7 here" in capsys.readouterr().err
+
+
+def test_a_second_process_is_refused(
+    tiny_folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    from common.files import lock_folder
+
+    with lock_folder(tmp_path):
+        assert search(monkeypatch, tiny_folder, tmp_path) == 2
+    assert "in use by another process" in capsys.readouterr().err
+
+
+def test_a_loss_that_is_not_finite_stops_its_fold_only(
+    tiny_folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    code = search(monkeypatch, tiny_folder, tmp_path, "--learning-rate", 1e30)
+    error = capsys.readouterr().err
+    assert code == 2 and "fold sub01 of configuration 0.5_1_1_2" in error and "epoch 2" in error
+    assert not list(tmp_path.rglob("*.npz"))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--subjects", "sub99"), "no subject is called sub99"),
+        (("--epochs", 0), "epochs is 0"),
+        (("--gammas", -1), "gamma -1"),
+        (("--learning-rates", 3), "learning-rates"),
+        (("--config", "missing.yaml"), "missing.yaml cannot be read"),
+    ],
+)
+def test_bad_flags_end_with_a_clear_line(
+    arguments: tuple[object, ...],
+    message: str,
+    tiny_folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert search(monkeypatch, tiny_folder, tmp_path, *arguments) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_without_inputs_the_two_ways_to_get_them_are_named(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run_here(monkeypatch, grid_script.main) == 2
+    error = capsys.readouterr().err
+    assert "make_synthetic_clips.py" in error and "published repository" in error
+
+
+def test_a_yaml_file_gives_settings_and_flags_override_it(
+    tiny_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "run.yaml"
+    file.write_text(yaml.safe_dump({"epochs": 1, "seed": 3, "subjects": ["s01"]}))
+    assert search(monkeypatch, tiny_folder, tmp_path / "results", "--config", file) == 0
+    record = yaml.safe_load((tmp_path / "results" / "config.yaml").read_text())
+    assert record["seed"] == 3 and record["training"]["epochs"] == 2
+    assert record["threads"] == 1 and record["versions"]["torch"] == torch.__version__
+
+
+def test_an_unknown_key_in_the_yaml_file_is_refused(
+    tiny_folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    file = tmp_path / "run.yaml"
+    file.write_text("epoch: 1\n")
+    assert search(monkeypatch, tiny_folder, tmp_path, "--config", file) == 2
+    assert "unknown setting epoch" in capsys.readouterr().err
+
+
+def test_the_published_grid_has_36_configurations_in_order() -> None:
+    preset = grid_script.get_preset("published")
+    names = [c.name for c in grid_script.configurations(grid_script.Config(), preset)]
+    assert len(names) == 36
+    assert names[:4] == ["0.3_3_3_7", "0.4_3_3_7", "0.5_3_3_7", "0.3_3_3_8"]
+    assert names[-1] == "0.5_2_3_10" and not any("_2_2_" in name for name in names)

@@ -1,0 +1,177 @@
+"""Result files: the published formats, and calculators that let nothing vanish without a word."""
+
+from pathlib import Path
+
+import numpy as np
+import openpyxl
+import pandas as pd
+import pytest
+
+import calculate_all_results
+from common.errors import UserError
+from evaluation.acc_files import read_acc_file, write_acc_file
+from evaluation.expected_clips import PROTOCOL_TABLE
+from evaluation.metrics import compute_figures
+from evaluation.predictions import prediction_rows
+from evaluation.result_files import write_result_files
+from tests.scripts import run_here
+
+PROTOCOL = pd.read_csv(PROTOCOL_TABLE, dtype={"subject": str})
+
+
+def write_published_folder(folder: Path) -> None:
+    """A complete folder as the published code leaves it, with every clip right."""
+    for row in PROTOCOL.itertuples():
+        labels = np.arange(row.clips) % 3
+        write_acc_file(folder / f"{row.subject}_acc.txt", 7, labels, labels)
+
+
+def calculate(
+    monkeypatch: pytest.MonkeyPatch, folder: Path, *more: object, dataset: str | None = None
+) -> object:
+    def main() -> None:
+        calculate_all_results.main("description", dataset)
+
+    return run_here(monkeypatch, main, folder, *more)
+
+
+def test_the_protocol_table_counts_the_442_clips() -> None:
+    assert len(PROTOCOL) == 68
+    counts = PROTOCOL.groupby("dataset")["clips"].agg(["size", "sum"])
+    assert counts.to_numpy().tolist() == [[24, 145], [28, 133], [16, 164]]
+    single = PROTOCOL[PROTOCOL["clips"] == 1]["subject"]
+    assert sorted(single) == ["019", "023", "024", "031", "036", "037", "sub08", "sub21"]
+
+
+def test_acc_file_is_written_to_the_letter_and_read_back(tmp_path: Path) -> None:
+    path = tmp_path / "sub01_acc.txt"
+    write_acc_file(path, 12, np.array([0, 1, 2]), np.array([0, 1, 0]))
+    assert path.read_text() == (
+        "best epoach: 12\nbest acc: 0.6666666666666666\nmatrix_acc: [[0, 0], [1, 1], [2, 0]]\n"
+    )
+    epoch, predicted, true = read_acc_file(path)
+    assert (epoch, predicted.tolist(), true.tolist()) == (12, [0, 1, 2], [0, 1, 0])
+
+
+RECORD = "best epoach: 1\nbest acc: 1.0\nmatrix_acc: [[0, 0]]\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        (RECORD * 2, "2 records"),
+        (RECORD.replace("[[0, 0]]", "[]"), "empty matrix_acc"),
+        (RECORD.replace("[[0, 0]]", "[[0]]"), "not a list of \\[predicted, true\\] pairs"),
+        (RECORD.replace("[[0, 0]]", "[[0, -1]]"), "not a list of \\[predicted, true\\] pairs"),
+        (RECORD.replace("epoach", "epoch"), "best epoch: 1"),
+        ("best epoach: 1\n", "end of file"),
+        ("", "end of file"),
+    ],
+)
+def test_unusable_acc_files_are_refused_by_name(text: str, reason: str, tmp_path: Path) -> None:
+    path = tmp_path / "sub01_acc.txt"
+    path.write_text(text)
+    with pytest.raises(UserError, match=f"sub01_acc.txt.*{reason}"):
+        read_acc_file(path)
+
+
+def test_a_published_folder_gives_figures_and_the_sheet(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_published_folder(tmp_path)
+    assert calculate(monkeypatch, tmp_path) == 0
+    output = capsys.readouterr().out
+    assert "442 clips, 68 subjects" in output and "UF1=1.0000 UAR=1.0000" in output
+    sheet = openpyxl.load_workbook(tmp_path / "CausalNet.xlsx").active
+    assert sheet is not None
+    rows = [list(row) for row in sheet.iter_rows(values_only=True)]
+    names = ["negative", "positive", "surprise"]
+    assert rows[0][:5] == ["col is pre", *names, None]
+    assert rows[0][5:] == ["all_war", "all_uar", "all_f1", "all_uf1", "all_acc"]
+    assert [row[0] for row in rows[1:4]] == names and rows[1][5:] == [1, 1, 1, 1, 1]
+
+
+@pytest.mark.parametrize(
+    ("dataset", "clips", "file"),
+    [
+        ("casme2", 145, "CausalNet_CASMEII.xlsx"),
+        ("samm", 133, "CausalNet_SAMM.xlsx"),
+        ("smic", 164, "CausalNet_SMIC.xlsx"),
+    ],
+)
+def test_a_dataset_is_computed_alone(
+    dataset: str,
+    clips: int,
+    file: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    write_published_folder(tmp_path)
+    assert calculate(monkeypatch, tmp_path, dataset=dataset) == 0
+    assert f"{clips} clips" in capsys.readouterr().out and (tmp_path / file).is_file()
+
+
+def test_what_is_missing_is_named_and_partial_says_how_much(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_published_folder(tmp_path)
+    (tmp_path / "sub17_acc.txt").unlink()
+    (tmp_path / "019_acc.txt").write_text(RECORD.replace("[[0, 0]]", "[]"))
+    write_acc_file(tmp_path / "s01_acc.txt", 1, np.array([0]), np.array([0]))
+    write_acc_file(tmp_path / "sub99_acc.txt", 1, np.array([0]), np.array([0]))
+    assert calculate(monkeypatch, tmp_path) == 2
+    error = capsys.readouterr().err
+    for words in ("sub17", "019_acc.txt has an empty matrix", "smic/s01 has 1 clips", "sub99"):
+        assert words in error
+    assert not (tmp_path / "CausalNet.xlsx").exists()
+    assert calculate(monkeypatch, tmp_path, "--partial") == 0
+    clips = dict(zip(PROTOCOL["subject"], PROTOCOL["clips"], strict=True))
+    missing = clips["sub17"] + clips["019"] + clips["s01"] - 1
+    assert f"PARTIAL: {missing} clips missing" in capsys.readouterr().out
+
+
+def test_a_folder_of_run_folders_lists_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_published_folder(tmp_path / "0.5_3_3_9")
+    assert calculate(monkeypatch, tmp_path) == 2
+    assert str(tmp_path / "0.5_3_3_9") in capsys.readouterr().err
+
+
+def make_rows(clips: int, logits: np.ndarray) -> pd.DataFrame:
+    return prediction_rows(
+        dataset="casme2",
+        subjects=["sub01"] * clips,
+        clips=[f"EP{number}" for number in range(clips)],
+        true=np.arange(clips) % 3,
+        logits=logits,
+        class_names=("negative", "positive", "surprise"),
+        fold="sub01",
+        seed=1,
+        epoch=3,
+        epoch_rule="oracle",
+        configuration="abc",
+        source="synthetic",
+    )
+
+
+def test_a_fold_without_a_correct_clip_is_kept(tmp_path: Path) -> None:
+    logits = np.eye(3)[(np.arange(6) + 1) % 3]
+    write_result_files(tmp_path, make_rows(6, logits), title="all wrong", note="")
+    _, predicted, true = read_acc_file(tmp_path / "sub01_acc.txt")
+    assert len(true) == 6 and not (predicted == true).any()
+
+
+def test_result_files_replace_those_of_an_earlier_run(tmp_path: Path) -> None:
+    (tmp_path / "sub77_acc.txt").write_text(RECORD)
+    rows = make_rows(3, np.eye(3))
+    write_result_files(tmp_path, rows, title="right", note="synthetic clips")
+    write_result_files(tmp_path, rows, title="right", note="synthetic clips")
+    assert [path.name for path in tmp_path.glob("*_acc.txt")] == ["sub01_acc.txt"]
+    assert len((tmp_path / "sub01_acc.txt").read_text().splitlines()) == 3
+
+
+def test_figures_refuse_labels_outside_the_classes() -> None:
+    with pytest.raises(ValueError, match=r"0\.\.2"):
+        compute_figures(np.array([0, 3]), np.array([0, 0]), 3)
