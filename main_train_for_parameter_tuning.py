@@ -14,14 +14,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-import torch
-
 from common.command_line import parse_settings
 from common.errors import UserError, run_script
 from datasets import Inputs, read_inputs
 from evaluation.predictions import CLASS_NAMES
 from training.configuration import Configuration, Grid
 from training.cost import Cost
+from training.device import pick_device
 from training.grid_run import GridSearch, run_grid
 from training.presets import Preset, get_preset
 from training.run_record import Run, read_record
@@ -88,18 +87,10 @@ def resolve_run(config: Config, inputs: Inputs) -> Run:
         training=replace(preset.training, **{k: v for k, v in given.items() if v is not None}),
         network=preset.network,
         seed=config.seed,
-        device=_device(config.device),
+        device=pick_device(config.device),
         threads=_positive("threads", config.threads or recorded.get("threads") or os.cpu_count()),
         group_size=_positive("group-size", config.group_size or recorded.get("group_size") or 1),
     )
-
-
-def _device(name: str) -> str:
-    if name == "cuda" and not torch.cuda.is_available():
-        raise UserError("--device cuda: PyTorch sees no CUDA device here. Use --device cpu.")
-    if name == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    return name
 
 
 def _positive(name: str, value: Any) -> int:

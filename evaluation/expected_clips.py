@@ -18,10 +18,10 @@ _LEVELS_ABOVE = 2
 """An ``oracle`` folder lies two levels below the run's record."""
 
 
-def write_expected_clips(path: Path, counts: pd.DataFrame) -> None:
+def write_expected_clips(folder: Path, counts: pd.DataFrame) -> None:
     """Write columns dataset, subject, clips, file (stem of the subject's result files), source."""
     columns = ["dataset", "subject", "clips", "file", "source"]
-    write_text(path, counts[columns].to_csv(index=False, lineterminator="\n"))
+    write_text(folder / FILE_NAME, counts[columns].to_csv(index=False, lineterminator="\n"))
 
 
 def expected_clips(folder: Path) -> tuple[pd.DataFrame, str]:
