@@ -1,0 +1,25 @@
+"""Datasets as received: sheets, frame folders, faults, corrections, label schemes."""
+
+from datasets.raw.action_units import ActionUnit, parse_action_units
+from datasets.raw.findings import Finding, findings_table
+from datasets.raw.label_schemes import SCHEMES, LabelledClip, LabelScheme, get_scheme, label_clips
+from datasets.raw.raw_clip import RawClip, clip_table
+from datasets.raw.reader import FORMATS, RawDataset, RawSource, read_raw_dataset
+
+__all__ = [
+    "FORMATS",
+    "SCHEMES",
+    "ActionUnit",
+    "Finding",
+    "LabelScheme",
+    "LabelledClip",
+    "RawClip",
+    "RawDataset",
+    "RawSource",
+    "clip_table",
+    "findings_table",
+    "get_scheme",
+    "label_clips",
+    "parse_action_units",
+    "read_raw_dataset",
+]

@@ -1,0 +1,144 @@
+"""A row's cells as an annotation: corrected, parsed, and every cell that cannot be used named."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from common.errors import name_list
+from datasets.raw.action_units import ActionUnit, parse_action_units
+from datasets.raw.corrections import FRAME_FIELDS, MIDDLE, Correction
+from datasets.raw.dataset_format import DatasetFormat
+from datasets.raw.findings import RowReport
+from datasets.raw.raw_clip import ApexSource
+from datasets.raw.sheets import reduce_name
+
+
+@dataclass(frozen=True)
+class Annotation:
+    """The usable annotation of a row: frame numbers in order, a known emotion."""
+
+    onset: int
+    apex: int
+    offset: int
+    apex_source: ApexSource
+    emotion: str
+    action_units: tuple[ActionUnit, ...]
+
+
+def read_annotation(
+    dataset: DatasetFormat,
+    cells: Mapping[str, str],
+    corrections: list[Correction],
+    report: RowReport,
+) -> Annotation | None:
+    """Correct and parse a row; None where a cell that is needed cannot be used.
+
+    Args:
+        dataset: the row's dataset.
+        cells: its text by field.
+        corrections: those that name its clip.
+        report: takes a finding for every cell that is corrected or cannot be used.
+    """
+    cells = _corrected(cells, corrections, report)
+    middle = next((line for line in corrections if line.value == MIDDLE), None)
+    emotion = _emotion(dataset, cells, report)
+    action_units = _action_units(cells.get("action_units", ""), report)
+    _note_second_movement(cells.get("second_onset", ""), report)
+    frames = _key_frames(dataset, cells, middle, report)
+    if frames is None or emotion is None:
+        return None
+    onset, apex, offset = frames
+    if apex is None:
+        return Annotation(onset, (onset + offset) // 2, offset, "middle", emotion, action_units)
+    return Annotation(onset, apex, offset, "annotated", emotion, action_units)
+
+
+def _corrected(
+    cells: Mapping[str, str], corrections: list[Correction], report: RowReport
+) -> dict[str, str]:
+    """The cells with the corrected values in place; ``middle`` waits for the check of the order."""
+    corrected = dict(cells)
+    for line in corrections:
+        if line.field == "note":
+            report.add("known fault", line.value, "kept", line.reason)
+        elif line.field != "exclude" and line.value not in (cells.get(line.field), MIDDLE):
+            change = f"{line.field} {cells.get(line.field, '')} -> {line.value}"
+            corrected[line.field] = line.value
+            report.add("correction", change, "corrected", line.reason)
+    return corrected
+
+
+def _key_frames(
+    dataset: DatasetFormat,
+    cells: Mapping[str, str],
+    middle: Correction | None,
+    report: RowReport,
+) -> tuple[int, int | None, int] | None:
+    """Onset, apex and offset; no apex where the middle frame stands in; None where unusable."""
+    numbers = {name: _frame_number(cells.get(name, "")) for name in FRAME_FIELDS}
+    needed = FRAME_FIELDS if dataset.has_apex and middle is None else ("onset", "offset")
+    for name in needed:
+        if numbers[name] is None:
+            report.add(
+                "not a frame number",
+                f"{name} {cells[name]!r}",
+                "excluded",
+                "correct the sheet, or give the frame in a table of corrections.",
+            )
+    onset, apex, offset = (numbers[name] for name in FRAME_FIELDS)
+    if onset is None or offset is None:
+        return None
+    if onset > offset:
+        report.add("order", f"{onset}..{offset}", "excluded", "the onset comes after the offset.")
+        return None
+    if apex is None and not dataset.has_apex:
+        report.add("no apex", "", "kept", f"{dataset.title} has none: the middle frame is used.")
+        return onset, None, offset
+    return _with_apex(onset, apex, offset, middle, report)
+
+
+def _frame_number(text: str) -> int | None:
+    return int(text) if text.isdecimal() else None
+
+
+def _with_apex(
+    onset: int, apex: int | None, offset: int, middle: Correction | None, report: RowReport
+) -> tuple[int, int | None, int] | None:
+    """Check onset <= apex <= offset; a correction may let the middle frame stand in."""
+    if apex is not None and onset <= apex <= offset:
+        for name, number in (("onset", onset), ("offset", offset)):
+            if apex == number:
+                detail = f"the apex is the {name}: this phase has no motion."
+                report.add("empty phase", apex, "kept", detail)
+        return onset, apex, offset
+    value = f"{onset}, {'none' if apex is None else apex}, {offset}"
+    if middle is not None:
+        detail = f"{middle.reason} The middle frame is used."
+        report.add("correction", value, "corrected", detail)
+        return onset, None, offset
+    if apex is not None:
+        report.add("order", value, "excluded", "the apex lies outside onset..offset.")
+    return None
+
+
+def _emotion(dataset: DatasetFormat, cells: Mapping[str, str], report: RowReport) -> str | None:
+    emotion = dataset.emotions.get(reduce_name(cells["emotion"]))
+    if emotion is None:
+        known = name_list(sorted(set(dataset.emotions.values())))
+        report.add("emotion", cells["emotion"], "excluded", f"{dataset.title} has {known}.")
+    return emotion
+
+
+def _action_units(text: str, report: RowReport) -> tuple[ActionUnit, ...]:
+    cell = parse_action_units(text)
+    if cell.unreadable:
+        detail = f"not understood and left out: {name_list(cell.unreadable)}."
+        report.add("action units", text, "kept", detail)
+    if cell.has_alternatives:
+        report.add("action units", text, "kept", "alternatives: all of them are listed.")
+    return cell.units
+
+
+def _note_second_movement(text: str, report: RowReport) -> None:
+    """SMIC's sheet has columns for further movements in a clip."""
+    if text not in ("", "0"):
+        report.add("several movements", text, "kept", "the first of them is the clip.")

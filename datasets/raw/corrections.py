@@ -1,0 +1,102 @@
+"""Corrections of sheets: a small table keyed by (dataset, subject, clip), each with its reason.
+
+A sheet is never repaired silently. ``corrections.csv`` beside this file holds the known faults; a
+user's own table of the same columns adds to it, and wins where both speak of the same field.
+
+Fields: ``onset``, ``apex``, ``offset`` (a frame number; ``middle`` for an apex that is absent or
+out of order), ``emotion``, ``action_units``, ``exclude`` (value: a label scheme, or ``all``),
+``note``.
+"""
+
+import csv
+import io
+from collections import defaultdict
+from dataclasses import dataclass
+from pathlib import Path
+
+from common.errors import UserError, name_list
+from datasets.raw.dataset_format import DatasetFormat
+from datasets.raw.label_schemes import ALL_SCHEMES, SCHEMES
+
+COLUMNS = ("dataset", "subject", "clip", "field", "value", "reason")
+FRAME_FIELDS = ("onset", "apex", "offset")
+FIELDS = (*FRAME_FIELDS, "emotion", "action_units", "exclude", "note")
+MIDDLE = "middle"
+SHIPPED = Path(__file__).with_name("corrections.csv")
+
+ClipKey = tuple[str, str]
+
+
+@dataclass(frozen=True)
+class Correction:
+    """One line of the table; ``shipped`` tells the suite's own from the user's."""
+
+    subject: str
+    clip: str
+    field: str
+    value: str
+    reason: str
+    shipped: bool
+
+
+def read_corrections(
+    dataset: DatasetFormat, user_table: Path | None = None
+) -> dict[ClipKey, list[Correction]]:
+    """The corrections of one dataset by (subject, clip).
+
+    Raises:
+        UserError: a table is missing, has other columns, or a line makes no sense.
+    """
+    lines = _read_table(SHIPPED, dataset, shipped=True)
+    if user_table is not None:
+        lines += _read_table(user_table, dataset, shipped=False)
+    # Of two lines on one field of a clip the later, the user's, is kept.
+    by_field = {
+        (line.subject, line.clip, line.field, line.value if line.field == "exclude" else ""): line
+        for line in lines
+    }
+    by_clip = defaultdict(list)
+    for line in by_field.values():
+        by_clip[line.subject, line.clip].append(line)
+    return dict(by_clip)
+
+
+def _read_table(path: Path, dataset: DatasetFormat, shipped: bool) -> list[Correction]:
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{path} cannot be read as a table of corrections: {error}.") from None
+    reader = csv.DictReader(io.StringIO(text, newline=""))
+    if tuple(reader.fieldnames or ()) != COLUMNS:
+        raise UserError(f"{path} must have the columns {name_list(COLUMNS)}.")
+    lines = []
+    for row in reader:
+        cells = {name: (row[name] or "").strip() for name in COLUMNS}
+        _check(path, reader.line_num, cells)
+        if cells["dataset"] == dataset.name:
+            subject = dataset.subject_name(cells["subject"])
+            lines.append(
+                Correction(
+                    subject, cells["clip"], cells["field"], cells["value"], cells["reason"], shipped
+                )
+            )
+    return lines
+
+
+def _check(path: Path, line: int, cells: dict[str, str]) -> None:
+    where = f"{path}, line {line}"
+    if cells["field"] not in FIELDS:
+        raise UserError(
+            f"{where}: unknown field {cells['field']!r}. Choose one of {name_list(FIELDS)}."
+        )
+    if not cells["reason"]:
+        raise UserError(f"{where}: a correction needs a reason.")
+    value = cells["value"]
+    is_middle = cells["field"] == "apex" and value == MIDDLE
+    if cells["field"] in FRAME_FIELDS and not (value.isdecimal() or is_middle):
+        raise UserError(f"{where}: {cells['field']} {value!r} is not a frame number.")
+    if cells["field"] == "exclude" and value not in (*SCHEMES, ALL_SCHEMES):
+        raise UserError(
+            f"{where}: {value!r} is no label scheme. "
+            f"Choose one of {name_list((*SCHEMES, ALL_SCHEMES))}."
+        )

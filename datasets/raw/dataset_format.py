@@ -1,0 +1,69 @@
+"""What a reader must know of one dataset: columns, names, folders. One file here per dataset."""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+FrameKind = Literal["raw", "registered", "both"]
+
+
+@dataclass(frozen=True)
+class FrameLayout:
+    """One way in which a dataset stores its frames.
+
+    Attributes:
+        kind: raw camera frames, registered (cropped) ones, or a layout that both come in.
+        folders: a clip's folder below the folder that the user gives, with names in braces; the
+            first that exists is taken.
+        file_name: matches a frame's file name; its group is the frame number.
+    """
+
+    kind: FrameKind
+    folders: tuple[str, ...]
+    file_name: re.Pattern[str]
+
+
+@dataclass(frozen=True)
+class DatasetFormat:
+    """One dataset as its users receive it.
+
+    Attributes:
+        name: its name on the command line and in tables.
+        title: its name in sentences.
+        columns: for each field the reduced column names it goes by. ``apex`` may be left out.
+        expected_rows: row counts of the complete sheet, of all copies in circulation.
+        emotions: reduced spelling in the sheet -> common name.
+        clip_pattern: matches a file-name cell of this dataset; tells a wrong sheet.
+        subject_name: a subject cell -> the subject's name in tables.
+        clip_name: cells of a row -> the clip's name in tables.
+        folder_names: (cells, subject, clip, emotion) -> the names that folders may use.
+        layouts: where frames are.
+        frame_rate: frames per second; None where the sheet's owner must say it.
+        long_recordings: whether a frame folder holds a long recording around the clip.
+        longest: a clip of more frames than this is remarked; None for no limit.
+    """
+
+    name: str
+    title: str
+    columns: Mapping[str, tuple[str, ...]]
+    expected_rows: tuple[int, ...]
+    emotions: Mapping[str, str]
+    clip_pattern: re.Pattern[str]
+    subject_name: Callable[[str], str]
+    layouts: tuple[FrameLayout, ...]
+    clip_name: Callable[[Mapping[str, str]], str] = field(default=lambda cells: cells["clip"])
+    folder_names: Callable[[Mapping[str, str]], Mapping[str, str]] = field(default=lambda _: {})
+    frame_rate: float | None = None
+    long_recordings: bool = False
+    longest: int | None = None
+
+    @property
+    def has_apex(self) -> bool:
+        """Whether the sheet names an apex frame."""
+        return "apex" in self.columns
+
+
+def frame_file(prefix: str) -> re.Pattern[str]:
+    """File names ``<prefix><number>.<picture ending>``; the prefix is a regular expression."""
+    return re.compile(rf"{prefix}(\d+)\.(?:jpe?g|png|bmp|tiff?)", re.IGNORECASE)

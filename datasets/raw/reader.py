@@ -1,0 +1,239 @@
+"""From a dataset as received (sheet and frames) to one table of clips and one list of findings."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from common.errors import UserError, name_list
+from datasets.raw.annotation import Annotation, read_annotation
+from datasets.raw.casme2 import CASME2
+from datasets.raw.casme3 import CASME3
+from datasets.raw.clip_frames import attach_frames
+from datasets.raw.corrections import ClipKey, Correction, read_corrections
+from datasets.raw.dataset_format import DatasetFormat
+from datasets.raw.findings import Finding, RowReport
+from datasets.raw.frame_folders import wanted_layouts
+from datasets.raw.mmew import MMEW
+from datasets.raw.raw_clip import RawClip
+from datasets.raw.samm import SAMM
+from datasets.raw.sheets import SheetRow, read_sheet
+from datasets.raw.smic import SMIC
+from datasets.released_maps import SAFE_NAME, SYNTHETIC
+
+FORMATS = {dataset.name: dataset for dataset in (CASME2, SAMM, SMIC, MMEW, CASME3)}
+# Fields that a sheet may lack: nothing is built from them.
+OPTIONAL_FIELDS = ("action_units", "second_onset")
+
+
+@dataclass(frozen=True)
+class RawSource:
+    """Where a dataset is.
+
+    Attributes:
+        dataset: casme2, samm, smic, mmew or casme3.
+        sheet: its annotation sheet, .xlsx or .csv.
+        frames: the folder of its frames; None reads the sheet alone.
+        registered: the frames are registered (cropped) ones.
+        corrections: the user's own table of corrections.
+        frame_rate: frames per second, where it differs from the dataset's or is not known.
+    """
+
+    dataset: str
+    sheet: Path
+    frames: Path | None = None
+    registered: bool = False
+    corrections: Path | None = None
+    frame_rate: float | None = None
+
+
+@dataclass(frozen=True)
+class RawDataset:
+    """The clips whose annotation and frames hold together, and everything found on the way."""
+
+    format: DatasetFormat
+    clips: list[RawClip]
+    findings: list[Finding]
+
+    @property
+    def synthetic(self) -> bool:
+        """Whether any clip is drawn, not filmed."""
+        return any(clip.synthetic for clip in self.clips)
+
+
+def read_raw_dataset(source: RawSource) -> RawDataset:
+    """Read a dataset as received.
+
+    Faults of single rows become findings; the other rows are still read.
+
+    Raises:
+        UserError: the sheet or the folder as a whole cannot be used, or is another dataset's.
+    """
+    if source.dataset not in FORMATS:
+        raise UserError(f"unknown dataset {source.dataset!r}. Choose one of {name_list(FORMATS)}.")
+    dataset = FORMATS[source.dataset]
+    if source.frames is not None and not source.frames.is_dir():
+        raise UserError(f"{source.frames} is not a folder. Give the folder of the frames.")
+    corrections = read_corrections(dataset, source.corrections)
+    rows = read_sheet(source.sheet, ("subject", "filename"))
+    _check_columns(source.sheet, dataset, rows)
+    clips, findings = [], _check_count(dataset, rows)
+    first_rows: dict[ClipKey, int] = {}
+    for row in rows:
+        clip, row_findings = _read_row(dataset, source, row, corrections, first_rows)
+        findings += row_findings
+        if clip is not None:
+            clips.append(clip)
+    findings += _unused_corrections(dataset, corrections, first_rows)
+    raw = RawDataset(dataset, clips, findings)
+    _check_any_frames(source, raw)
+    return raw
+
+
+def _check_columns(path: Path, dataset: DatasetFormat, rows: list[SheetRow]) -> None:
+    """Refuse the sheet of another dataset: its columns or most of its clip names do not fit."""
+    absent = [
+        name
+        for name, variants in dataset.columns.items()
+        if name not in OPTIONAL_FIELDS and not set(variants) & set(rows[0].cells)
+    ]
+    names = [row.cells["filename"] for row in rows]
+    fitting = _fit(dataset, names)
+    if not absent and fitting >= 0.5:
+        return
+    others = [other for other in FORMATS.values() if other != dataset]
+    likely = [other.title for other in others if _fit(other, names) >= 0.5]
+    guess = f" It looks like a sheet of {likely[0]}." if likely else ""
+    reason = f"clip names such as {name_list(names[:3])} are not {dataset.title}'s"
+    if absent:
+        reason = f"it has no column for {name_list(absent)}"
+    raise UserError(f"{path} is not a sheet of {dataset.title}: {reason}.{guess}")
+
+
+def _fit(dataset: DatasetFormat, names: list[str]) -> float:
+    """Share of the clip names that have this dataset's form."""
+    return sum(bool(dataset.clip_pattern.fullmatch(name)) for name in names) / len(names)
+
+
+def _check_count(dataset: DatasetFormat, rows: list[SheetRow]) -> list[Finding]:
+    if len(rows) in dataset.expected_rows:
+        return []
+    expected = " or ".join(map(str, dataset.expected_rows))
+    report = RowReport(dataset.name, 0)
+    report.add("count", len(rows), "kept", f"a complete {dataset.title} sheet has {expected} rows.")
+    return report.findings
+
+
+def _read_row(
+    dataset: DatasetFormat,
+    source: RawSource,
+    row: SheetRow,
+    corrections: Mapping[ClipKey, list[Correction]],
+    first_rows: dict[ClipKey, int],
+) -> tuple[RawClip | None, list[Finding]]:
+    """The clip of one row, or None if a finding excludes it."""
+    cells = _fields(dataset, row)
+    report = RowReport(dataset.name, row.number)
+    key = _identify(dataset, cells, report, first_rows)
+    if key is None:
+        return None, report.findings
+    lines = corrections.get(key, [])
+    annotation = read_annotation(dataset, cells, lines, report)
+    if annotation is None:
+        return None, report.findings
+    clip = _make_clip(dataset, source, row, report, annotation, lines)
+    if source.frames is not None:
+        clip = attach_frames(dataset, clip, source.frames, source.registered, cells, report)
+    return (None if report.excluded else clip), report.findings
+
+
+def _fields(dataset: DatasetFormat, row: SheetRow) -> dict[str, str]:
+    """The row's text by field; the first of a field's column names that the sheet has."""
+    return {
+        name: next((row.cells[variant] for variant in variants if variant in row.cells), "")
+        for name, variants in dataset.columns.items()
+    }
+
+
+def _identify(
+    dataset: DatasetFormat,
+    cells: Mapping[str, str],
+    report: RowReport,
+    first_rows: dict[ClipKey, int],
+) -> ClipKey | None:
+    """Name the clip; a row without a usable name, or with one already seen, gives None."""
+    report.subject = dataset.subject_name(cells["subject"])
+    report.clip = dataset.clip_name(cells)
+    for name, cell in ((report.subject, cells["subject"]), (report.clip, cells["clip"])):
+        if not cell or not SAFE_NAME.fullmatch(name):
+            report.add("name", cell, "excluded", "subject and file name must be plain names.")
+            return None
+    key = report.subject, report.clip
+    if key in first_rows:
+        report.add(
+            "duplicate", report.clip, "excluded", f"row {first_rows[key]} names the same clip."
+        )
+        return None
+    first_rows[key] = report.row
+    return key
+
+
+def _make_clip(
+    dataset: DatasetFormat,
+    source: RawSource,
+    row: SheetRow,
+    report: RowReport,
+    annotation: Annotation,
+    corrections: list[Correction],
+) -> RawClip:
+    return RawClip(
+        dataset=dataset.name,
+        subject=report.subject,
+        clip=report.clip,
+        row=row.number,
+        onset=annotation.onset,
+        apex=annotation.apex,
+        offset=annotation.offset,
+        apex_source=annotation.apex_source,
+        emotion=annotation.emotion,
+        action_units=annotation.action_units,
+        frame_rate=source.frame_rate or dataset.frame_rate,
+        left_out_of=frozenset(line.value for line in corrections if line.field == "exclude"),
+        synthetic=row.cells.get("source", "").lower() == SYNTHETIC,
+    )
+
+
+def _unused_corrections(
+    dataset: DatasetFormat,
+    corrections: Mapping[ClipKey, list[Correction]],
+    seen: Mapping[ClipKey, int],
+) -> list[Finding]:
+    """The user's own corrections that no row answers to: most likely a slip in a name."""
+    return [
+        Finding(
+            dataset.name,
+            0,
+            line.subject,
+            line.clip,
+            "correction",
+            line.value,
+            "kept",
+            "no row of the sheet has this subject and clip; the correction does nothing.",
+        )
+        for key, lines in corrections.items()
+        for line in lines
+        if key not in seen and not line.shipped
+    ]
+
+
+def _check_any_frames(source: RawSource, raw: RawDataset) -> None:
+    """A folder in which no clip at all is found is the wrong one: one error, not a list."""
+    if raw.clips or not any(finding.rule == "no frames" for finding in raw.findings):
+        return
+    layouts = wanted_layouts(raw.format, source.registered)
+    kind = "registered" if source.registered else "raw"
+    places = name_list(dict.fromkeys(folder for layout in layouts for folder in layout.folders))
+    hint = "" if source.registered else " For registered (cropped) frames add --registered."
+    raise UserError(
+        f"{source.frames} holds no {kind} frames of any clip of {source.sheet}. "
+        f"They are looked for in {places}.{hint}"
+    )

@@ -1,0 +1,75 @@
+"""SMIC-HS: 100 frames per second, 164 clips of 16 subjects; no apex is annotated."""
+
+import re
+from collections.abc import Mapping
+
+from datasets.raw.dataset_format import DatasetFormat, FrameLayout, frame_file
+
+CLIP = re.compile(r"s0*(\d+)_(ne|po|sur)_(\d+)")
+
+
+def subject_name(text: str) -> str:
+    """The tables of the field write s01 where the dataset writes s1."""
+    digits = text.lower().removeprefix("s")
+    return f"s{int(digits):02d}" if digits.isdecimal() else text
+
+
+def clip_name(cells: Mapping[str, str]) -> str:
+    """Zero-padded as in the tables of the field: s1_ne_01 is s01_ne_01."""
+    match = CLIP.fullmatch(cells["clip"])
+    return f"s{int(match[1]):02d}_{match[2]}_{match[3]}" if match else cells["clip"]
+
+
+def folder_names(cells: Mapping[str, str]) -> Mapping[str, str]:
+    """The names as the dataset's folders write them, without zeros in front."""
+    subject = subject_name(cells["subject"])
+    return {
+        "short_subject": re.sub(r"^s0+", "s", subject),
+        "short_clip": re.sub(r"^s0+", "s", cells["clip"]),
+    }
+
+
+PLACES = (
+    "{short_subject}/micro/{emotion}/{short_clip}",
+    "{subject}/micro/{emotion}/{short_clip}",
+    "{subject}/micro/{emotion}/{clip}",
+    "{short_subject}/{short_clip}",
+    "{subject}/{short_clip}",
+    "{subject}/{clip}",
+)
+
+
+def places(*above: str) -> tuple[str, ...]:
+    """Every place of a clip below each of the folders named."""
+    return tuple(folder + place for folder in above for place in PLACES)
+
+
+SMIC = DatasetFormat(
+    name="smic",
+    title="SMIC-HS",
+    columns={
+        "subject": ("subject",),
+        "clip": ("filename",),
+        "onset": ("onsetf", "onset1f", "onset"),
+        "offset": ("offsetf", "offset1f", "offset"),
+        "second_onset": ("onset2f",),
+        "emotion": ("emotion",),
+    },
+    expected_rows=(164,),
+    emotions={"negative": "negative", "positive": "positive", "surprise": "surprise"},
+    clip_pattern=CLIP,
+    subject_name=subject_name,
+    clip_name=clip_name,
+    folder_names=folder_names,
+    layouts=(
+        FrameLayout(
+            "raw",
+            places("SMIC_all_raw/HS/", "SMIC_HS_E/", "HS/", ""),
+            frame_file("image"),
+        ),
+        FrameLayout(
+            "registered", places("SMIC_all_cropped/HS/", "HS/", ""), frame_file("reg_image")
+        ),
+    ),
+    frame_rate=100,
+)
