@@ -1,13 +1,11 @@
 """The weight recipe and the input that the stored CausalNet outputs were made with."""
 
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pytest
 import torch
 from torch import Tensor
 
@@ -46,12 +44,9 @@ def golden_maps() -> Tensor:
     return torch.from_numpy(values.astype(np.float32))
 
 
-def real_maps(stems: list[str]) -> Tensor:
-    """The published preparation of real clips, float64 [N, 4, 3, 28, 28]; skips without them."""
-    folder = os.environ.get("CAUSALNET_INPUTS")
-    if not folder:
-        pytest.skip("CAUSALNET_INPUTS does not name the folder of the released maps")
-    inputs = read_inputs(Path(folder))
+def real_maps(folder: Path, stems: list[str]) -> Tensor:
+    """The published preparation of released clips, float64 [N, 4, 3, 28, 28]."""
+    inputs = read_inputs(folder)
     places = [inputs.clips["stem"].tolist().index(stem) for stem in stems]
     prepared = prepare(inputs.maps[places], Preparation(composite=True))[0]
     return torch.from_numpy(prepared).double()

@@ -4,6 +4,7 @@ import copy
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 
 import pytest
 import torch
@@ -101,16 +102,20 @@ def test_logits_equal_the_originals(golden_network: nn.Module) -> None:
     )
 
 
-def test_logits_on_real_samples_equal_the_originals(golden_network: nn.Module) -> None:
+def test_logits_on_real_samples_equal_the_originals(
+    golden_network: nn.Module, released_folder: Path
+) -> None:
     golden = FORWARD["float64 logits on two real samples"]
     with torch.no_grad():
-        logits = golden_network(real_maps(golden["samples"]))
+        logits = golden_network(real_maps(released_folder, golden["samples"]))
     expected = torch.tensor(golden["logits"], dtype=torch.float64)
     torch.testing.assert_close(logits, expected, rtol=1e-9, atol=0)
 
 
-def test_six_training_steps_equal_the_originals(golden_network: nn.Module) -> None:
-    maps = real_maps(TRAINING["samples"])
+def test_six_training_steps_equal_the_originals(
+    golden_network: nn.Module, released_folder: Path
+) -> None:
+    maps = real_maps(released_folder, TRAINING["samples"])
     labels = torch.tensor(TRAINING["labels"])
     model = copy.deepcopy(golden_network)
     optimiser = torch.optim.Adam(model.parameters(), lr=5e-5, fused=True)
