@@ -13,7 +13,7 @@ from evaluation.result_files import write_result_files
 from training.configuration import Configuration, fold_seed
 from training.epoch_rules import EPOCH_RULES, choose_epoch
 from training.fold_store import FoldIdentity, StoredFold, read_fold
-from training.run_record import Run
+from training.run_record import Run, read_record
 
 DEFAULT_RULE = "last"
 SUMMARY_NAME = "result_summary.txt"
@@ -97,13 +97,18 @@ def summary_line(configuration: Configuration, figures: Figures, rule: str) -> s
 
 
 def replace_summary_lines(results: Path, configuration: Configuration, lines: list[str]) -> None:
-    """Put a configuration's lines into the summary, in place of its old ones."""
+    """Put a configuration's lines into the summary, in place of its old ones.
+
+    Lines stand in the order in which the run's record names the configurations, whichever of them
+    was finished first.
+    """
     path = results / SUMMARY_NAME
     try:
         old = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
     except UnicodeDecodeError as error:
         raise UserError(f"{path} is not UTF-8 text: {error}. Move it away.") from error
-    own = f"{configuration.label} | "
-    kept = [line for line in old if not line.startswith(own)]
-    place = next((i for i, line in enumerate(old) if line.startswith(own)), len(kept))
-    write_text(path, "\n".join([*kept[:place], *lines, *kept[place:]]) + "\n")
+    labels = list((read_record(results) or {}).get("configurations", {}).values())
+    kept = [line for line in old if line.split(" | ")[0] not in (configuration.label, "")]
+    known = [line for line in kept + lines if line.split(" | ")[0] in labels]
+    known.sort(key=lambda line: labels.index(line.split(" | ")[0]))
+    write_text(path, "\n".join(known) + "\n")

@@ -1,9 +1,9 @@
 """A grid search over LOSO folds: what is not on disk yet is trained, then every figure is derived
 from what is on disk. A kill at any moment loses at most the group of folds in work."""
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 
 from rich.console import Console
@@ -25,6 +25,7 @@ from training.configuration_results import (
 )
 from training.cost import Cost, estimate_cost
 from training.epoch_rules import EPOCH_RULES, ORACLE_FOOTNOTE, rule_title
+from training.executors import Executor, LocalExecutor
 from training.fold_counts import fold_counts
 from training.fold_group import FoldOutcome
 from training.fold_store import StoredFold, fold_path, write_fold
@@ -56,6 +57,11 @@ class GridSearch:
     def __post_init__(self) -> None:
         self.all_folds = loso_folds(self.inputs.clips)
         self.folds = _select(self.all_folds, self.subjects)
+
+    @property
+    def keeps_weights(self) -> bool:
+        """Whether weights are saved."""
+        return self.weights is not None
 
     def folder(self, configuration: Configuration) -> Path:
         """A configuration's results folder."""
@@ -101,18 +107,17 @@ def run_grid(search: GridSearch, confirm: Callable[[Cost], None]) -> None:
         counts = fold_counts(search.all_folds, search.run.synthetic)
         write_expected_clips(search.results, counts)
         _read_what_is_there(search)
+        _claim_weights_folders(search)
         tasks = search.pending()
-        worker = None
-        if tasks:
-            worker = Worker(search.run, search.inputs, search.all_folds, search.weights is not None)
-            confirm(estimate_cost(worker, tasks))
         folds = sum(len(task.folds) for task in tasks)
         with RunProgress(folds, search.run.training.epochs) as progress:
             for configuration in search.configurations:
-                own = [task for task in tasks if task.configuration is configuration]
-                if worker is not None:
-                    _train(search, worker, own, progress)
-                _report(search, configuration, progress.console)
+                if not any(task.configuration is configuration for task in tasks):
+                    _report(search, configuration, progress.console)
+            if tasks:
+                worker = Worker(search.run, search.inputs, search.all_folds, search.keeps_weights)
+                confirm(estimate_cost(worker, tasks))
+                _train(search, LocalExecutor(worker), tasks, progress)
     if search.failures:
         raise UserError(" ".join(search.failures))
 
@@ -133,22 +138,39 @@ def _read_what_is_there(search: GridSearch) -> None:
         _stored(search, configuration)
 
 
+def _claim_weights_folders(search: GridSearch) -> None:
+    if search.weights is None:
+        return
+    for configuration in search.configurations:
+        folder = weights_folder(search.weights, search.results, configuration)
+        write_description(folder, search.run, configuration)
+        remove_unfinished(folder)
+
+
 def _stored(search: GridSearch, configuration: Configuration) -> list[StoredFold]:
     folder = search.folder(configuration)
     return read_folds(folder, search.run, search.inputs, configuration, search.all_folds)
 
 
 def _train(
-    search: GridSearch, worker: Worker, tasks: list[GroupTask], progress: RunProgress
+    search: GridSearch, executor: Executor, tasks: list[GroupTask], progress: RunProgress
 ) -> None:
-    """Train a configuration's groups one by one; each is on disk before the next begins."""
-    stored = _stored(search, tasks[0].configuration) if tasks else []
-    for task in tasks:
-        where = _where(search, task, len(stored))
-        size = len(task.folds)
-        outcomes = worker.train(task, partial(progress.epoch, where, size))
-        stored += _keep(search, task, outcomes)
-        progress.group(where, size, _running_figures(search.run, stored))
+    """Put every group on disk as it comes; report a configuration when its last group is there."""
+    left = Counter(task.configuration.name for task in tasks)
+    stored = {c.name: _stored(search, c) for c in search.configurations if c.name in left}
+
+    def tell(task: GroupTask, epoch: int) -> None:
+        where = _where(search, task, len(stored[task.configuration.name]))
+        progress.epoch(where, len(task.folds), epoch)
+
+    for task, outcomes in executor.run(tasks, tell):
+        own = stored[task.configuration.name]
+        where = _where(search, task, len(own))
+        own += _keep(search, task, outcomes)
+        progress.group(where, len(task.folds), _running_figures(search.run, own))
+        left[task.configuration.name] -= 1
+        if not left[task.configuration.name]:
+            _report(search, task.configuration, progress.console)
 
 
 def _where(search: GridSearch, task: GroupTask, finished: int) -> str:
@@ -176,7 +198,6 @@ def _keep(search: GridSearch, task: GroupTask, outcomes: list[FoldOutcome]) -> l
             continue
         if outcome.weights is not None and search.weights is not None:
             folder = weights_folder(search.weights, search.results, task.configuration)
-            write_description(folder, search.run, task.configuration)
             write_weights(folder, fold.name, outcome.weights)
         identity = fold_identity(search.run, search.inputs, task.configuration, fold)
         kept.append(StoredFold(identity, outcome.logits, outcome.losses))

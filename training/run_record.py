@@ -83,7 +83,7 @@ def claim_results_folder(results: Path, run: Run, configurations: list[Configura
         UserError: the folder holds another run; the differences are named.
     """
     record, found = run.record(), read_record(results) or {}
-    recorded = found.pop("configurations", [])
+    recorded = found.pop("configurations", {})
     differences = _differences(found, record) if found else []
     if differences:
         raise UserError(
@@ -91,8 +91,7 @@ def claim_results_folder(results: Path, run: Run, configurations: list[Configura
             f"its own, such as --results {results}/{run.preset}-seed{run.seed}, or repeat the "
             "recorded run."
         )
-    names = [configuration.name for configuration in configurations]
-    record["configurations"] = [*recorded, *(name for name in names if name not in recorded)]
+    record["configurations"] = {**recorded, **{c.name: c.label for c in configurations}}
     write_text(results / FILE_NAME, yaml.safe_dump(record, sort_keys=False, allow_unicode=True))
 
 

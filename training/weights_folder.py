@@ -33,7 +33,11 @@ def write_weights(folder: Path, fold: str, state: dict[str, Tensor]) -> None:
 
 
 def write_description(folder: Path, run: Run, configuration: Configuration) -> None:
-    """Write what ``eval.py`` must know to use the weights."""
+    """Write what ``eval.py`` must know to use the weights.
+
+    Raises:
+        UserError: the folder holds another run's weights.
+    """
     description = {
         "preset": run.preset,
         "model": configuration.model,
@@ -48,6 +52,10 @@ def write_description(folder: Path, run: Run, configuration: Configuration) -> N
         "epoch_rule": "last",
         "epoch": run.training.epochs,
     }
+    if read_description(folder) not in (None, description):
+        raise UserError(
+            f"{folder} holds another run's weights. Give a --weights folder of its own."
+        )
     write_text(folder / DESCRIPTION_NAME, yaml.safe_dump(description, sort_keys=False))
 
 
