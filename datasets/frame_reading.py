@@ -1,0 +1,80 @@
+"""Frames from files as grey pictures; whatever is wrong with a file is said in one sentence."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageFile, UnidentifiedImageError
+
+from common.errors import UserError
+
+FORMATS = ("JPEG", "PNG", "BMP", "TIFF")
+# Twice an 8K frame; a file that unpacks to more is not a frame of these datasets.
+MOST_PIXELS = 2 * 7680 * 4320
+GREY_MODES = ("1", "L", "LA")
+
+
+class FrameError(UserError):
+    """A frame that cannot be used; the message names the file and the reason."""
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One frame: its pixels, uint8 [H, W] in grey, and whether the file was in colour."""
+
+    pixels: NDArray[np.uint8]
+    in_colour: bool
+
+
+def read_frame(path: Path) -> Frame:
+    """Decode a frame; colours become grey by the weights of ITU-R 601 (.299, .587, .114).
+
+    Raises:
+        FrameError: the file is missing, truncated, no picture, 16-bit or absurdly large.
+    """
+    try:
+        with Image.open(path, formats=FORMATS) as picture:
+            _check_header(path, picture)
+            in_colour = picture.mode not in GREY_MODES
+            return Frame(np.asarray(picture.convert("L")), in_colour)
+    except FileNotFoundError:
+        raise FrameError(f"frame {path} is missing.") from None
+    except Image.DecompressionBombError:
+        raise FrameError(f"frame {path} is too large for a frame.") from None
+    except UnidentifiedImageError:
+        raise FrameError(f"frame {path} is not a readable picture.") from None
+    except (OSError, SyntaxError, ValueError) as error:
+        raise FrameError(f"frame {path} cannot be decoded: {error}.") from None
+
+
+def read_frames(paths: Mapping[str, Path]) -> dict[str, NDArray[np.uint8]]:
+    """The frames of one clip by name, uint8 [H, W], all of one size.
+
+    Raises:
+        FrameError: one cannot be read, or they differ in size or in being grey or colour.
+    """
+    read = {path: read_frame(path) for path in dict.fromkeys(paths.values())}
+    sizes = {path: "x".join(map(str, frame.pixels.shape[::-1])) for path, frame in read.items()}
+    colours = {path: "colour" if frame.in_colour else "grey" for path, frame in read.items()}
+    for what, values in (("size", sizes), ("colour", colours)):
+        first, *others = values.items()
+        odd = next((item for item in others if item[1] != first[1]), None)
+        if odd is not None:
+            raise FrameError(
+                f"frames of one clip differ in {what}: "
+                f"{first[0]} is {first[1]}, {odd[0].name} is {odd[1]}."
+            )
+    return {name: read[path].pixels for name, path in paths.items()}
+
+
+def _check_header(path: Path, picture: ImageFile.ImageFile) -> None:
+    """Refuse by the header alone, before anything is unpacked."""
+    width, height = picture.size
+    if width * height > MOST_PIXELS:
+        raise FrameError(f"frame {path} is {width}x{height} pixels: too large for a frame.")
+    # Pillow names a file's own bits in the tile's raw mode ("RGB;16B") or in the mode ("I;16").
+    raw_modes = [str(tile[3]) for tile in picture.tile]
+    if picture.mode.startswith(("I", "F")) or any(";16" in mode for mode in raw_modes):
+        raise FrameError(f"frame {path} has 16 bits a pixel; convert the frames to 8 bits.")
