@@ -1,0 +1,179 @@
+"""Intervals and tests for pooled figures. The unit that is resampled or swapped is the subject:
+clips of one face are not independent of each other.
+
+Shape legend: R seeds, S subjects, C classes. Confusion matrices are those of single subjects; the
+two methods of a comparison have the same subjects in the same order. Every random draw has a fixed
+seed, so the same predictions give the same output.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import scipy.stats
+from statsmodels.stats.contingency_tables import mcnemar
+from statsmodels.stats.multitest import multipletests
+
+from evaluation.confusions import FIGURES, accuracy_of, uar_of, uf1_of
+
+RESAMPLES = 9_999
+CONFIDENCE = 0.95
+ALPHA = 0.05
+_BATCH = 1_000
+_SEED = 20250
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A figure, or a difference of two, with its 95 % interval; nan bounds for a lone subject."""
+
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Spread:
+    """One figure over several seeds; ``deviation`` (n - 1 in the denominator) is nan for one."""
+
+    mean: float
+    deviation: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class McNemar:
+    """Clips that one method alone gets right, and what follows from them.
+
+    Attributes:
+        p: exact McNemar test. It takes clips for independent, which clips of one subject are not,
+            so it is too ready to see a difference; the permutation test decides.
+        cohens_g: share of ``only_second`` among both minus one half; -.5 to .5, .05 small, .15
+            medium, .25 large (Cohen, 1988); 0 when the methods err on the same clips.
+    """
+
+    only_first: int
+    only_second: int
+    p: float
+    cohens_g: float
+
+
+@dataclass(frozen=True)
+class FoldMeans:
+    """Means over subjects of figures computed subject by subject: not UF1, UAR and ACC.
+
+    A subject's own figures follow the conventions for absent classes, so one right clip gives 1.
+    """
+
+    f1: float
+    recall: float
+    accuracy: float
+
+
+def bootstrap_interval(confusions: np.ndarray, figure: str) -> Interval:
+    """A pooled figure with its percentile bootstrap interval over subjects.
+
+    Args:
+        confusions: int [R, S, C, C]; several seeds are resampled together and averaged.
+        figure: "UF1", "UAR" or "ACC".
+    """
+    return _bootstrap(len(confusions[0]), lambda chosen: _seed_mean(confusions, chosen, figure))
+
+
+def bootstrap_difference(first: np.ndarray, second: np.ndarray, figure: str) -> Interval:
+    """``second`` minus ``first`` with its interval; both see the same resampled subjects.
+
+    Args:
+        first, second: int [R, S, C, C]; R may differ, S must not.
+    """
+
+    def difference(chosen: np.ndarray) -> np.ndarray:
+        return _seed_mean(second, chosen, figure) - _seed_mean(first, chosen, figure)
+
+    return _bootstrap(len(first[0]), difference)
+
+
+def permutation_p(first: np.ndarray, second: np.ndarray, figure: str) -> float:
+    """Two-sided p of a pooled figure's difference: methods swapped subject by subject.
+
+    Where there are fewer ways to swap than ``RESAMPLES``, all are tried and p is exact.
+
+    Args:
+        first, second: int [S, C, C].
+    """
+    compute = FIGURES[figure]
+    both = np.concatenate([first, second])
+    places = np.arange(len(first))
+
+    def difference(ours: np.ndarray, theirs: np.ndarray, axis: int) -> np.ndarray:
+        return compute(both[theirs].sum(axis=-3)) - compute(both[ours].sum(axis=-3))
+
+    if len(first) < 2:
+        return 1.0
+    result = scipy.stats.permutation_test(
+        (places, places + len(first)),
+        difference,
+        permutation_type="samples",
+        vectorized=True,
+        n_resamples=RESAMPLES,
+        batch=_BATCH,
+        axis=-1,
+        rng=np.random.default_rng(_SEED),
+    )
+    return float(result.pvalue)
+
+
+def mcnemar_test(first_right: np.ndarray, second_right: np.ndarray) -> McNemar:
+    """McNemar's exact test on clips; bool [N] each: which clips a method gets right."""
+    first, second = np.asarray(first_right, bool), np.asarray(second_right, bool)
+    only_first, only_second = int((first & ~second).sum()), int((second & ~first).sum())
+    both, neither = int((first & second).sum()), int((~first & ~second).sum())
+    discordant = only_first + only_second
+    if discordant == 0:
+        return McNemar(0, 0, 1.0, 0.0)
+    p = mcnemar([[both, only_first], [only_second, neither]], exact=True).pvalue
+    return McNemar(only_first, only_second, float(p), only_second / discordant - 0.5)
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """The p values adjusted for their number (Holm, 1979)."""
+    if not p_values:
+        return []
+    return [float(p) for p in multipletests(p_values, alpha=ALPHA, method="holm")[1]]
+
+
+def spread_over_seeds(confusions: np.ndarray, figure: str) -> Spread:
+    """A pooled figure of each seed, described; confusions int [R, S, C, C]."""
+    values = FIGURES[figure](confusions.sum(axis=1))
+    deviation = float(values.std(ddof=1)) if len(values) > 1 else float("nan")
+    return Spread(float(values.mean()), deviation, float(values.min()), float(values.max()))
+
+
+def fold_means(confusions: np.ndarray) -> FoldMeans:
+    """Means over subjects (and seeds) of per-subject figures; confusions int [R, S, C, C]."""
+    figures = (uf1_of, uar_of, accuracy_of)
+    return FoldMeans(*(float(compute(confusions).mean()) for compute in figures))
+
+
+def _seed_mean(confusions: np.ndarray, chosen: np.ndarray, figure: str) -> np.ndarray:
+    """[R, S, C, C] and subjects [..., S] -> pooled figure averaged over seeds, [...]."""
+    return FIGURES[figure](confusions[:, chosen].sum(axis=-3)).mean(axis=0)
+
+
+def _bootstrap(subjects: int, statistic: Callable[[np.ndarray], np.ndarray]) -> Interval:
+    value = float(statistic(np.arange(subjects)))
+    if subjects < 2:
+        return Interval(value, float("nan"), float("nan"))
+    result = scipy.stats.bootstrap(
+        (np.arange(subjects),),
+        lambda chosen, axis: statistic(chosen),
+        vectorized=True,
+        n_resamples=RESAMPLES,
+        batch=_BATCH,
+        axis=-1,
+        confidence_level=CONFIDENCE,
+        method="percentile",
+        rng=np.random.default_rng(_SEED),
+    )
+    return Interval(value, *map(float, result.confidence_interval))
