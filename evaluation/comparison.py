@@ -1,0 +1,154 @@
+"""Compares methods with a reference on the same clips, and says in a sentence what follows."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from evaluation.methods import UNKNOWN_RULE, Method
+from evaluation.statistics import (
+    ALPHA,
+    Interval,
+    McNemar,
+    bootstrap_difference,
+    holm,
+    mcnemar_test,
+    permutation_p,
+    spread_over_seeds,
+)
+
+TESTED = ("UF1", "UAR")
+DECISIVE = "UF1"
+"""The figure on which a claim rests; UAR is told beside it."""
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A method's figure minus the reference's.
+
+    Attributes:
+        interval: bootstrap over subjects.
+        p: paired permutation test over subjects.
+        p_holm: adjusted for the number of methods compared with the reference.
+    """
+
+    interval: Interval
+    p: float
+    p_holm: float
+
+    @property
+    def significant(self) -> bool:
+        """Whether the adjusted p is below 5 %."""
+        return self.p_holm < ALPHA
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One method against the reference.
+
+    Attributes:
+        differences: by figure name, "UF1" and "UAR".
+        clips: McNemar's test, with the reference first.
+        clips_p_holm: its p adjusted for the number of methods.
+    """
+
+    reference: Method
+    method: Method
+    differences: dict[str, Difference]
+    clips: McNemar
+    clips_p_holm: float
+
+
+def compare(reference: Method, others: Sequence[Method]) -> list[Comparison]:
+    """Compare every other method with the reference.
+
+    A method of several seeds takes part with its class scores averaged over the seeds.
+    """
+    comparisons = [_compare_two(reference, method) for method in others]
+    adjusted = {
+        name: holm([comparison.differences[name].p for comparison in comparisons])
+        for name in TESTED
+    }
+    clips_p = holm([comparison.clips.p for comparison in comparisons])
+    return [
+        replace(
+            comparison,
+            differences={
+                name: replace(comparison.differences[name], p_holm=adjusted[name][place])
+                for name in TESTED
+            },
+            clips_p_holm=clips_p[place],
+        )
+        for place, comparison in enumerate(comparisons)
+    ]
+
+
+def claim(comparisons: Sequence[Comparison]) -> str:
+    """One plain sentence: what may be said of the methods beside the reference."""
+    reference = comparisons[0].reference
+    subjects = len(reference.confusions(reference.predicted[0]))
+    kind = "SYNTHETIC clips" if reference.synthetic else "clips"
+    parts = "; ".join(_verdict(comparison) for comparison in comparisons)
+    scope = f"On these {len(reference.clips)} {kind} of {subjects} subjects, against"
+    return f"{scope} {reference.title}: {parts}."
+
+
+def _compare_two(reference: Method, method: Method) -> Comparison:
+    ours = reference.confusions(reference.mean_predicted())
+    theirs = method.confusions(method.mean_predicted())
+    differences = {}
+    for name in TESTED:
+        p = permutation_p(ours, theirs, name)
+        interval = bootstrap_difference(ours[np.newaxis], theirs[np.newaxis], name)
+        differences[name] = Difference(interval, p, p)
+    clips = mcnemar_test(reference.right(), method.right())
+    return Comparison(reference, method, differences, clips, clips.p)
+
+
+def _verdict(comparison: Comparison) -> str:
+    """What may be claimed of one method, as a part of a sentence."""
+    method, difference = comparison.method, comparison.differences[DECISIVE]
+    for one in (method, comparison.reference):
+        who = "it" if one is method else one.title
+        if one.chosen_on_test_subjects:
+            return f"nothing may be claimed of {method.title}: {who} was selected on test subjects"
+        if one.rule == UNKNOWN_RULE:
+            return f"nothing may be claimed of {method.title}: how {who} was selected is not known"
+    interval = difference.interval
+    numbers = (
+        f"{DECISIVE} {interval.value:+.3f}, 95 % interval {interval.low:+.3f} to "
+        f"{interval.high:+.3f}, p {p_text(difference.p_holm)}"
+    )
+    if not difference.significant:
+        return f"no difference may be claimed for {method.title} ({numbers})"
+    word = "better" if interval.value > 0 else "worse"
+    beside = _beside(comparison) + _single_runs(comparison, word)
+    return f"{method.title} may be called {word} in {DECISIVE} ({numbers}), {beside}"
+
+
+def _beside(comparison: Comparison) -> str:
+    """Whether UAR says the same."""
+    uf1, uar = (comparison.differences[name] for name in TESTED)
+    same = uar.significant and (uar.interval.value > 0) == (uf1.interval.value > 0)
+    start = "and in UAR too" if same else "but not in UAR"
+    return f"{start} ({uar.interval.value:+.3f}, p {p_text(uar.p_holm)})"
+
+
+def _single_runs(comparison: Comparison, word: str) -> str:
+    """What averaging scores over seeds hides: a single run may be on the other side."""
+    reference, method = comparison.reference, comparison.method
+    if reference.seeds == method.seeds == 1:
+        return ""
+    ours, theirs = (
+        spread_over_seeds(one.confusions(one.predicted), DECISIVE).mean
+        for one in (reference, method)
+    )
+    figures = f"{DECISIVE} of single runs: mean {theirs:.3f} against {ours:.3f}"
+    if (theirs > ours) == (word == "better"):
+        return f", scores averaged over the seeds ({figures})"
+    return f", but only with scores averaged over the seeds: single runs are not ({figures})"
+
+
+def p_text(p: float) -> str:
+    """A p value with its sign of equality."""
+    return "< 0.001" if p < 0.001 else f"= {p:.3f}"

@@ -1,0 +1,175 @@
+"""Results folders as methods to compare: folders of one configuration and epoch rule that differ in
+their seed are one method."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from common.errors import UserError, name_list
+from evaluation.confusions import confusion_stack, subject_numbers
+from evaluation.predictions import SCORE_PREFIX, class_names_of
+from evaluation.results_folder import read_results
+from evaluation.selection import SELECTED_ON_TEST_SUBJECT, rule_title
+
+CLIP_COLUMNS = ["dataset", "subject", "clip"]
+UNKNOWN_RULE = "unknown"
+
+
+@dataclass(frozen=True)
+class Method:
+    """The predictions of one configuration under one epoch rule, for one or several seeds.
+
+    Shape legend: R seeds, N clips, S subjects, C classes.
+
+    Attributes:
+        folder: of the first seed.
+        clips: N rows with dataset, subject, clip and true, in the order of the first three.
+        predicted: int [R, N].
+        scores: float [R, N, C]; None where the files hold no scores.
+        synthetic: whether any of the clips is synthetic.
+    """
+
+    name: str
+    folder: Path
+    rule: str
+    clips: pd.DataFrame
+    predicted: np.ndarray
+    scores: np.ndarray | None
+    class_names: tuple[str, ...]
+    synthetic: bool
+
+    @property
+    def title(self) -> str:
+        """Name, epoch rule and, where there are several, the number of seeds."""
+        seeds = f", {self.seeds} seeds" if self.seeds > 1 else ""
+        return f"{self.name} ({rule_title(self.rule)}{seeds})"
+
+    @property
+    def seeds(self) -> int:
+        """How many seeds R."""
+        return len(self.predicted)
+
+    @property
+    def chosen_on_test_subjects(self) -> bool:
+        """Whether the epoch rule looks at the labels that it is scored on."""
+        return self.rule in SELECTED_ON_TEST_SUBJECT
+
+    def mean_predicted(self) -> np.ndarray:
+        """int [N]: the class with the highest score after averaging scores over the seeds.
+
+        The lower class number wins a tie, as in every single run.
+        """
+        if self.seeds == 1:
+            return self.predicted[0]
+        assert self.scores is not None, "seeds are only grouped where there are scores"
+        return self.scores.mean(axis=0).argmax(axis=-1)
+
+    def right(self) -> np.ndarray:
+        """bool [N]: which clips ``mean_predicted`` gets right."""
+        return self.mean_predicted() == self.clips["true"].to_numpy()
+
+    def confusions(self, predicted: np.ndarray) -> np.ndarray:
+        """int [..., N] predictions of these clips -> int [..., S, C, C], subjects in order."""
+        numbers = subject_numbers(self.clips)
+        shape = (int(numbers.max()) + 1, len(self.class_names))
+        return confusion_stack(numbers, self.clips["true"].to_numpy(), predicted, shape)
+
+
+@dataclass(frozen=True)
+class _Run:
+    """One folder's rows, in the order of the clips, and what tells its method and seed."""
+
+    folder: Path
+    rows: pd.DataFrame
+    synthetic: bool
+    key: tuple[str, str]
+    seed: object
+
+
+def read_methods(folders: Sequence[Path], dataset: str | None = None) -> list[Method]:
+    """The methods of some results folders, in the order of their first folder.
+
+    Args:
+        dataset: only this dataset's clips.
+
+    Raises:
+        UserError: a folder is incomplete or unreadable, is given twice, or the folders do not hold
+            the same clips with the same labels.
+    """
+    groups: dict[tuple[str, str], list[_Run]] = {}
+    for folder in folders:
+        run = _read_run(folder, dataset)
+        twin = next((r for r in groups.get(run.key, []) if r.seed == run.seed), None)
+        if twin is not None:
+            raise UserError(
+                f"{twin.folder} and {folder} hold the same configuration, epoch rule and seed. "
+                "Give each run once."
+            )
+        groups.setdefault(run.key, []).append(run)
+    _check_same_clips([run for runs in groups.values() for run in runs])
+    names = _names([runs[0] for runs in groups.values()])
+    return [_method(name, runs) for name, runs in zip(names, groups.values(), strict=True)]
+
+
+def _read_run(folder: Path, dataset: str | None) -> _Run:
+    results = read_results(folder, dataset)
+    if results.problems:
+        raise UserError(
+            f"{folder} is not a complete set of results: {'; '.join(results.problems)}. "
+            "Finish the run before comparing it."
+        )
+    rows = results.rows.sort_values(CLIP_COLUMNS, kind="stable", ignore_index=True)
+    origins = ("configuration", "epoch_rule", "seed")
+    if not set(origins) <= set(rows):
+        return _Run(folder, rows, results.synthetic, (str(folder), UNKNOWN_RULE), None)
+    configuration, rule, seed = (_only(folder, rows, origin) for origin in origins)
+    return _Run(folder, rows, results.synthetic, (str(configuration), str(rule)), seed)
+
+
+def _only(folder: Path, rows: pd.DataFrame, column: str) -> object:
+    values = rows[column].unique()
+    if len(values) > 1:
+        raise UserError(f"{folder} mixes runs: its rows have {column} {name_list(values)}.")
+    return values[0]
+
+
+def _check_same_clips(runs: list[_Run]) -> None:
+    first = runs[0].rows.set_index(CLIP_COLUMNS)["true"]
+    for run in runs[1:]:
+        own = run.rows.set_index(CLIP_COLUMNS)["true"]
+        alone = first.index.symmetric_difference(own.index)
+        if len(alone):
+            names = name_list("/".join(map(str, clip)) for clip in alone)
+            raise UserError(f"{runs[0].folder} and {run.folder} do not share these clips: {names}.")
+        if not first.equals(own):
+            names = name_list("/".join(map(str, clip)) for clip in first[first != own].index)
+            raise UserError(f"{runs[0].folder} and {run.folder} label these differently: {names}.")
+
+
+def _names(runs: list[_Run]) -> list[str]:
+    """The configuration folders' names; whole paths where two methods would share name and rule."""
+    short = [run.folder.parent if run.folder.name == run.key[1] else run.folder for run in runs]
+    titles = [(place.resolve().name, run.key[1]) for place, run in zip(short, runs, strict=True)]
+    return [
+        name if titles.count((name, rule)) == 1 else str(place)
+        for (name, rule), place in zip(titles, short, strict=True)
+    ]
+
+
+def _method(name: str, runs: list[_Run]) -> Method:
+    first = runs[0].rows
+    columns = [column for column in first if column.startswith(SCORE_PREFIX)]
+    scores = np.stack([run.rows[columns].to_numpy() for run in runs]) if columns else None
+    return Method(
+        name=name,
+        folder=runs[0].folder,
+        rule=runs[0].key[1],
+        clips=first[[*CLIP_COLUMNS, "true"]],
+        predicted=np.stack([run.rows["predicted"].to_numpy() for run in runs]),
+        scores=scores,
+        class_names=class_names_of(first),
+        synthetic=any(run.synthetic for run in runs),
+    )
