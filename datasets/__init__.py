@@ -5,6 +5,7 @@ from datasets.direction_maps import direction_map
 from datasets.folds import Fold, loso_folds
 from datasets.preparation import Preparation, prepare
 from datasets.released_maps import Inputs, read_inputs, write_maps, write_table
+from datasets.synthetic_clips import draw_clip, list_synthetic_clips
 
 __all__ = [
     "Fold",
@@ -12,6 +13,8 @@ __all__ = [
     "Preparation",
     "composite",
     "direction_map",
+    "draw_clip",
+    "list_synthetic_clips",
     "loso_folds",
     "prepare",
     "read_inputs",
