@@ -78,7 +78,7 @@ def read_inputs(folder: Path) -> Inputs:
             the offending names.
     """
     table_path, maps_folder = _find_layout(Path(folder))
-    clips, synthetic = _read_table(table_path)
+    clips, synthetic = read_table(table_path)
     maps = _read_maps(maps_folder, clips["stem"].tolist())
     return Inputs(maps=maps, clips=clips, folder=Path(folder), synthetic=synthetic)
 
@@ -128,7 +128,7 @@ def _find_layout(folder: Path) -> tuple[Path, Path]:
     return table, maps_folder
 
 
-def _read_table(path: Path) -> tuple[pd.DataFrame, bool]:
+def read_table(path: Path) -> tuple[pd.DataFrame, bool]:
     """The clips of the published table sorted by stem, and whether they are synthetic."""
     try:
         table = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig")
