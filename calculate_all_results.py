@@ -25,10 +25,15 @@ class Config:
     """Compute from what is there although clips are missing; the output then says how many."""
 
 
-def main(description: str | None = __doc__, dataset: str | None = None) -> None:
+def run(description: str | None, dataset: str | None) -> None:
     """Parse the command line and compute; ``dataset`` limits it to one dataset's part."""
     config = tyro.cli(Config, description=description)
     calculate(config.folder, dataset=dataset, partial=config.partial)
+
+
+def main() -> None:
+    """All datasets pooled."""
+    run(__doc__, dataset=None)
 
 
 if __name__ == "__main__":

@@ -7,8 +7,14 @@ In a composite run the networks were trained on all datasets, so the figures say
 training on CASME II alone.
 """
 
-from calculate_all_results import main
+from calculate_all_results import run
 from common.errors import run_script
 
+
+def main() -> None:
+    """The CASME II part."""
+    run(__doc__, dataset="casme2")
+
+
 if __name__ == "__main__":
-    run_script(lambda: main(__doc__, "casme2"))
+    run_script(main)

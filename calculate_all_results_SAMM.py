@@ -7,8 +7,14 @@ In a composite run the networks were trained on all datasets, so the figures say
 training on SAMM alone.
 """
 
-from calculate_all_results import main
+from calculate_all_results import run
 from common.errors import run_script
 
+
+def main() -> None:
+    """The SAMM part."""
+    run(__doc__, dataset="samm")
+
+
 if __name__ == "__main__":
-    run_script(lambda: main(__doc__, "samm"))
+    run_script(main)

@@ -30,7 +30,7 @@ def calculate(
     monkeypatch: pytest.MonkeyPatch, folder: Path, *more: object, dataset: str | None = None
 ) -> object:
     def main() -> None:
-        calculate_all_results.main("description", dataset)
+        calculate_all_results.run("description", dataset)
 
     return run_here(monkeypatch, main, folder, *more)
 

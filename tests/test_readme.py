@@ -1,0 +1,77 @@
+"""The README: its scripts, flags, files and make targets exist, and its three jobs run."""
+
+import importlib
+import re
+import shlex
+import sys
+from pathlib import Path
+
+import pytest
+
+import common.command_line
+from tests.scripts import ROOT, run_here
+
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+BLOCKS = re.findall(r"```sh\n(.*?)```", README, flags=re.DOTALL)
+COMMANDS = [line for block in BLOCKS for line in block.splitlines() if line.startswith("python ")]
+
+
+class Parsed(Exception):
+    """Raised in place of running a script whose settings were accepted."""
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_is_accepted(command: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    script, *arguments = shlex.split(command, comments=True)[1:]
+    module = importlib.import_module(Path(script).stem)
+    tyro_cli = common.command_line.tyro.cli
+
+    def parse_only(*positional: object, **named: object) -> object:
+        tyro_cli(*positional, **named)  # type: ignore[call-overload]
+        raise Parsed
+
+    monkeypatch.setattr("tyro.cli", parse_only)
+    monkeypatch.setattr(sys, "argv", [script, *arguments])
+    with pytest.raises(Parsed):
+        module.main()
+
+
+def test_every_linked_file_exists() -> None:
+    targets = re.findall(r"\]\((?!https?:)([^)#]+)\)", README)
+    assert targets
+    assert [target for target in targets if not (ROOT / target).exists()] == []
+
+
+def test_the_make_targets_that_it_names_exist() -> None:
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    named = {
+        line.split()[1] for block in BLOCKS for line in block.splitlines() if line[:5] == "make "
+    }
+    assert {"demo", "test"} <= named
+    assert [target for target in named if f"\n{target}:" not in makefile] == []
+
+
+def test_the_three_jobs_run_one_after_the_other(
+    tiny_folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    section = README.split("## The three jobs")[1].split("## Honest figures")[0]
+    commands = [line for line in section.splitlines() if line.startswith("python ")]
+    scripts = [shlex.split(command)[1] for command in commands]
+    assert scripts[:3] == [
+        "main_train_for_parameter_tuning.py",
+        "eval.py",
+        "calculate_all_results.py",
+    ]
+    for command in commands:
+        script, *arguments = shlex.split(command)[1:]
+        arguments = [str(tiny_folder) if word == "demo/inputs" else word for word in arguments]
+        if script == "main_train_for_parameter_tuning.py":
+            arguments += ["--epochs", "1", "--threads", "1"]
+        module = importlib.import_module(Path(script).stem)
+        assert run_here(monkeypatch, module.main, *arguments) == 0, capsys.readouterr().err
+    assert (tmp_path / "results/one/0.5_1_1_2/CausalNet_SMIC.xlsx").is_file()
+    assert (tmp_path / "results_eval/predictions.csv").is_file()
