@@ -9,8 +9,9 @@ import torch
 
 from models import create_model
 from training.configuration import Configuration
+from training.group_task import GroupTask
 from training.progress import duration
-from training.worker import GroupTask, Worker
+from training.worker import Worker
 
 BYTES_PER_PARAMETER = 4
 GIGABYTE = 1e9
@@ -67,6 +68,12 @@ def parameter_count(configuration: Configuration) -> int:
 
 def measure_step(worker: Worker, task: GroupTask) -> float:
     """Median seconds of an optimiser step of a group (all of its folds together)."""
+    return sum(
+        seconds for _, seconds in worker.in_parts(task, lambda part: _measure_part(worker, part))
+    )
+
+
+def _measure_part(worker: Worker, task: GroupTask) -> float:
     trainer = worker.trainer(task)
     batches = trainer.draw_epoch()
     times: list[float] = []

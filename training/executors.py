@@ -4,8 +4,8 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from typing import Protocol
 
-from training.fold_group import FoldOutcome
-from training.worker import GroupTask, Worker
+from training.group_task import GroupTask
+from training.worker import GroupOutcome, Worker
 
 EpochListener = Callable[[GroupTask, int], None]
 
@@ -15,7 +15,7 @@ class Executor(Protocol):
 
     def run(
         self, tasks: Iterable[GroupTask], on_epoch: EpochListener
-    ) -> Iterator[tuple[GroupTask, list[FoldOutcome]]]:
+    ) -> Iterator[tuple[GroupTask, GroupOutcome]]:
         """Train every task; ``on_epoch`` may be told of finished epochs (from 1) of a task."""
         ...
 
@@ -28,7 +28,7 @@ class LocalExecutor:
 
     def run(
         self, tasks: Iterable[GroupTask], on_epoch: EpochListener
-    ) -> Iterator[tuple[GroupTask, list[FoldOutcome]]]:
+    ) -> Iterator[tuple[GroupTask, GroupOutcome]]:
         """See ``Executor``; a group is trained when its turn comes."""
         for task in tasks:
             yield task, self.worker.train(task, partial(on_epoch, task))

@@ -27,12 +27,12 @@ from training.cost import Cost, estimate_cost
 from training.epoch_rules import EPOCH_RULES, ORACLE_FOOTNOTE, rule_title
 from training.executors import Executor, LocalExecutor
 from training.fold_counts import fold_counts
-from training.fold_group import FoldOutcome
 from training.fold_store import StoredFold, fold_path, write_fold
+from training.group_task import GroupTask, group_folds
 from training.progress import RunProgress
-from training.run_record import Run, claim_results_folder
+from training.run_record import Run, claim_results_folder, note_used_size, read_used_sizes
 from training.weights_folder import weights_folder, weights_path, write_description, write_weights
-from training.worker import GroupTask, Worker, group_folds
+from training.worker import GroupOutcome, Worker
 
 
 @dataclass
@@ -115,7 +115,13 @@ def run_grid(search: GridSearch, confirm: Callable[[Cost], None]) -> None:
                 if not any(task.configuration is configuration for task in tasks):
                     _report(search, configuration, progress.console)
             if tasks:
-                worker = Worker(search.run, search.inputs, search.all_folds, search.keeps_weights)
+                worker = Worker(
+                    search.run,
+                    search.inputs,
+                    search.all_folds,
+                    search.keeps_weights,
+                    read_used_sizes(search.results),
+                )
                 confirm(estimate_cost(worker, tasks))
                 _train(search, LocalExecutor(worker), tasks, progress)
     if search.failures:
@@ -163,10 +169,10 @@ def _train(
         where = _where(search, task, len(stored[task.configuration.name]))
         progress.epoch(where, len(task.folds), epoch)
 
-    for task, outcomes in executor.run(tasks, tell):
+    for task, outcome in executor.run(tasks, tell):
         own = stored[task.configuration.name]
         where = _where(search, task, len(own))
-        own += _keep(search, task, outcomes)
+        own += _keep(search, task, outcome)
         progress.group(where, len(task.folds), _running_figures(search.run, own))
         left[task.configuration.name] -= 1
         if not left[task.configuration.name]:
@@ -185,10 +191,12 @@ def _where(search: GridSearch, task: GroupTask, finished: int) -> str:
     )
 
 
-def _keep(search: GridSearch, task: GroupTask, outcomes: list[FoldOutcome]) -> list[StoredFold]:
+def _keep(search: GridSearch, task: GroupTask, group: GroupOutcome) -> list[StoredFold]:
     """Write a group's folds, weights first: a fold on disk is complete."""
+    if group.size < len(task.folds):
+        note_used_size(search.results, task, group.size)
     kept = []
-    for fold, outcome in zip(task.folds, outcomes, strict=True):
+    for fold, outcome in zip(task.folds, group.folds, strict=True):
         if outcome.failed_epoch is not None:
             search.failures.append(
                 f"fold {fold.name} of configuration {task.configuration.name}: the loss was not "

@@ -13,8 +13,12 @@ from common.errors import UserError
 from common.files import write_text
 from datasets import Preparation
 from training.configuration import Configuration, TrainingSettings, short_hash
+from training.group_task import GroupTask
+from training.short_memory import UsedSizes
 
 FILE_NAME = "config.yaml"
+# What is learnt during a run: which configurations it holds, and smaller groups than asked for.
+CONFIGURATIONS, USED_SIZES = "configurations", "used_group_sizes"
 
 
 @dataclass(frozen=True)
@@ -83,7 +87,8 @@ def claim_results_folder(results: Path, run: Run, configurations: list[Configura
         UserError: the folder holds another run; the differences are named.
     """
     record, found = run.record(), read_record(results) or {}
-    recorded = found.pop("configurations", {})
+    recorded = found.pop(CONFIGURATIONS, {})
+    used_sizes = found.pop(USED_SIZES, {})
     differences = _differences(found, record) if found else []
     if differences:
         raise UserError(
@@ -91,7 +96,27 @@ def claim_results_folder(results: Path, run: Run, configurations: list[Configura
             f"its own, such as --results {results}/{run.preset}-seed{run.seed}, or repeat the "
             "recorded run."
         )
-    record["configurations"] = {**recorded, **{c.name: c.label for c in configurations}}
+    record[CONFIGURATIONS] = {**recorded, **{c.name: c.label for c in configurations}}
+    if used_sizes:
+        record[USED_SIZES] = used_sizes
+    _write_record(results, record)
+
+
+def read_used_sizes(results: Path) -> UsedSizes:
+    """The group sizes that a run went down to where memory was short."""
+    return (read_record(results) or {}).get(USED_SIZES, {})
+
+
+def note_used_size(results: Path, task: GroupTask, size: int) -> None:
+    """Record that a group was trained in parts of at most ``size`` folds; a resumed run does so."""
+    record = read_record(results) or {}
+    own = record.setdefault(USED_SIZES, {}).setdefault(task.configuration.name, {})
+    if own.get(len(task.folds)) != size:
+        own[len(task.folds)] = size
+        _write_record(results, record)
+
+
+def _write_record(results: Path, record: dict[str, Any]) -> None:
     write_text(results / FILE_NAME, yaml.safe_dump(record, sort_keys=False, allow_unicode=True))
 
 

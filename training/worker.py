@@ -1,14 +1,16 @@
 """Holds a run's inputs on one device and trains groups of folds there."""
 
+import copy
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 import torch
 
 from datasets import Fold, Inputs, prepare
 from models import create_model
-from training.configuration import Configuration, fold_seed
+from training.configuration import fold_seed
 from training.fold_group import (
     FoldOutcome,
     FoldTask,
@@ -17,26 +19,44 @@ from training.fold_group import (
     TrainingData,
     train_group,
 )
+from training.group_task import GroupTask
 from training.run_record import Run
+from training.short_memory import UsedSizes, on_parts_that_fit
+
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
-class GroupTask:
-    """One unit of work: a configuration and the folds that are trained together."""
+class GroupOutcome:
+    """What training a group gave.
 
-    configuration: Configuration
-    folds: tuple[Fold, ...]
+    Attributes:
+        folds: one outcome a fold, in the order of the group.
+        size: the most folds that were trained together; fewer than the group's where memory is
+            short.
+    """
+
+    folds: list[FoldOutcome]
+    size: int
 
 
 class Worker:
     """Trains groups; the prepared clips are made once and stay on the device."""
 
-    def __init__(self, run: Run, inputs: Inputs, folds: list[Fold], keep_weights: bool) -> None:
+    def __init__(
+        self,
+        run: Run,
+        inputs: Inputs,
+        folds: list[Fold],
+        keep_weights: bool,
+        used_sizes: UsedSizes,
+    ) -> None:
         torch.set_num_threads(run.threads)
         torch.use_deterministic_algorithms(True)
         self.run = run
         self.keep_weights = keep_weights
         self.folds = folds
+        self.used_sizes = copy.deepcopy(used_sizes)
         self.data = TrainingData(
             views=torch.from_numpy(prepare(inputs.maps, run.preparation)).to(run.device),
             labels=torch.from_numpy(inputs.clips["label"].to_numpy(np.int64, copy=True)).to(
@@ -47,11 +67,27 @@ class Worker:
 
     def train(
         self, task: GroupTask, on_epoch: Callable[[int], None] = lambda epoch: None
-    ) -> list[FoldOutcome]:
-        """Train a group from its folds' own seeds."""
-        epochs = self.run.training.epochs
-        trainer = self.trainer(task)
-        return train_group(trainer, epochs, keep_weights=self.keep_weights, on_epoch=on_epoch)
+    ) -> GroupOutcome:
+        """Train a group from its folds' own seeds, in parts where memory is short."""
+
+        def train_part(part: GroupTask) -> list[FoldOutcome]:
+            epochs = self.run.training.epochs
+            trainer = self.trainer(part)
+            return train_group(trainer, epochs, keep_weights=self.keep_weights, on_epoch=on_epoch)
+
+        parts = self.in_parts(task, train_part)
+        folds = [fold for _, outcomes in parts for fold in outcomes]
+        return GroupOutcome(folds, max(size for size, _ in parts))
+
+    def in_parts(
+        self, task: GroupTask, action: Callable[[GroupTask], Result]
+    ) -> list[tuple[int, Result]]:
+        """``on_parts_that_fit``, with the sizes known so far; new ones are remembered."""
+        own = self.used_sizes.setdefault(task.configuration.name, {})
+        folds = len(task.folds)
+        parts = on_parts_that_fit(task, own.get(folds, folds), action)
+        own[folds] = max(size for size, _ in parts)
+        return parts
 
     def trainer(self, task: GroupTask) -> GroupTrainer:
         """A group with fresh networks."""
@@ -80,15 +116,3 @@ class Worker:
             step_clips=min(self.run.training.batch_size, largest),
             test_clips=max(len(fold.test_indices) for fold in folds),
         )
-
-
-def group_folds(folds: list[Fold], group_size: int, batch_size: int) -> list[tuple[Fold, ...]]:
-    """Split the folds into groups of at most ``group_size`` with equally many steps in an epoch."""
-    groups: dict[int, list[Fold]] = {}
-    for fold in folds:
-        groups.setdefault(-(-len(fold.train_indices) // batch_size), []).append(fold)
-    return [
-        tuple(members[start : start + group_size])
-        for members in groups.values()
-        for start in range(0, len(members), group_size)
-    ]
