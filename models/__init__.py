@@ -9,6 +9,9 @@ from torch import nn
 
 from common.errors import UserError, name_list
 from models.causalnet import CausalNet
+from models.linear import LinearClassifier
+from models.majority import MajorityClassifier
+from models.ststnet import STSTNet
 
 
 @dataclass(frozen=True)
@@ -21,6 +24,9 @@ class _Entry:
 
 _MODELS = {
     "causalnet": _Entry(CausalNet, {"dim": 32, "block_repeats": (1, 1, 2)}),
+    "linear": _Entry(LinearClassifier),
+    "majority": _Entry(MajorityClassifier),
+    "ststnet": _Entry(STSTNet),
 }
 
 
