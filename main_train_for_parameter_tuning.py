@@ -1,4 +1,4 @@
-"""Train and score CausalNet leave-one-subject-out over a grid of configurations.
+"""Train and score CausalNet, or a baseline, leave-one-subject-out over a grid of configurations.
 
     python main_train_for_parameter_tuning.py --inputs DIR --preset compact --results results/one
 
@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 from common.command_line import parse_settings
-from common.errors import UserError, run_script
+from common.errors import UserError, name_list, run_script
 from datasets import Inputs, read_inputs
 from evaluation.predictions import CLASS_NAMES
-from training.configuration import Configuration, Grid
+from training.configuration import Configuration, TrainingSettings
 from training.cost import Cost
 from training.device import pick_device
 from training.grid_run import GridSearch, run_grid
@@ -35,8 +35,8 @@ class Config:
 
     inputs: Path | None = None
     """Folder of motion maps."""
-    preset: Literal["published", "compact"] = "published"
-    """Network geometry, preparation of the maps, training settings and grid."""
+    preset: Literal["published", "compact", "ststnet", "linear", "majority"] = "published"
+    """Model, preparation of the maps, training settings and grid."""
     gammas: tuple[float, ...] | None = None
     """Values of gamma in the grid."""
     layer1: tuple[int, ...] | None = None
@@ -74,7 +74,6 @@ class Config:
 def resolve_run(config: Config, inputs: Inputs) -> Run:
     """Everything that decides the bytes of the results: flags over the record over the preset."""
     preset = get_preset(config.preset)
-    given = {name: getattr(config, name) for name in ("epochs", "learning_rate", "batch_size")}
     recorded = read_record(config.results) or {}
     return Run(
         inputs_sha256=inputs.sha256,
@@ -84,7 +83,7 @@ def resolve_run(config: Config, inputs: Inputs) -> Run:
         class_names=CLASS_NAMES,
         preset=config.preset,
         preparation=preset.preparation,
-        training=replace(preset.training, **{k: v for k, v in given.items() if v is not None}),
+        training=training_settings(config, preset),
         network=preset.network,
         seed=config.seed,
         device=pick_device(config.device),
@@ -100,13 +99,31 @@ def _positive(name: str, value: Any) -> int:
 
 
 def configurations(config: Config, preset: Preset) -> list[Configuration]:
-    """The grid: the preset's lists, each replaced by the values given for it."""
-    names = ("layer1", "layer2", "layer3", "gammas")
-    given = {name: getattr(config, name) for name in names if getattr(config, name) is not None}
-    # The published search leaves a pair out of its own lists; lists of the user's are taken whole.
-    skipped = () if {"layer1", "layer2"} & set(given) else preset.grid.skipped
-    grid: Grid = replace(preset.grid, **given, skipped=skipped)
-    return grid.configurations(**preset.network)
+    """The preset's configurations, with the values given for the grid."""
+    return preset.configurations(**_given(config, "layer1", "layer2", "layer3", "gammas"))
+
+
+def training_settings(config: Config, preset: Preset) -> TrainingSettings | None:
+    """The preset's training settings with those given in their place.
+
+    Raises:
+        UserError: settings for a model that is fitted at once.
+    """
+    given = _given(config, "epochs", "learning_rate", "batch_size")
+    if preset.training is not None:
+        return replace(preset.training, **given)
+    if given:
+        raise UserError(
+            f"{name_list(given)}: model {preset.model} is fitted at once, without epochs. Leave it "
+            "out."
+        )
+    return None
+
+
+def _given(config: Config, *names: str) -> dict[str, Any]:
+    """The settings of these names that are not left to the preset."""
+    values = {name: getattr(config, name) for name in names}
+    return {name: value for name, value in values.items() if value is not None}
 
 
 def confirm(cost: Cost, yes: bool) -> None:

@@ -24,11 +24,13 @@ class Cost:
     """The size of a run and the time it will take.
 
     Attributes:
+        step_name: "optimiser step", or "fit" of a model that is fitted at once.
         seconds_per_step: of the measured group; larger networks are scaled by their parameters.
     """
 
     folds: int
     steps: int
+    step_name: str
     seconds_per_step: float
     seconds: float
     weights_bytes: int
@@ -36,8 +38,9 @@ class Cost:
     def sentence(self) -> str:
         """For the terminal."""
         return (
-            f"to train: {self.folds} folds, {self.steps} optimiser steps; "
-            f"{self.seconds_per_step:.3g} s a step measured here: about {duration(self.seconds)}; "
+            f"to train: {self.folds} folds, {self.steps} {self.step_name}s; "
+            f"{self.seconds_per_step:.3g} s a {self.step_name} measured here: "
+            f"about {duration(self.seconds)}; "
             f"disk for weights if saved: {self.weights_bytes / GIGABYTE:.3g} GB"
         )
 
@@ -56,7 +59,8 @@ def estimate_cost(worker: Worker, tasks: Sequence[GroupTask]) -> Cost:
         steps += own_steps * len(task.folds)
         seconds += own_steps * per_step * size / measured
         weights_bytes += size * BYTES_PER_PARAMETER * len(task.folds)
-    return Cost(folds, steps, per_step, seconds, weights_bytes)
+    step_name = "fit" if worker.run.training is None else "optimiser step"
+    return Cost(folds, steps, step_name, per_step, seconds, weights_bytes)
 
 
 def parameter_count(configuration: Configuration) -> int:
@@ -74,6 +78,10 @@ def measure_step(worker: Worker, task: GroupTask) -> float:
 
 
 def _measure_part(worker: Worker, task: GroupTask) -> float:
+    if worker.run.training is None:
+        start = time.perf_counter()
+        worker.train(task)
+        return time.perf_counter() - start
     trainer = worker.trainer(task)
     batches = trainer.draw_epoch()
     times: list[float] = []

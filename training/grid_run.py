@@ -81,7 +81,7 @@ class GridSearch:
         Groups are cut from the folds asked for before the finished ones are left out, so that a
         resumed run trains the same groups.
         """
-        size, batch = self.run.group_size, self.run.training.batch_size
+        size, batch = self.run.group_size, self.run.batch_size
         groups = group_folds(self.folds, size, batch)
         return [
             GroupTask(configuration, group)
@@ -110,7 +110,7 @@ def run_grid(search: GridSearch, confirm: Callable[[Cost], None]) -> None:
         _claim_weights_folders(search)
         tasks = search.pending()
         folds = sum(len(task.folds) for task in tasks)
-        with RunProgress(folds, search.run.training.epochs) as progress:
+        with RunProgress(folds, search.run.epochs) as progress:
             for configuration in search.configurations:
                 if not any(task.configuration is configuration for task in tasks):
                     _report(search, configuration, progress.console)

@@ -1,15 +1,15 @@
-"""The named presets: a network geometry, a preparation of the maps, training settings, a grid.
+"""The named presets: a model, a preparation of the maps, training settings, a grid.
 
 In leave-one-subject-out every subject is a test subject, so a preset's values are not tuned on real
 samples; ``docs/results.md`` lists every configuration ever tried on them.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from common.errors import UserError, name_list
 from datasets import Preparation
-from training.configuration import Grid, TrainingSettings
+from training.configuration import Configuration, Grid, TrainingSettings
 
 
 @dataclass(frozen=True)
@@ -17,11 +17,34 @@ class Preset:
     """Everything that a run takes from its preset unless a flag says otherwise."""
 
     preparation: Preparation
-    training: TrainingSettings
-    grid: Grid
+    training: TrainingSettings | None
+    """None where the model is fitted at once."""
+    grid: Grid | None = None
+    """Values of CausalNet's grid search; None for a model that has one configuration."""
+    model: str = "causalnet"
+    """A name of ``models.list_models()``."""
     network: dict[str, Any] = field(default_factory=dict)
-    """Arguments of ``create_model("causalnet", ...)`` beside block_repeats and gamma."""
+    """Arguments of ``create_model`` beside those of the grid."""
 
+    def configurations(self, **given: Any) -> list[Configuration]:
+        """What is run: the grid, each list replaced by the values given for it.
+
+        Raises:
+            UserError: values for a grid that this model does not have.
+        """
+        if self.grid is None:
+            if given:
+                raise UserError(
+                    f"{name_list(given)}: model {self.model} has no such setting. Leave it out, or "
+                    "choose --preset published or compact."
+                )
+            return [Configuration(self.model, self.model, self.model, dict(self.network))]
+        # The published search leaves a pair out of its own lists; a user's are taken whole.
+        skipped = () if {"layer1", "layer2"} & set(given) else self.grid.skipped
+        return replace(self.grid, **given, skipped=skipped).configurations(**self.network)
+
+
+CENTRED_WHOLE_MAPS = Preparation(composite=False, centre=True, scale=1.0, mirror=True)
 
 PRESETS = {
     "published": Preset(
@@ -31,7 +54,7 @@ PRESETS = {
         network={"dim": 256, "heads": 3},
     ),
     "compact": Preset(
-        preparation=Preparation(composite=False, centre=True, scale=1.0, mirror=True),
+        preparation=CENTRED_WHOLE_MAPS,
         training=TrainingSettings(
             epochs=30,
             batch_size=64,
@@ -45,6 +68,22 @@ PRESETS = {
         grid=Grid((1,), (1,), (2,), (0.5,)),
         network={"dim": 32, "heads": 3},
     ),
+    "ststnet": Preset(
+        model="ststnet",
+        preparation=replace(CENTRED_WHOLE_MAPS, scale=1 / 128),
+        training=TrainingSettings(
+            epochs=40,
+            batch_size=64,
+            learning_rate=3e-3,
+            optimiser="adamw",
+            weight_decay=0.05,
+            schedule="one_cycle",
+            shuffle=True,
+            class_weights=True,
+        ),
+    ),
+    "linear": Preset(model="linear", preparation=CENTRED_WHOLE_MAPS, training=None),
+    "majority": Preset(model="majority", preparation=CENTRED_WHOLE_MAPS, training=None),
 }
 
 

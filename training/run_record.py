@@ -32,12 +32,23 @@ class Run:
     class_names: tuple[str, ...]
     preset: str
     preparation: Preparation
-    training: TrainingSettings
+    training: TrainingSettings | None
+    """None where the model is fitted at once."""
     network: dict[str, Any]
     seed: int
     device: str
     threads: int
     group_size: int
+
+    @property
+    def epochs(self) -> int:
+        """Epochs of a fold; a model fitted at once has one."""
+        return 1 if self.training is None else self.training.epochs
+
+    @property
+    def batch_size(self) -> int:
+        """Clips in a step; a model fitted at once sees all clips together."""
+        return self.clips if self.training is None else self.training.batch_size
 
     def record(self) -> dict[str, Any]:
         """The run as plain YAML types, with the versions that its bytes depend on."""
@@ -55,7 +66,7 @@ class Run:
                 "model": configuration.model,
                 "settings": configuration.settings,
                 "preparation": asdict(self.preparation),
-                "training": asdict(self.training),
+                "training": None if self.training is None else asdict(self.training),
             }
         )
 

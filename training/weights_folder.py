@@ -50,7 +50,7 @@ def write_description(folder: Path, run: Run, configuration: Configuration) -> N
         "seed": run.seed,
         "threads": run.threads,
         "epoch_rule": "last",
-        "epoch": run.training.epochs,
+        "epoch": run.epochs,
     }
     if read_description(folder) not in (None, description):
         raise UserError(

@@ -10,7 +10,8 @@ import torch
 
 from datasets import Fold, Inputs, prepare
 from models import create_model
-from training.configuration import fold_seed
+from training.configuration import TrainingSettings, fold_seed
+from training.fitted_fold import fit_fold
 from training.fold_group import (
     FoldOutcome,
     FoldTask,
@@ -57,6 +58,7 @@ class Worker:
         self.keep_weights = keep_weights
         self.folds = folds
         self.used_sizes = copy.deepcopy(used_sizes)
+        self.subjects = inputs.clips.groupby(["dataset", "subject"]).ngroup().to_numpy()
         self.data = TrainingData(
             views=torch.from_numpy(prepare(inputs.maps, run.preparation)).to(run.device),
             labels=torch.from_numpy(inputs.clips["label"].to_numpy(np.int64, copy=True)).to(
@@ -71,9 +73,12 @@ class Worker:
         """Train a group from its folds' own seeds, in parts where memory is short."""
 
         def train_part(part: GroupTask) -> list[FoldOutcome]:
-            epochs = self.run.training.epochs
+            if self.run.training is None:
+                return [self._fit(part, fold) for fold in part.folds]
             trainer = self.trainer(part)
-            return train_group(trainer, epochs, keep_weights=self.keep_weights, on_epoch=on_epoch)
+            return train_group(
+                trainer, self.run.epochs, keep_weights=self.keep_weights, on_epoch=on_epoch
+            )
 
         parts = self.in_parts(task, train_part)
         folds = [fold for _, outcomes in parts for fold in outcomes]
@@ -95,14 +100,29 @@ class Worker:
             [self._fold_task(fold) for fold in task.folds],
             self.data,
             lambda: create_model(task.configuration.model, **task.configuration.settings),
-            self.run.training,
+            self._settings,
             self._shape(task),
         )
 
     def steps(self, task: GroupTask) -> int:
-        """Optimiser steps that training the group takes."""
+        """Optimiser steps that training the group takes; a model fitted at once takes one."""
         clips = max(len(fold.train_indices) for fold in task.folds)
-        return self.run.training.epochs * -(-clips // self.run.training.batch_size)
+        return self.run.epochs * -(-clips // self.run.batch_size)
+
+    @property
+    def _settings(self) -> TrainingSettings:
+        if self.run.training is None:
+            raise TypeError(f"preset {self.run.preset} is fitted at once, not trained")
+        return self.run.training
+
+    def _fit(self, task: GroupTask, fold: Fold) -> FoldOutcome:
+        return fit_fold(
+            task.configuration,
+            self._fold_task(fold),
+            self.data,
+            self.subjects,
+            self.keep_weights,
+        )
 
     def _fold_task(self, fold: Fold) -> FoldTask:
         seed = fold_seed(self.run.seed, fold.dataset, fold.subject)
@@ -113,6 +133,6 @@ class Worker:
         folds = task.folds if self.run.group_size == 1 else self.folds
         largest = max(len(fold.train_indices) for fold in folds)
         return GroupShape(
-            step_clips=min(self.run.training.batch_size, largest),
+            step_clips=min(self.run.batch_size, largest),
             test_clips=max(len(fold.test_indices) for fold in folds),
         )
