@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from datasets.direction_maps import direction_map
 from datasets.flow import FlowMethod, compute_flow, flow_map, optical_strain
-from datasets.synthetic_clips import EMOTIONS, SyntheticClip
+from datasets.synthetic_clips import SyntheticClip
+from datasets.synthetic_specs import EMOTIONS
 
 ARROW_STEP = 8
 COLUMNS = 4

@@ -22,13 +22,12 @@ from sklearn.preprocessing import StandardScaler
 from common.errors import UserError
 from datasets import Preparation, loso_folds, prepare, read_inputs, write_table
 from datasets.synthetic_clips import (
-    AMPLITUDE,
-    CLASS_ACTION_UNITS,
     ClipSpec,
     draw_clip,
     find_synthetic_clip,
     list_synthetic_clips,
 )
+from datasets.synthetic_courses import ACTION_UNITS, AMPLITUDE
 from datasets.synthetic_faces import View, draw_face_of
 from datasets.synthetic_inputs import clip_maps, write_synthetic_inputs
 from datasets.synthetic_muscles import muscle_field, muscles_of
@@ -91,7 +90,7 @@ def test_key_frames_are_in_order_and_inside_the_clip() -> None:
         assert 0 <= clip.onset < clip.apex < clip.offset < len(clip.frames)
         assert clip.frames.shape[1:] == (128, 128)
         assert 16 <= len(clip.frames) <= 25
-        assert clip.action_units in CLASS_ACTION_UNITS[spec.label]
+        assert clip.action_units in ACTION_UNITS[spec.label]
 
 
 def test_true_motion_brings_the_second_key_frame_back_onto_the_first() -> None:
