@@ -1,7 +1,6 @@
 """The reader of the published layout: the 442 real samples, and folders with something wrong."""
 
 import hashlib
-import os
 from pathlib import Path
 
 import cv2
@@ -29,14 +28,6 @@ STEMS = ["006_006_1_2", "s03_s03_ne_01", "sub01_EP01_01"]
 
 
 @pytest.fixture
-def released() -> Path:
-    folder = os.environ.get("CAUSALNET_INPUTS")
-    if not folder:
-        pytest.skip("CAUSALNET_INPUTS does not name the folder of the released maps")
-    return Path(folder)
-
-
-@pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """Three clips of random flow maps, written in the published layout."""
     pixels = np.random.default_rng(0).integers(0, 256, (3, 2, 28, 28, 3), dtype=np.uint8)
@@ -57,8 +48,8 @@ def map_path(folder: Path, stem: str, map_index: int) -> Path:
     return folder / MAPS_FOLDER / map_file_name(stem, map_index)
 
 
-def test_the_released_samples_hash_to_the_measured_values(released: Path) -> None:
-    inputs = read_inputs(released)
+def test_the_released_samples_hash_to_the_measured_values(released_folder: Path) -> None:
+    inputs = read_inputs(released_folder)
     assert hashlib.sha256(inputs.maps.tobytes()).hexdigest() == RELEASED_MAPS_SHA256
     assert (
         hashlib.sha256(composite(inputs.maps).tobytes()).hexdigest() == RELEASED_COMPOSITES_SHA256
@@ -72,8 +63,8 @@ def test_the_released_samples_hash_to_the_measured_values(released: Path) -> Non
     assert not inputs.synthetic
 
 
-def test_all_released_direction_maps_are_computed_exactly(released: Path) -> None:
-    maps = read_inputs(released).maps
+def test_all_released_direction_maps_are_computed_exactly(released_folder: Path) -> None:
+    maps = read_inputs(released_folder).maps
     assert np.array_equal(direction_map(maps[:, :2]), maps[:, 2:])
 
 
