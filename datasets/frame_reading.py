@@ -19,6 +19,8 @@ GREY_MODES = ("1", "L", "LA")
 class FrameError(UserError):
     """A frame that cannot be used; the message names the file and the reason."""
 
+    rule = "bad frame"
+
 
 @dataclass(frozen=True)
 class Frame:

@@ -40,6 +40,8 @@ REFINEMENT_SIDE = 256
 class NoFaceError(FrameError):
     """The detector finds no face in a frame."""
 
+    rule = "no face"
+
 
 def find_face(picture: NDArray[np.uint8], size: int) -> NDArray[np.float64]:
     """The similarity transform that takes the largest face to its canonical place.

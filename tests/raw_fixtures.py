@@ -7,6 +7,9 @@ import numpy as np
 from openpyxl import Workbook
 from PIL import Image
 
+from datasets.synthetic_clips import draw_clip, list_synthetic_clips
+from datasets.synthetic_faces import REGISTERED, View
+
 CASME2_HEADER = [
     "Subject", "Filename", "", "OnsetFrame", "ApexFrame", "OffsetFrame", "", "Action Units",
     "Estimated Emotion",
@@ -69,3 +72,28 @@ def write_frames(
         shift = index % 20
         frame = still[shift : shift + height, shift : shift + width]
         Image.fromarray(frame).save(folder / name)
+
+
+CASME2_EMOTIONS = ("disgust", "happiness", "surprise")
+FIRST_FRAME = 40
+
+
+def write_drawn_casme2(
+    folder: Path, subjects: int = 3, clips: int = 2, registered: bool = True
+) -> Path:
+    """Drawn clips as CASME II; returns the sheet. Unregistered ones lie in a larger picture."""
+    specs = [spec for spec in list_synthetic_clips(subjects, clips) if spec.dataset == "casme2"]
+    rows = []
+    for spec in specs:
+        view = REGISTERED if registered else View(240, 200, 1.2, 5.0)
+        clip = draw_clip(spec, view)
+        place = "Cropped" if registered else "CASME2_RAW_selected"
+        prefix = "reg_img" if registered else "img"
+        where = folder / place / spec.subject / spec.clip
+        where.mkdir(parents=True)
+        for number, frame in enumerate(clip.frames, start=FIRST_FRAME):
+            Image.fromarray(frame).save(where / f"{prefix}{number}.jpg", quality=95)
+        key_frames = [FIRST_FRAME + n for n in (clip.onset, clip.apex, clip.offset)]
+        row = casme2_row(spec.subject[3:], spec.clip, key_frames, CASME2_EMOTIONS[spec.label], "")
+        rows.append([*row, "synthetic"])
+    return write_sheet(folder / "casme2.xlsx", [*CASME2_HEADER, "source"], rows)

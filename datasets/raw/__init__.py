@@ -2,11 +2,19 @@
 
 from datasets.raw.action_units import ActionUnit, parse_action_units
 from datasets.raw.findings import Finding, findings_table
-from datasets.raw.label_schemes import SCHEMES, LabelledClip, LabelScheme, get_scheme, label_clips
+from datasets.raw.label_schemes import (
+    DEFAULT_SCHEMES,
+    SCHEMES,
+    LabelledClip,
+    LabelScheme,
+    get_scheme,
+    label_clips,
+)
 from datasets.raw.raw_clip import RawClip, clip_table
 from datasets.raw.reader import FORMATS, RawDataset, RawSource, read_raw_dataset
 
 __all__ = [
+    "DEFAULT_SCHEMES",
     "FORMATS",
     "SCHEMES",
     "ActionUnit",

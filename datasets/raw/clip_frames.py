@@ -2,12 +2,11 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
-from pathlib import Path
 
 from common.errors import name_list
 from datasets.raw.dataset_format import DatasetFormat
 from datasets.raw.findings import RowReport
-from datasets.raw.frame_folders import FrameFolder, find_frames
+from datasets.raw.frame_folders import FrameFinder, FrameFolder
 from datasets.raw.raw_clip import RawClip
 from datasets.released_maps import SAFE_NAME
 
@@ -15,8 +14,7 @@ from datasets.released_maps import SAFE_NAME
 def attach_frames(
     dataset: DatasetFormat,
     clip: RawClip,
-    root: Path,
-    registered: bool,
+    finder: FrameFinder,
     cells: Mapping[str, str],
     report: RowReport,
 ) -> RawClip:
@@ -28,8 +26,7 @@ def attach_frames(
     Args:
         dataset: the clip's dataset.
         clip: as annotated.
-        root: the folder of the dataset's frames.
-        registered: whether registered frames are wanted.
+        finder: looks below the folder of the dataset's frames.
         cells: the row's text by field.
         report: takes the findings.
     """
@@ -41,7 +38,7 @@ def attach_frames(
     }
     # A cell such as "../.." must not lead out of the folder that the user gave.
     safe = all(SAFE_NAME.fullmatch(name) for name in names.values())
-    folder = find_frames(dataset, root, registered, names) if safe else None
+    folder = finder.find(names) if safe else None
     if folder is None:
         report.add("no frames", clip.clip, "excluded", "its folder is absent or holds no frame.")
         return clip

@@ -5,7 +5,6 @@ import re
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 
 from datasets.raw.dataset_format import DatasetFormat, FrameLayout
@@ -26,23 +25,36 @@ class FrameFolder:
     doubled: tuple[int, ...]
 
 
-def find_frames(
-    dataset: DatasetFormat, root: Path, registered: bool, names: Mapping[str, str]
-) -> FrameFolder | None:
-    """The first folder of the dataset's layouts that holds frames of the wanted kind.
+class FrameFinder:
+    """Finds clips' frames below the folder that the user gave, for one reading of a dataset.
 
     Args:
         dataset: whose layouts to try.
-        root: the folder that the user gave.
+        root: the folder.
         registered: whether registered frames are wanted.
-        names: what stands for the names in braces in the layouts' folders.
     """
-    for layout in wanted_layouts(dataset, registered):
-        for template in layout.folders:
-            frames = _list_frames(root / template.format_map(names), layout.file_name)
-            if frames is not None and frames.names:
-                return frames
-    return None
+
+    def __init__(self, dataset: DatasetFormat, root: Path, registered: bool) -> None:
+        self.root = root
+        self.layouts = wanted_layouts(dataset, registered)
+        # Many clips of a long recording share one folder of thousands of frames.
+        self.last_place: tuple[Path, re.Pattern[str]] | None = None
+        self.last = FrameFolder(root, {}, ())
+
+    def find(self, names: Mapping[str, str]) -> FrameFolder | None:
+        """The first folder of the layouts that holds frames; None if there is none.
+
+        Args:
+            names: what stands for the names in braces in the layouts' folders.
+        """
+        for layout in self.layouts:
+            for template in layout.folders:
+                place = (self.root / template.format_map(names), layout.file_name)
+                if place != self.last_place:
+                    self.last_place, self.last = place, _list_frames(*place)
+                if self.last.names:
+                    return self.last
+        return None
 
 
 def wanted_layouts(dataset: DatasetFormat, registered: bool) -> list[FrameLayout]:
@@ -51,13 +63,11 @@ def wanted_layouts(dataset: DatasetFormat, registered: bool) -> list[FrameLayout
     return [layout for layout in dataset.layouts if layout.kind in (kind, "both")]
 
 
-# Many clips of a long recording share one folder of thousands of frames.
-@lru_cache(maxsize=8)
-def _list_frames(folder: Path, file_name: re.Pattern[str]) -> FrameFolder | None:
+def _list_frames(folder: Path, file_name: re.Pattern[str]) -> FrameFolder:
     try:
         entries = [entry.name for entry in os.scandir(folder)]
     except (FileNotFoundError, NotADirectoryError):
-        return None
+        entries = []
     names: dict[int, list[str]] = defaultdict(list)
     for entry in entries:
         match = file_name.fullmatch(entry)

@@ -77,6 +77,12 @@ SCHEMES = {
     )
 }
 
+DEFAULT_SCHEMES = {
+    **dict.fromkeys(("casme2", "samm", "smic"), "megc2019"),
+    "mmew": "mmew_4",
+    "casme3": "casme3_3",
+}
+
 
 @dataclass(frozen=True)
 class LabelledClip:

@@ -1,6 +1,6 @@
 """From a dataset as received (sheet and frames) to one table of clips and one list of findings."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from datasets.raw.clip_frames import attach_frames
 from datasets.raw.corrections import ClipKey, Correction, read_corrections
 from datasets.raw.dataset_format import DatasetFormat
 from datasets.raw.findings import Finding, RowReport
-from datasets.raw.frame_folders import wanted_layouts
+from datasets.raw.frame_folders import FrameFinder, wanted_layouts
 from datasets.raw.mmew import MMEW
 from datasets.raw.raw_clip import RawClip
 from datasets.raw.samm import SAMM
@@ -73,17 +73,11 @@ def read_raw_dataset(source: RawSource) -> RawDataset:
     dataset = FORMATS[source.dataset]
     if source.frames is not None and not source.frames.is_dir():
         raise UserError(f"{source.frames} is not a folder. Give the folder of the frames.")
-    corrections = read_corrections(dataset, source.corrections)
     rows = read_sheet(source.sheet, ("subject", "filename"))
     _check_columns(source.sheet, dataset, rows)
-    clips, findings = [], _check_count(dataset, rows)
-    first_rows: dict[ClipKey, int] = {}
-    for row in rows:
-        clip, row_findings = _read_row(dataset, source, row, corrections, first_rows)
-        findings += row_findings
-        if clip is not None:
-            clips.append(clip)
-    findings += _unused_corrections(dataset, corrections, first_rows)
+    reader = _RowReader(dataset, source)
+    clips = [clip for clip in map(reader.read, rows) if clip is not None]
+    findings = [*_check_count(dataset, rows), *reader.findings, *reader.unused_corrections()]
     raw = RawDataset(dataset, clips, findings)
     _check_any_frames(source, raw)
     return raw
@@ -123,106 +117,91 @@ def _check_count(dataset: DatasetFormat, rows: list[SheetRow]) -> list[Finding]:
     return report.findings
 
 
-def _read_row(
-    dataset: DatasetFormat,
-    source: RawSource,
-    row: SheetRow,
-    corrections: Mapping[ClipKey, list[Correction]],
-    first_rows: dict[ClipKey, int],
-) -> tuple[RawClip | None, list[Finding]]:
-    """The clip of one row, or None if a finding excludes it."""
-    cells = _fields(dataset, row)
-    report = RowReport(dataset.name, row.number)
-    key = _identify(dataset, cells, report, first_rows)
-    if key is None:
-        return None, report.findings
-    lines = corrections.get(key, [])
-    annotation = read_annotation(dataset, cells, lines, report)
-    if annotation is None:
-        return None, report.findings
-    clip = _make_clip(dataset, source, row, report, annotation, lines)
-    if source.frames is not None:
-        clip = attach_frames(dataset, clip, source.frames, source.registered, cells, report)
-    return (None if report.excluded else clip), report.findings
+class _RowReader:
+    """Reads one row after the other; knows the names already seen and collects the findings."""
 
+    def __init__(self, dataset: DatasetFormat, source: RawSource) -> None:
+        self.dataset = dataset
+        self.frame_rate = source.frame_rate or dataset.frame_rate
+        self.corrections = read_corrections(dataset, source.corrections)
+        self.finder = None
+        if source.frames is not None:
+            self.finder = FrameFinder(dataset, source.frames, source.registered)
+        self.first_rows: dict[ClipKey, int] = {}
+        self.findings: list[Finding] = []
 
-def _fields(dataset: DatasetFormat, row: SheetRow) -> dict[str, str]:
-    """The row's text by field; the first of a field's column names that the sheet has."""
-    return {
-        name: next((row.cells[variant] for variant in variants if variant in row.cells), "")
-        for name, variants in dataset.columns.items()
-    }
+    def read(self, row: SheetRow) -> RawClip | None:
+        """The clip of one row, or None if a finding excludes it."""
+        report = RowReport(self.dataset.name, row.number)
+        clip = self._read(row, report)
+        self.findings += report.findings
+        return None if report.excluded else clip
 
-
-def _identify(
-    dataset: DatasetFormat,
-    cells: Mapping[str, str],
-    report: RowReport,
-    first_rows: dict[ClipKey, int],
-) -> ClipKey | None:
-    """Name the clip; a row without a usable name, or with one already seen, gives None."""
-    report.subject = dataset.subject_name(cells["subject"])
-    report.clip = dataset.clip_name(cells)
-    for name, cell in ((report.subject, cells["subject"]), (report.clip, cells["clip"])):
-        if not cell or not SAFE_NAME.fullmatch(name):
-            report.add("name", cell, "excluded", "subject and file name must be plain names.")
+    def _read(self, row: SheetRow, report: RowReport) -> RawClip | None:
+        cells = self._fields(row)
+        key = self._identify(cells, report)
+        if key is None:
             return None
-    key = report.subject, report.clip
-    if key in first_rows:
-        report.add(
-            "duplicate", report.clip, "excluded", f"row {first_rows[key]} names the same clip."
+        corrections = self.corrections.get(key, [])
+        annotation = read_annotation(self.dataset, cells, corrections, report)
+        if annotation is None:
+            return None
+        clip = self._make_clip(row, key, annotation, corrections)
+        if self.finder is None:
+            return clip
+        return attach_frames(self.dataset, clip, self.finder, cells, report)
+
+    def _fields(self, row: SheetRow) -> dict[str, str]:
+        """The row's text by field; the first of a field's column names that the sheet has."""
+        return {
+            name: next((row.cells[variant] for variant in variants if variant in row.cells), "")
+            for name, variants in self.dataset.columns.items()
+        }
+
+    def _identify(self, cells: Mapping[str, str], report: RowReport) -> ClipKey | None:
+        """Name the clip; a row without a usable name, or with one already seen, gives None."""
+        report.subject = self.dataset.subject_name(cells["subject"])
+        report.clip = self.dataset.clip_name(cells)
+        for name, cell in ((report.subject, cells["subject"]), (report.clip, cells["clip"])):
+            if not cell or not SAFE_NAME.fullmatch(name):
+                report.add("name", cell, "excluded", "subject and file name must be plain names.")
+                return None
+        key = report.subject, report.clip
+        if key in self.first_rows:
+            detail = f"row {self.first_rows[key]} names the same clip."
+            report.add("duplicate", report.clip, "excluded", detail)
+            return None
+        self.first_rows[key] = report.row
+        return key
+
+    def _make_clip(
+        self, row: SheetRow, key: ClipKey, annotation: Annotation, corrections: list[Correction]
+    ) -> RawClip:
+        return RawClip(
+            dataset=self.dataset.name,
+            subject=key[0],
+            clip=key[1],
+            row=row.number,
+            onset=annotation.onset,
+            apex=annotation.apex,
+            offset=annotation.offset,
+            apex_source=annotation.apex_source,
+            emotion=annotation.emotion,
+            action_units=annotation.action_units,
+            frame_rate=self.frame_rate,
+            left_out_of=frozenset(line.value for line in corrections if line.field == "exclude"),
+            synthetic=row.cells.get("source", "").lower() == SYNTHETIC,
         )
-        return None
-    first_rows[key] = report.row
-    return key
 
-
-def _make_clip(
-    dataset: DatasetFormat,
-    source: RawSource,
-    row: SheetRow,
-    report: RowReport,
-    annotation: Annotation,
-    corrections: list[Correction],
-) -> RawClip:
-    return RawClip(
-        dataset=dataset.name,
-        subject=report.subject,
-        clip=report.clip,
-        row=row.number,
-        onset=annotation.onset,
-        apex=annotation.apex,
-        offset=annotation.offset,
-        apex_source=annotation.apex_source,
-        emotion=annotation.emotion,
-        action_units=annotation.action_units,
-        frame_rate=source.frame_rate or dataset.frame_rate,
-        left_out_of=frozenset(line.value for line in corrections if line.field == "exclude"),
-        synthetic=row.cells.get("source", "").lower() == SYNTHETIC,
-    )
-
-
-def _unused_corrections(
-    dataset: DatasetFormat,
-    corrections: Mapping[ClipKey, list[Correction]],
-    seen: Mapping[ClipKey, int],
-) -> list[Finding]:
-    """The user's own corrections that no row answers to: most likely a slip in a name."""
-    return [
-        Finding(
-            dataset.name,
-            0,
-            line.subject,
-            line.clip,
-            "correction",
-            line.value,
-            "kept",
-            "no row of the sheet has this subject and clip; the correction does nothing.",
-        )
-        for key, lines in corrections.items()
-        for line in lines
-        if key not in seen and not line.shipped
-    ]
+    def unused_corrections(self) -> Iterator[Finding]:
+        """The user's own corrections that no row answers to: most likely a slip in a name."""
+        detail = "no row of the sheet has this subject and clip; the correction does nothing."
+        for key, lines in self.corrections.items():
+            for line in lines:
+                if key not in self.first_rows and not line.shipped:
+                    yield Finding(
+                        self.dataset.name, 0, *key, "correction", line.value, "kept", detail
+                    )
 
 
 def _check_any_frames(source: RawSource, raw: RawDataset) -> None:

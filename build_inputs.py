@@ -1,0 +1,121 @@
+"""Build inputs from a raw dataset: sheet and frames -> audit -> face -> flow -> maps.
+
+    python build_inputs.py --dataset casme2 --sheet CASME2-coding-20140508.xlsx --frames CASME2 \\
+        --out inputs
+
+Reads the dataset's annotation sheet and its folder of frames (docs/datasets.md shows what they
+look like). Writes, below --out, the published layout (table and maps), each clip's signed flow, the
+audit, and how everything was made. A rerun computes only what changed; further datasets built into
+the same folder make a composite.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import tyro
+
+from common.errors import UserError, run_script
+from common.files import lock_folder, remove_unfinished
+from datasets.flow import FlowMethod
+from datasets.input_builder import InputSettings, build_clips, plan_clips
+from datasets.input_folder import DatasetRecord, begin, check_other_datasets, finish
+from datasets.job_progress import with_progress
+from datasets.raw import (
+    DEFAULT_SCHEMES,
+    Finding,
+    LabelledClip,
+    RawSource,
+    get_scheme,
+    label_clips,
+    read_raw_dataset,
+)
+from datasets.raw.audit_report import finding_lines, selection_line
+from datasets.raw.frame_check import clip_finding
+
+
+@dataclass(frozen=True)
+class Config:
+    """What to build from what."""
+
+    dataset: Literal["casme2", "samm", "smic", "mmew", "casme3"]
+    """Whose sheet and folders these are."""
+    sheet: Path
+    """The annotation sheet, .xlsx or .csv."""
+    frames: Path
+    """The folder of the frames, as the dataset comes."""
+    out: Path
+    """Folder to write to; made if absent."""
+    scheme: str | None = None
+    """Label scheme. Default: megc2019; for mmew mmew_4, for casme3 casme3_3."""
+    registered: bool = False
+    """Take the dataset's registered (cropped) frames as they are; no face is looked for."""
+    flow: FlowMethod = "tvl1"
+    """Optical flow method; tvl1 is the published one."""
+    size: int = 128
+    """Side in pixels of the square on which flow is computed."""
+    remove_mean_flow: bool = False
+    """Subtract each phase's mean motion (the head's) from its flow."""
+    corrections: Path | None = None
+    """Your own table of corrections, in addition to the shipped one."""
+    frame_rate: float | None = None
+    """Frames per second; needed for the record where the dataset does not say it (casme3)."""
+    pictures: bool = False
+    """Also draw a contact sheet of every clip and an overview page of the dataset."""
+    workers: int = 2
+    """Processes; the files do not depend on it."""
+
+    def __post_init__(self) -> None:
+        if self.workers < 1:
+            raise UserError(f"workers is {self.workers}: give at least 1.")
+
+
+def main() -> None:
+    """Read, audit, build, and say what became of every clip."""
+    config = tyro.cli(Config, description=__doc__)
+    source = RawSource(
+        config.dataset,
+        config.sheet,
+        config.frames,
+        config.registered,
+        config.corrections,
+        config.frame_rate,
+    )
+    raw = read_raw_dataset(source)
+    scheme = get_scheme(config.scheme or DEFAULT_SCHEMES[config.dataset], config.dataset)
+    labelled, left_out = label_clips(raw.clips, scheme)
+    settings = InputSettings(config.flow, config.size, config.remove_mean_flow, config.registered)
+    record = DatasetRecord(scheme, settings, raw.synthetic)
+    with lock_folder(config.out):
+        remove_unfinished(config.out)
+        stems = [item.clip.stem for item in labelled]
+        check_other_datasets(config.out, config.dataset, record, stems)
+        built, problems = _build(config, labelled, settings)
+        findings = [*raw.findings, *left_out, *problems]
+        print("\n".join(finding_lines(findings)))
+        finish(config.out, config.dataset, record, built, findings)
+    print(selection_line(built, scheme))
+    if problems:
+        print(f"not built, because of their frames: {len(problems)} clips, named above")
+    print(f"{'synthetic: ' if raw.synthetic else ''}written: {config.out}")
+
+
+def _build(
+    config: Config, labelled: Sequence[LabelledClip], settings: InputSettings
+) -> tuple[list[LabelledClip], list[Finding]]:
+    """Build the clips; returns those built, in order, and a finding on each of the others."""
+    clips = {item.clip.stem: item.clip for item in labelled}
+    jobs, results = plan_clips(clips.values(), config.out, settings)
+    print(f"{len(jobs)} of {len(clips)} clips to compute", flush=True)
+    if jobs:
+        begin(config.out)
+    building = build_clips(jobs, config.out, settings, config.workers)
+    results += with_progress(building, len(jobs), "computing flow")
+    failed = {result.stem: result for result in results if result.status == "failed"}
+    problems = [clip_finding(clips[stem], f.rule, f.problem) for stem, f in failed.items()]
+    return [item for item in labelled if item.clip.stem not in failed], problems
+
+
+if __name__ == "__main__":
+    run_script(main)

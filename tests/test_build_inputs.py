@@ -1,0 +1,292 @@
+"""build_inputs.py: what it writes, what a rerun computes, kills, bad frames, composites."""
+
+import contextlib
+import io
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+import build_inputs
+from common.errors import run_script
+from common.files import lock_folder
+from datasets import direction_map, read_inputs
+from datasets.flow import compute_flow, flow_map
+from datasets.input_builder import InputSettings, flow_path, plan_clips
+from datasets.raw import RawSource, read_raw_dataset
+from datasets.released_maps import TABLE_NAME
+from tests.raw_fixtures import SMIC_HEADER, write_drawn_casme2, write_frames, write_sheet
+
+ROOT = Path(__file__).parent.parent
+CASME2 = ("--dataset", "casme2", "--registered", "--flow", "dis")
+# A clip of the drawn dataset.
+FOLDER = "Cropped/sub01/EP01_01"
+
+
+def arguments(raw: Path, out: Path, *flags: str) -> list[str]:
+    places = ("--sheet", str(raw / "casme2.xlsx"), "--frames", str(raw), "--out", str(out))
+    return [*CASME2, *places, *flags]
+
+
+def run(flags: list[str], refused: bool = False) -> str:
+    """The script in this process; what it prints, or its error where it is refused."""
+    printed, errors = io.StringIO(), io.StringIO()
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        contextlib.redirect_stdout(printed),
+        contextlib.redirect_stderr(errors),
+    ):
+        patch.setattr(sys, "argv", ["build_inputs.py", "--workers", "1", *flags])
+        if not refused:
+            run_script(build_inputs.main)
+            return printed.getvalue()
+        with pytest.raises(SystemExit) as exit_code:
+            run_script(build_inputs.main)
+    assert exit_code.value.code == 2
+    return errors.getvalue()
+
+
+def build(raw: Path, out: Path, *flags: str, refused: bool = False) -> str:
+    """Run the script on the drawn dataset."""
+    return run(arguments(raw, out, *flags), refused)
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    files = (path for path in folder.rglob("*") if path.is_file() and path.name != ".lock")
+    return {str(path.relative_to(folder)): path.read_bytes() for path in files}
+
+
+@pytest.fixture(scope="module")
+def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Six drawn clips as registered CASME II frames; tests that change them take a copy."""
+    folder = tmp_path_factory.mktemp("drawn")
+    write_drawn_casme2(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def built(drawn: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The inputs of the drawn clips."""
+    out = tmp_path_factory.mktemp("built")
+    build(drawn, out, "--workers", "2")
+    return out
+
+
+@pytest.fixture
+def own_copy(drawn: Path, built: Path, tmp_path: Path) -> tuple[Path, Path]:
+    """A copy of the drawn dataset and of its inputs, to be changed."""
+    raw, out = tmp_path / "raw", tmp_path / "out"
+    shutil.copytree(drawn, raw)
+    shutil.copytree(built, out)
+    return raw, out
+
+
+def test_the_folder_is_read_as_inputs_made_from_the_frames(drawn: Path, built: Path) -> None:
+    inputs = read_inputs(built)
+    assert inputs.synthetic
+    assert len(inputs.clips) == 6
+    clips = read_raw_dataset(RawSource("casme2", drawn / "casme2.xlsx", drawn, True)).clips
+    clip = next(clip for clip in clips if clip.stem == inputs.clips["stem"][0])
+    paths = [clip.frame_path(number) for number in (clip.onset, clip.apex, clip.offset)]
+    onset, apex, offset = (np.asarray(Image.open(path)) for path in paths)
+    flows = [compute_flow(onset, apex, "dis"), compute_flow(apex, offset, "dis")]
+    flow_maps = np.stack([flow_map(flow) for flow in flows])
+    np.testing.assert_array_equal(inputs.maps[0, :2], flow_maps)
+    np.testing.assert_array_equal(inputs.maps[0, 2:], direction_map(flow_maps))
+    with np.load(flow_path(built, clip.stem)) as stored:
+        np.testing.assert_array_equal(stored["onset_apex"], flows[0].astype(np.float16))
+        np.testing.assert_array_equal(stored["apex_offset"], flows[1].astype(np.float16))
+
+
+def test_one_worker_gives_the_same_bytes_as_two(drawn: Path, built: Path, tmp_path: Path) -> None:
+    build(drawn, tmp_path / "out")
+    assert contents(tmp_path / "out") == contents(built)
+
+
+def jobs_left(raw: Path, out: Path, settings: InputSettings) -> list[str]:
+    clips = read_raw_dataset(RawSource("casme2", raw / "casme2.xlsx", raw, True)).clips
+    return [job.stem for job in plan_clips(clips, out, settings)[0]]
+
+
+def test_only_what_changed_is_computed_again(own_copy: tuple[Path, Path]) -> None:
+    raw, out = own_copy
+    settings = InputSettings("dis", registered=True)
+    assert jobs_left(raw, out, settings) == []
+    assert len(jobs_left(raw, out, InputSettings("dis", 96, registered=True))) == 6
+    assert len(jobs_left(raw, out, InputSettings("farneback", registered=True))) == 6
+
+    clips = read_raw_dataset(RawSource("casme2", raw / "casme2.xlsx", raw, True)).clips
+    other_frame = clips[1].frame_path(clips[1].onset + 1)
+    other_frame.write_bytes(other_frame.read_bytes() + b"\0")
+    assert jobs_left(raw, out, settings) == []
+    apex = clips[0].frame_path(clips[0].apex)
+    apex.write_bytes(clips[0].frame_path(clips[0].apex + 1).read_bytes())
+    flow_path(out, clips[2].stem).write_bytes(b"damaged")
+    (out / "STSNet_whole_norm_u_v_os" / f"{clips[3].stem}_2 .png").unlink()
+    assert jobs_left(raw, out, settings) == [clips[n].stem for n in (0, 2, 3)]
+
+
+def test_changed_settings_and_rows_leave_nothing_old_behind(
+    own_copy: tuple[Path, Path], tmp_path: Path
+) -> None:
+    raw, out = own_copy
+    table = pd.read_excel(raw / "casme2.xlsx", dtype=str).iloc[:4]
+    table.columns = ["" if name.startswith("Unnamed") else name for name in table.columns]
+    table.to_excel(raw / "casme2.xlsx", index=False)
+    flags = ("--size", "64", "--remove-mean-flow")
+    assert "4 of 4 clips to compute" in build(raw, out, *flags)
+    build(raw, tmp_path / "fresh", *flags)
+    assert contents(out) == contents(tmp_path / "fresh")
+    for path in (out / "flows").iterdir():
+        with np.load(path) as stored:
+            flow = stored["onset_apex"]
+        assert flow.shape == (64, 64, 2)
+        assert np.abs(flow.astype(np.float32).mean(axis=(0, 1))).max() < 1e-3
+
+
+def kill_when_half_done(flags: list[str], out: Path, files: int) -> None:
+    """Start the script and kill -9 it once so many flow files are there."""
+    script = [sys.executable, str(ROOT / "build_inputs.py"), *flags]
+    running = subprocess.Popen(script, stdout=subprocess.DEVNULL)
+    deadline = time.monotonic() + 600
+    while len(list((out / "flows").glob("*.npz"))) < files and running.poll() is None:
+        assert time.monotonic() < deadline
+        time.sleep(0.002)
+    running.send_signal(signal.SIGKILL)
+    running.wait()
+    assert not (out / TABLE_NAME).exists()
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_a_killed_run_goes_on_to_the_same_bytes(
+    workers: str, drawn: Path, built: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    kill_when_half_done(arguments(drawn, out, "--workers", workers), out, 2)
+    before = {path: path.stat().st_mtime_ns for path in (out / "flows").glob("*.npz")}
+    assert f"{6 - len(before)} of 6 clips to compute" in build(drawn, out)
+    assert contents(out) == contents(built)
+    assert all(path.stat().st_mtime_ns == then for path, then in before.items())
+
+
+def test_two_runs_into_one_folder_refuse_each_other(drawn: Path, tmp_path: Path) -> None:
+    with lock_folder(tmp_path / "out"):
+        assert "in use by another process" in build(drawn, tmp_path / "out", refused=True)
+
+
+def truncate(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-800])
+
+
+def other_size(path: Path) -> None:
+    Image.open(path).resize((90, 100)).save(path)
+
+
+def colour(path: Path) -> None:
+    Image.open(path).convert("RGB").save(path)
+
+
+def sixteen_bits(path: Path) -> None:
+    pixels = np.asarray(Image.open(path)).astype(np.uint16) * 256
+    Image.fromarray(pixels).save(path, format="PNG")
+
+
+BAD_FRAMES = {
+    "cannot be decoded": truncate,
+    "differ in size": other_size,
+    "differ in colour": colour,
+    "16 bits": sixteen_bits,
+}
+
+
+def test_clips_with_bad_frames_are_named_and_the_rest_is_built(
+    own_copy: tuple[Path, Path],
+) -> None:
+    raw, out = own_copy
+    clips = read_raw_dataset(RawSource("casme2", raw / "casme2.xlsx", raw, True)).clips
+    for clip, spoil in zip(clips, BAD_FRAMES.values(), strict=False):
+        spoil(clip.frame_path(clip.apex))
+    clips[4].frame_path(clips[4].offset).unlink()
+    printed = build(raw, out)
+    for reason in (*BAD_FRAMES, "key frame missing"):
+        assert reason in printed
+    assert "not built, because of their frames: 4 clips" in printed
+    assert read_inputs(out).clips["stem"].tolist() == [clips[5].stem]
+    audit = pd.read_csv(out / "audit_casme2.csv")
+    assert (audit["outcome"] == "excluded").sum() == 5
+    assert [path.stem for path in (out / "flows").iterdir()] == [clips[5].stem]
+
+
+def test_no_clip_at_all_is_an_error(own_copy: tuple[Path, Path]) -> None:
+    raw, out = own_copy
+    for path in (raw / "Cropped").rglob("*.jpg"):
+        path.write_bytes(b"")
+    printed = build(raw, out, refused=True)
+    assert "no clip of casme2 could be built" in printed
+    assert "audit_casme2.csv says why" in printed
+
+
+def test_faces_are_looked_for_in_raw_frames(tmp_path: Path) -> None:
+    write_drawn_casme2(tmp_path, subjects=1, clips=2, registered=False)
+    clips = read_raw_dataset(RawSource("casme2", tmp_path / "casme2.xlsx", tmp_path)).clips
+    blank = Image.new("L", (240, 200), 128)
+    blank.save(clips[1].frame_path(clips[1].frame_numbers[0]))
+    printed = build(tmp_path, tmp_path / "out", "--no-registered")
+    assert "sub01/EP01_02, no face" in printed
+    with np.load(flow_path(tmp_path / "out", clips[0].stem)) as stored:
+        angle = np.rad2deg(np.arctan2(stored["transform"][1, 0], stored["transform"][0, 0]))
+    assert angle == pytest.approx(-5, abs=1.5)
+
+
+def build_smic(folder: Path, out: Path, *flags: str, refused: bool = False) -> str:
+    """A second dataset: three clips of noise in SMIC's layout."""
+    rows = []
+    for number in range(1, 4):
+        name = f"s1_ne_0{number}"
+        where = folder / "HS/s1/micro/negative" / name
+        write_frames(where, [f"reg_image{n:06d}.bmp" for n in range(10, 20)], seed=number)
+        rows.append(["s1", name, 10, 19, 10, "", "", "", "negative", 1, 50, 50])
+    sheet = write_sheet(folder / "smic.xlsx", SMIC_HEADER, rows)
+    places = ["--sheet", str(sheet), "--frames", str(folder), "--out", str(out)]
+    return run(["--dataset", "smic", "--registered", "--flow", "dis", *places, *flags], refused)
+
+
+def mark_as_filmed(raw: Path) -> None:
+    table = pd.read_excel(raw / "casme2.xlsx", dtype=str).drop(columns="source")
+    table.columns = ["" if name.startswith("Unnamed") else name for name in table.columns]
+    table.to_excel(raw / "casme2.xlsx", index=False)
+
+
+def test_two_datasets_make_a_composite_if_made_alike(
+    own_copy: tuple[Path, Path], tmp_path: Path
+) -> None:
+    raw, out = own_copy
+    refused = build_smic(tmp_path / "smic", out, refused=True)
+    assert "source is synthetic there, dataset now" in refused
+
+    mark_as_filmed(raw)
+    build(raw, out)
+    refused = build_smic(tmp_path / "smic", out, "--size", "64", refused=True)
+    assert "size is 128 there, 64 now" in refused
+    assert len(read_inputs(out).clips) == 6
+
+    build_smic(tmp_path / "smic", out)
+    inputs = read_inputs(out)
+    assert not inputs.synthetic
+    assert inputs.clips.groupby("dataset").size().to_dict() == {"casme2": 6, "smic": 3}
+    # The first dataset again: the second stays.
+    build(raw, out)
+    assert len(read_inputs(out).clips) == 9
+
+
+def test_inputs_of_other_making_are_left_alone(drawn: Path, tiny_folder: Path) -> None:
+    before = contents(tiny_folder)
+    assert "were not made here" in build(drawn, tiny_folder, refused=True)
+    assert contents(tiny_folder) == before
