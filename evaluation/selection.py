@@ -1,9 +1,28 @@
 """What a figure's epoch rule says of the figure: some rules look at the test subject."""
 
+from collections.abc import Collection
+
 SELECTED_ON_TEST_SUBJECT = ("oracle",)
 """Rules that choose by the labels that the figure is then computed from."""
 
+RULE_NOTES = {
+    "last": "last: the last epoch, fixed beforehand",
+    "inner": "inner: epoch chosen on validation subjects that the networks were not trained on",
+    "inner_refit": "inner_refit: the same epoch of the training on all training subjects",
+    "cross_fitted": "cross_fitted: epoch chosen on the other subjects' held-out predictions, of "
+    "networks that were trained on the test subject",
+}
+"""How each rule chooses, for readers of a table."""
+
 ORACLE_FOOTNOTE = "* epoch selected on the test subject: not an estimate for new subjects"
+
+
+def rules_footnote(rules: Collection[str]) -> str:
+    """A sentence for each of the rules, a line each."""
+    notes = [RULE_NOTES[rule] for rule in rules if rule in RULE_NOTES]
+    if set(rules) & set(SELECTED_ON_TEST_SUBJECT):
+        notes.append(ORACLE_FOOTNOTE)
+    return "\n".join(notes)
 
 
 def rule_title(rule: str) -> str:

@@ -11,21 +11,20 @@ DATASET_TITLES = {"full": "full", "casme2": "CASME II", "samm": "SAMM", "smic": 
 def print_figures(
     console: Console, figures: dict[str, dict[str, Figures]], title: str, footnote: str = ""
 ) -> None:
-    """Print UF1, UAR and ACC, a row per dataset, a group of columns per epoch rule.
+    """Print UF1, UAR and ACC, a row per dataset and epoch rule.
 
     Args:
         figures: epoch rule -> dataset -> figures; the same datasets under every rule.
     """
     table = Table(title=title, title_justify="left", caption=footnote, caption_justify="left")
-    table.add_column("dataset")
-    table.add_column("clips", justify="right")
-    for rule in figures:
-        for name in ("UF1", "UAR", "ACC"):
-            table.add_column(f"{name}\n{rule}", justify="right")
-    first = next(iter(figures.values()))
-    for dataset in first:
-        cells = [f"{value:.4f}" for rule in figures for value in _rates(figures[rule][dataset])]
-        table.add_row(DATASET_TITLES.get(dataset, dataset), str(first[dataset].clips), *cells)
+    for name in ("dataset", "clips", "epoch rule", "UF1", "UAR", "ACC"):
+        table.add_column(name, justify="left" if name in ("dataset", "epoch rule") else "right")
+    for dataset in next(iter(figures.values())):
+        for place, (rule, own) in enumerate(figures.items()):
+            clips = str(own[dataset].clips)
+            names = ("", "") if place else (DATASET_TITLES.get(dataset, dataset), clips)
+            table.add_row(*names, rule, *(f"{value:.4f}" for value in _rates(own[dataset])))
+        table.add_section()
     console.print(table)
 
 

@@ -45,7 +45,7 @@ def test_every_file_is_written(finished: Path) -> None:
     rows = pd.read_csv(folder / "predictions.csv")
     assert len(rows) == 15 and set(rows["epoch"]) == {2} and set(rows["epoch_rule"]) == {"last"}
     summary = (finished / "results" / "result_summary.txt").read_text().splitlines()
-    assert [line.split(" | ")[2] for line in summary] == ["last", "oracle"]
+    assert [line.split(" | ")[2] for line in summary] == ["last", "cross_fitted", "oracle"]
     assert summary[0].startswith("gamma=0.5, layer1=1, layer2=1, layer3=2 | UF1=0.")
 
 

@@ -11,7 +11,7 @@ from evaluation.metrics import Figures
 from evaluation.predictions import RECORDED, SYNTHETIC, prediction_rows
 from evaluation.result_files import write_result_files
 from training.configuration import Configuration, fold_seed
-from training.epoch_rules import EPOCH_RULES, choose_epoch
+from training.epoch_rules import choose, rules_for
 from training.fold_store import FoldIdentity, StoredFold, read_fold
 from training.run_record import Run, read_record
 
@@ -47,8 +47,7 @@ def read_folds(
 def rows_of(run: Run, stored: list[StoredFold], rule: str) -> pd.DataFrame:
     """Prediction rows of the folds under an epoch rule."""
     parts = []
-    for fold in stored:
-        epoch = choose_epoch(rule, fold.logits, fold.identity.labels)
+    for fold, choice in zip(stored, choose(rule, stored), strict=True):
         identity = fold.identity
         parts.append(
             prediction_rows(
@@ -56,11 +55,11 @@ def rows_of(run: Run, stored: list[StoredFold], rule: str) -> pd.DataFrame:
                 subjects=[identity.subject] * len(identity.clips),
                 clips=identity.clips,
                 true=identity.labels,
-                logits=fold.logits[epoch],
+                logits=choice.logits,
                 class_names=run.class_names,
                 fold=identity.name,
                 seed=run.seed,
-                epoch=epoch + 1,
+                epoch=choice.epoch + 1,
                 epoch_rule=rule,
                 configuration=identity.configuration,
                 source=SYNTHETIC if run.synthetic else RECORDED,
@@ -83,7 +82,7 @@ def write_configuration_results(
     notes = ["synthetic clips"] if run.synthetic else []
     if len(stored) < folds:
         notes.append(f"partial: {len(stored)} of {folds} folds")
-    rows = {rule: rows_of(run, stored, rule) for rule in EPOCH_RULES}
+    rows = {rule: rows_of(run, stored, rule) for rule in rules_for(stored)}
     for rule, part in rows.items():
         place = folder if rule == DEFAULT_RULE else folder / rule
         title = f"{configuration.name}, epoch rule {rule}"

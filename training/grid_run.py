@@ -13,6 +13,7 @@ from common.files import lock_folder, remove_unfinished
 from datasets import Fold, Inputs, loso_folds
 from evaluation.expected_clips import write_expected_clips
 from evaluation.predictions import figures_of, figures_per_dataset
+from evaluation.selection import rule_title, rules_footnote
 from evaluation.tables import print_figures
 from training.configuration import Configuration
 from training.configuration_results import (
@@ -24,7 +25,7 @@ from training.configuration_results import (
     write_configuration_results,
 )
 from training.cost import Cost, estimate_cost
-from training.epoch_rules import EPOCH_RULES, ORACLE_FOOTNOTE, rule_title
+from training.epoch_rules import rules_for
 from training.executors import Executor, LocalExecutor
 from training.fold_counts import fold_counts
 from training.fold_store import StoredFold, fold_path, write_fold
@@ -218,7 +219,7 @@ def _running_figures(run: Run, stored: list[StoredFold]) -> str:
     if not stored:
         return "no fold finished"
     parts = []
-    for rule in EPOCH_RULES:
+    for rule in rules_for(stored):
         figures = figures_of(rows_of(run, stored, rule), len(run.class_names))
         parts.append(f"{figures.uf1:.3f} {rule_title(rule)}")
     return f"UF1 so far {', '.join(parts)}"
@@ -242,5 +243,5 @@ def _report(search: GridSearch, configuration: Configuration, console: Console) 
     kind = "SYNTHETIC clips" if run.synthetic else f"{run.clips} clips"
     scope = "" if complete else f", PARTIAL: {len(stored)} of {len(search.all_folds)} folds"
     title = f"{configuration.label} ({kind}, seed {run.seed}{scope})"
-    print_figures(console, figures, title, footnote=ORACLE_FOOTNOTE)
+    print_figures(console, figures, title, footnote=rules_footnote(rows))
     console.print(f"written: {folder}", soft_wrap=True)
