@@ -5,7 +5,7 @@
 Reads a folder of motion maps (the released samples, or what build_inputs.py and
 make_synthetic_clips.py write). Writes, below --results, a folder per configuration with
 <subject>_acc.txt, predictions.csv, CausalNet.xlsx and confusion_matrix.png for the epoch rule
-"last", the same for "oracle" in a subfolder, and one line per configuration and rule in
+"last", the same for every other rule in a subfolder, and one line per configuration and rule in
 result_summary.txt. Killed or stopped, the same command goes on where it was.
 """
 
@@ -21,6 +21,7 @@ from evaluation.predictions import CLASS_NAMES
 from training.configuration import Configuration, TrainingSettings
 from training.cost import Cost
 from training.device import pick_device
+from training.executors import ExecutorSettings
 from training.grid_run import GridSearch, run_grid
 from training.presets import Preset, get_preset
 from training.run_record import Run, read_record
@@ -58,7 +59,8 @@ class Config:
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """Where to train."""
     threads: int | None = None
-    """CPU threads; the bytes of the results depend on it. Default: as recorded, else all cores."""
+    """CPU threads of a worker; the bytes of the results depend on it. Default: as recorded, else
+    all cores, shared by the local workers."""
     group_size: int | None = None
     """Folds trained side by side as stacked weights. Default: as recorded, else 1."""
     results: Path = Path("results")
@@ -67,6 +69,16 @@ class Config:
     """Keep each fold's weights of the last epoch, below --weights."""
     weights: Path = Path("weights")
     """Folder for weights."""
+    executor: Literal["local", "ray"] = "local"
+    """Who trains: this machine or a Ray cluster (docs/scale.md). Changes no byte of the results."""
+    workers: int | None = None
+    """Local worker processes. Default: one a GPU where there are several, else this process."""
+    ray_address: str | None = None
+    """Ray cluster to train on. Default: $RAY_ADDRESS, else one on this machine."""
+    cpus_per_task: float | None = None
+    """CPU cores that Ray keeps for a group of folds. Default: --threads."""
+    gpus_per_task: float = 0.0
+    """GPUs, or part of one, that Ray keeps for a group of folds; above 0, --device is cuda."""
     yes: bool = False
     """Start although the run takes longer than a day."""
 
@@ -75,6 +87,8 @@ def resolve_run(config: Config, inputs: Inputs) -> Run:
     """Everything that decides the bytes of the results: flags over the record over the preset."""
     preset = get_preset(config.preset)
     recorded = read_record(config.results) or {}
+    device = _device(config)
+    threads = config.threads or recorded.get("threads") or _default_threads(config, device)
     return Run(
         inputs_sha256=inputs.sha256,
         synthetic=inputs.synthetic,
@@ -86,10 +100,41 @@ def resolve_run(config: Config, inputs: Inputs) -> Run:
         training=training_settings(config, preset),
         network=preset.network,
         seed=config.seed,
-        device=pick_device(config.device),
-        threads=_positive("threads", config.threads or recorded.get("threads") or os.cpu_count()),
+        device=device,
+        threads=_positive("threads", threads),
         group_size=_positive("group-size", config.group_size or recorded.get("group_size") or 1),
     )
+
+
+def executor_settings(config: Config) -> ExecutorSettings:
+    """The flags that say who trains."""
+    return ExecutorSettings(
+        config.executor,
+        config.workers,
+        config.ray_address,
+        config.cpus_per_task,
+        config.gpus_per_task,
+    )
+
+
+def _device(config: Config) -> str:
+    """Where to train. On a Ray cluster the GPUs asked for say it, not this machine's."""
+    if config.executor == "local":
+        return pick_device(config.device)
+    device = "cuda" if config.gpus_per_task else "cpu"
+    if config.device not in ("auto", device):
+        raise UserError(
+            f"--device {config.device} with --gpus-per-task {config.gpus_per_task:g}: on a Ray "
+            "cluster a group is trained on a GPU if it is given one. Leave --device out."
+        )
+    return device
+
+
+def _default_threads(config: Config, device: str) -> int:
+    if config.executor == "ray":
+        return max(1, int(config.cpus_per_task or 1))
+    workers = executor_settings(config).local_workers(device)
+    return max(1, (os.cpu_count() or 1) // workers)
 
 
 def _positive(name: str, value: Any) -> int:
@@ -154,6 +199,7 @@ def main() -> None:
         config.results,
         config.weights if config.save_weights else None,
         config.subjects,
+        executor_settings(config),
     )
     kind = "SYNTHETIC clips" if inputs.synthetic else "clips"
     trainings = len(grid) * len(search.folds)

@@ -11,6 +11,7 @@ from models import create_model
 from training.configuration import Configuration
 from training.group_task import GroupTask
 from training.progress import duration
+from training.run_record import Run
 from training.worker import Worker
 
 BYTES_PER_PARAMETER = 4
@@ -26,6 +27,8 @@ class Cost:
     Attributes:
         step_name: "optimiser step", or "fit" of a model that is fitted at once.
         seconds_per_step: of the measured group; larger networks are scaled by their parameters.
+        seconds: of all steps, shared evenly by the workers.
+        workers: groups that are trained at the same time.
     """
 
     folds: int
@@ -34,33 +37,40 @@ class Cost:
     seconds_per_step: float
     seconds: float
     weights_bytes: int
+    workers: int
 
     def sentence(self) -> str:
         """For the terminal."""
+        many = f" with {self.workers} groups at a time" if self.workers > 1 else ""
         return (
             f"to train: {self.folds} folds, {self.steps} {self.step_name}s; "
             f"{self.seconds_per_step:.3g} s a {self.step_name} measured here: "
-            f"about {duration(self.seconds)}; "
+            f"about {duration(self.seconds)}{many}; "
             f"disk for weights if saved: {self.weights_bytes / GIGABYTE:.3g} GB"
         )
 
 
-def estimate_cost(worker: Worker, tasks: Sequence[GroupTask]) -> Cost:
-    """Measure a few steps of the first task and scale them to all of them (at least one)."""
+def estimate_cost(per_step: float, tasks: Sequence[GroupTask], run: Run, workers: int) -> Cost:
+    """Scale the measured seconds of a step of the first task to all tasks (at least one)."""
     parameters = {t.configuration.name: parameter_count(t.configuration) for t in tasks}
     measured = parameters[tasks[0].configuration.name]
-    per_step = measure_step(worker, tasks[0])
     folds = steps = weights_bytes = 0
     seconds = 0.0
     for task in tasks:
-        own_steps = worker.steps(task)
+        own_steps = count_steps(task, run)
         size = parameters[task.configuration.name]
         folds += len(task.folds)
         steps += own_steps * len(task.folds)
         seconds += own_steps * per_step * size / measured
         weights_bytes += size * BYTES_PER_PARAMETER * len(task.folds)
-    step_name = "fit" if worker.run.training is None else "optimiser step"
-    return Cost(folds, steps, step_name, per_step, seconds, weights_bytes)
+    step_name = "fit" if run.training is None else "optimiser step"
+    return Cost(folds, steps, step_name, per_step, seconds / workers, weights_bytes, workers)
+
+
+def count_steps(task: GroupTask, run: Run) -> int:
+    """Optimiser steps that training a group takes; a model fitted at once takes one."""
+    clips = max(len(fold.train_indices) for fold in task.folds)
+    return run.epochs * -(-clips // run.batch_size)
 
 
 def parameter_count(configuration: Configuration) -> int:
@@ -85,7 +95,7 @@ def _measure_part(worker: Worker, task: GroupTask) -> float:
     trainer = worker.trainer(task)
     batches = trainer.draw_epoch()
     times: list[float] = []
-    most = min(MEASURED_STEPS + 1, worker.steps(task))
+    most = min(MEASURED_STEPS + 1, count_steps(task, worker.run))
     while len(times) < most and sum(times) < LONG_MEASUREMENT_SECONDS:
         start = time.perf_counter()
         trainer.step(*batches[len(times) % len(batches)]).cpu()

@@ -3,7 +3,9 @@ from what is on disk. A kill at any moment loses at most the group of folds in w
 
 from collections import Counter
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from rich.console import Console
@@ -26,7 +28,7 @@ from training.configuration_results import (
 )
 from training.cost import Cost, estimate_cost
 from training.epoch_rules import rules_for
-from training.executors import Executor, LocalExecutor
+from training.executors import Executor, ExecutorSettings, create_executor
 from training.fold_counts import fold_counts
 from training.fold_store import StoredFold, fold_path, write_fold
 from training.group_task import GroupTask, group_folds
@@ -45,6 +47,7 @@ class GridSearch:
         weights: folder for weights, or None to keep none.
         subjects: names of the subjects whose folds are run; empty for all. The training clips of a
             fold are all other subjects', whatever is named here.
+        executor: who trains.
     """
 
     run: Run
@@ -53,6 +56,7 @@ class GridSearch:
     results: Path
     weights: Path | None = None
     subjects: tuple[str, ...] = ()
+    executor: ExecutorSettings = field(default_factory=ExecutorSettings)
     failures: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -116,15 +120,10 @@ def run_grid(search: GridSearch, confirm: Callable[[Cost], None]) -> None:
                 if not any(task.configuration is configuration for task in tasks):
                     _report(search, configuration, progress.console)
             if tasks:
-                worker = Worker(
-                    search.run,
-                    search.inputs,
-                    search.all_folds,
-                    search.keeps_weights,
-                    read_used_sizes(search.results),
-                )
-                confirm(estimate_cost(worker, tasks))
-                _train(search, LocalExecutor(worker), tasks, progress)
+                with closing(_executor(search)) as executor:
+                    seconds = executor.measure_step(tasks[0])
+                    confirm(estimate_cost(seconds, tasks, search.run, executor.workers))
+                    _train(search, executor, tasks, progress)
     if search.failures:
         raise UserError(" ".join(search.failures))
 
@@ -157,6 +156,19 @@ def _claim_weights_folders(search: GridSearch) -> None:
 def _stored(search: GridSearch, configuration: Configuration) -> list[StoredFold]:
     folder = search.folder(configuration)
     return read_folds(folder, search.run, search.inputs, configuration, search.all_folds)
+
+
+def _executor(search: GridSearch) -> Executor:
+    """Who trains; every worker gets the run and its inputs once."""
+    start_worker = partial(
+        Worker,
+        search.run,
+        search.inputs,
+        search.all_folds,
+        search.keeps_weights,
+        read_used_sizes(search.results),
+    )
+    return create_executor(search.executor, start_worker, search.run)
 
 
 def _train(

@@ -104,11 +104,6 @@ class Worker:
             self._shape(task),
         )
 
-    def steps(self, task: GroupTask) -> int:
-        """Optimiser steps that training the group takes; a model fitted at once takes one."""
-        clips = max(len(fold.train_indices) for fold in task.folds)
-        return self.run.epochs * -(-clips // self.run.batch_size)
-
     @property
     def _settings(self) -> TrainingSettings:
         if self.run.training is None:
