@@ -54,6 +54,11 @@ class KeyFrameNoise:
         if not (np.isfinite(self.level) and self.level >= 0):
             raise UserError(f"noise level {self.level} is not a number of at least 0.")
 
+    @property
+    def name(self) -> str:
+        """Short and file-safe, such as apex-relative-0.1-seed1."""
+        return f"{self.frames}-{self.unit}-{self.level:g}-seed{self.seed}"
+
 
 @dataclass(frozen=True)
 class NoisyKeyFrames:
