@@ -2,7 +2,8 @@
 
 from datasets.composite import composite
 from datasets.direction_maps import direction_map
-from datasets.folds import Fold, loso_folds
+from datasets.folds import Fold, Protocol, loso_folds
+from datasets.label_shuffle import shuffle_labels
 from datasets.preparation import Preparation, prepare
 from datasets.released_maps import Inputs, read_inputs, write_maps, write_table
 from datasets.synthetic_clips import draw_clip, list_synthetic_clips
@@ -11,6 +12,7 @@ __all__ = [
     "Fold",
     "Inputs",
     "Preparation",
+    "Protocol",
     "composite",
     "direction_map",
     "draw_clip",
@@ -18,6 +20,7 @@ __all__ = [
     "loso_folds",
     "prepare",
     "read_inputs",
+    "shuffle_labels",
     "write_maps",
     "write_table",
 ]
