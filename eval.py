@@ -72,7 +72,7 @@ def main() -> None:
 def _write(config: Config, inputs: Inputs, rows: pd.DataFrame, note: str) -> None:
     with lock_folder(config.results):
         remove_unfinished(config.results)
-        counts = fold_counts(loso_folds(inputs.clips), inputs.synthetic)
+        counts = fold_counts(inputs.clips, loso_folds(inputs.clips), inputs.synthetic)
         write_expected_clips(config.results, counts)
         write_result_files(config.results, rows, title=f"weights {config.weights}", note=note)
 

@@ -16,8 +16,9 @@ from typing import Any, Literal
 
 from common.command_line import parse_settings
 from common.errors import UserError, name_list, run_script
-from datasets import Inputs, read_inputs
+from datasets import Inputs, Protocol, read_inputs, shuffle_labels
 from evaluation.predictions import CLASS_NAMES
+from models.causalnet import Ablation
 from training.configuration import Configuration, TrainingSettings
 from training.cost import Cost
 from training.device import pick_device
@@ -38,6 +39,15 @@ class Config:
     """Folder of motion maps."""
     preset: Literal["published", "compact", "ststnet", "linear", "majority"] = "published"
     """Model, preparation of the maps, training settings and grid."""
+    protocol: Protocol = "composite"
+    """Train on all other subjects; on those of the same dataset; or leave whole datasets out."""
+    ablation: Ablation = "none"
+    """Leave a part of CausalNet out."""
+    inner: bool = False
+    """Train every fold without validation subjects too, and choose the epoch on them: the rules
+    inner and inner_refit. Takes up to twice the time."""
+    label_shuffle: int | None = None
+    """Null check: permute the labels within datasets with this seed before anything else."""
     gammas: tuple[float, ...] | None = None
     """Values of gamma in the grid."""
     layer1: tuple[int, ...] | None = None
@@ -103,6 +113,9 @@ def resolve_run(config: Config, inputs: Inputs) -> Run:
         device=device,
         threads=_positive("threads", threads),
         group_size=_positive("group-size", config.group_size or recorded.get("group_size") or 1),
+        protocol=config.protocol,
+        inner=config.inner,
+        label_shuffle=config.label_shuffle,
     )
 
 
@@ -144,8 +157,9 @@ def _positive(name: str, value: Any) -> int:
 
 
 def configurations(config: Config, preset: Preset) -> list[Configuration]:
-    """The preset's configurations, with the values given for the grid."""
-    return preset.configurations(**_given(config, "layer1", "layer2", "layer3", "gammas"))
+    """The preset's configurations, with the values given for the grid and the ablation."""
+    given = _given(config, "layer1", "layer2", "layer3", "gammas")
+    return preset.configurations(config.ablation, **given)
 
 
 def training_settings(config: Config, preset: Preset) -> TrainingSettings | None:
@@ -157,6 +171,8 @@ def training_settings(config: Config, preset: Preset) -> TrainingSettings | None
     given = _given(config, "epochs", "learning_rate", "batch_size")
     if preset.training is not None:
         return replace(preset.training, **given)
+    if config.inner:
+        given["inner"] = True
     if given:
         raise UserError(
             f"{name_list(given)}: model {preset.model} is fitted at once, without epochs. Leave it "
@@ -190,6 +206,8 @@ def main() -> None:
             "demo/inputs`, or clone the published repository, whose folder holds the released maps."
         )
     inputs = read_inputs(config.inputs)
+    if config.label_shuffle is not None:
+        inputs = shuffle_labels(inputs, config.label_shuffle)
     run = resolve_run(config, inputs)
     grid = configurations(config, get_preset(config.preset))
     search = GridSearch(
@@ -201,10 +219,10 @@ def main() -> None:
         config.subjects,
         executor_settings(config),
     )
-    kind = "SYNTHETIC clips" if inputs.synthetic else "clips"
+    notes = "".join(f"; {note}" for note in run.notes)
     trainings = len(grid) * len(search.folds)
     print(
-        f"{run.clips} {kind} of {run.subjects} subjects; {len(grid)} configurations x "
+        f"{run.clips} clips of {run.subjects} subjects{notes}; {len(grid)} configurations x "
         f"{len(search.folds)} folds = {trainings} trainings; "
         f"preset {run.preset}, seed {run.seed}, {run.device}, {run.threads} threads",
         flush=True,

@@ -6,7 +6,7 @@ SELECTED_ON_TEST_SUBJECT = ("oracle",)
 """Rules that choose by the labels that the figure is then computed from."""
 
 RULE_NOTES = {
-    "last": "last: the last epoch, fixed beforehand",
+    "last": "last: the last epoch; nothing is chosen",
     "inner": "inner: epoch chosen on validation subjects that the networks were not trained on",
     "inner_refit": "inner_refit: the same epoch of the training on all training subjects",
     "cross_fitted": "cross_fitted: epoch chosen on the other subjects' held-out predictions, of "

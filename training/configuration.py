@@ -102,7 +102,11 @@ def short_hash(content: Any) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
-def fold_seed(seed: int, dataset: str, subject: str) -> int:
-    """The seed of a fold, 0..2**63-1: a function of these three alone, so of no other fold."""
-    digest = hashlib.sha256(f"{seed}\0{dataset}\0{subject}".encode()).digest()
+def fold_seed(seed: int, dataset: str, subject: str, purpose: str = "") -> int:
+    """The seed of a fold, 0..2**63-1: a function of these alone, so of no other fold.
+
+    ``purpose`` tells a further training or draw of the same fold from the fold's own.
+    """
+    parts = [str(seed), dataset, subject, *([purpose] if purpose else [])]
+    digest = hashlib.sha256("\0".join(parts).encode()).digest()
     return int.from_bytes(digest[:8], "big") >> 1

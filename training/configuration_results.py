@@ -26,8 +26,8 @@ def fold_identity(
     own = inputs.clips.iloc[fold.test_indices]
     return FoldIdentity(
         dataset=fold.dataset,
-        subject=fold.subject,
         name=fold.name,
+        subjects=own["subject"].tolist(),
         clips=own["clip"].tolist(),
         labels=own["label"].tolist(),
         seed=fold_seed(run.seed, fold.dataset, fold.subject),
@@ -52,7 +52,7 @@ def rows_of(run: Run, stored: list[StoredFold], rule: str) -> pd.DataFrame:
         parts.append(
             prediction_rows(
                 dataset=identity.dataset,
-                subjects=[identity.subject] * len(identity.clips),
+                subjects=identity.subjects,
                 clips=identity.clips,
                 true=identity.labels,
                 logits=choice.logits,
@@ -79,7 +79,7 @@ def write_configuration_results(
     Returns:
         The prediction rows of every rule.
     """
-    notes = ["synthetic clips"] if run.synthetic else []
+    notes = list(run.notes)
     if len(stored) < folds:
         notes.append(f"partial: {len(stored)} of {folds} folds")
     rows = {rule: rows_of(run, stored, rule) for rule in rules_for(stored)}

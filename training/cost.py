@@ -44,7 +44,7 @@ class Cost:
         many = f" with {self.workers} groups at a time" if self.workers > 1 else ""
         return (
             f"to train: {self.folds} folds, {self.steps} {self.step_name}s; "
-            f"{self.seconds_per_step:.3g} s a {self.step_name} measured here: "
+            f"{self.seconds_per_step:.3g} s each, measured here: "
             f"about {duration(self.seconds)}{many}; "
             f"disk for weights if saved: {self.weights_bytes / GIGABYTE:.3g} GB"
         )
@@ -68,9 +68,13 @@ def estimate_cost(per_step: float, tasks: Sequence[GroupTask], run: Run, workers
 
 
 def count_steps(task: GroupTask, run: Run) -> int:
-    """Optimiser steps that training a group takes; a model fitted at once takes one."""
+    """Optimiser steps that training a group takes; a model fitted at once takes one.
+
+    Inner validation trains every fold once more, at most as long.
+    """
     clips = max(len(fold.train_indices) for fold in task.folds)
-    return run.epochs * -(-clips // run.batch_size)
+    trainings = 2 if run.inner else 1
+    return trainings * run.epochs * -(-clips // run.batch_size)
 
 
 def parameter_count(configuration: Configuration) -> int:

@@ -25,6 +25,7 @@ import numpy as np
 from common.errors import UserError, name_list
 from evaluation.confusions import confusion_stack, uf1_of
 from training.fold_store import StoredFold
+from training.inner_validation import InnerTraining
 
 
 @dataclass(frozen=True)
@@ -64,8 +65,25 @@ def oracle(folds: Sequence[StoredFold]) -> list[Choice]:
     return _choices(folds, [own.sum(axis=1).argmax() for own in correct])
 
 
+def inner(folds: Sequence[StoredFold]) -> list[Choice]:
+    """For every fold the epoch that is best on its validation clips, of the same networks."""
+    epochs = [_best_validation_epoch(fold) for fold in folds]
+    logits = [_inner_of(fold).test_logits for fold in folds]
+    return [Choice(epoch, own[epoch]) for epoch, own in zip(epochs, logits, strict=True)]
+
+
+def inner_refit(folds: Sequence[StoredFold]) -> list[Choice]:
+    """The epochs of ``inner``, of the networks that were trained on all training subjects.
+
+    The step sizes up to that epoch are those of the whole schedule, in both trainings.
+    """
+    return _choices(folds, [_best_validation_epoch(fold) for fold in folds])
+
+
 EPOCH_RULES: dict[str, Rule] = {
     "last": last,
+    "inner": inner,
+    "inner_refit": inner_refit,
     "cross_fitted": cross_fitted,
     "oracle": oracle,
 }
@@ -79,6 +97,8 @@ def rules_for(folds: Sequence[StoredFold]) -> list[str]:
     if len(folds[0].logits) == 1:
         return ["last"]
     left_out = {"cross_fitted"} if len(folds) == 1 else set()
+    if any(fold.inner is None for fold in folds):
+        left_out |= {"inner", "inner_refit"}
     return [rule for rule in EPOCH_RULES if rule not in left_out]
 
 
@@ -95,6 +115,15 @@ def choose(rule: str, folds: Sequence[StoredFold]) -> list[Choice]:
     return EPOCH_RULES[rule](folds)
 
 
+def pooled_uf1(rule: str, folds: Sequence[StoredFold]) -> float:
+    """UF1 of all folds' test clips under a rule."""
+    confusions = [
+        confusions_by_epoch(choice.logits[np.newaxis], fold.identity.labels)
+        for fold, choice in zip(folds, choose(rule, folds), strict=True)
+    ]
+    return float(uf1_of(np.sum(confusions, axis=0)[0]))
+
+
 def confusions_by_epoch(logits: np.ndarray, labels: Sequence[int] | np.ndarray) -> np.ndarray:
     """int [epochs, C, C] of logits [epochs, clips, C] and labels [clips]."""
     one_group = np.zeros(len(labels), dtype=int)
@@ -102,6 +131,17 @@ def confusions_by_epoch(logits: np.ndarray, labels: Sequence[int] | np.ndarray) 
         one_group, np.asarray(labels), logits.argmax(axis=2), (1, logits.shape[2])
     )
     return stack[:, 0]
+
+
+def _best_validation_epoch(fold: StoredFold) -> int:
+    validation = _inner_of(fold)
+    return int(uf1_of(confusions_by_epoch(validation.logits, validation.labels)).argmax())
+
+
+def _inner_of(fold: StoredFold) -> InnerTraining:
+    if fold.inner is None:
+        raise UserError(f"fold {fold.identity.name} has no inner validation. Run with --inner.")
+    return fold.inner
 
 
 def _choices(folds: Sequence[StoredFold], epochs: Sequence[int] | np.ndarray) -> list[Choice]:

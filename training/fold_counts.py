@@ -1,4 +1,4 @@
-"""How many test clips each fold has, as the table that results folders carry."""
+"""How many test clips each subject of a fold has, as the table that results folders carry."""
 
 import pandas as pd
 
@@ -6,14 +6,14 @@ from datasets import Fold
 from evaluation.predictions import RECORDED, SYNTHETIC
 
 
-def fold_counts(folds: list[Fold], synthetic: bool) -> pd.DataFrame:
-    """Columns dataset, subject, clips, file, source; one row a fold."""
-    return pd.DataFrame(
-        {
-            "dataset": [fold.dataset for fold in folds],
-            "subject": [fold.subject for fold in folds],
-            "clips": [len(fold.test_indices) for fold in folds],
-            "file": [fold.name for fold in folds],
-            "source": SYNTHETIC if synthetic else RECORDED,
-        }
-    )
+def fold_counts(clips: pd.DataFrame, folds: list[Fold], synthetic: bool) -> pd.DataFrame:
+    """Columns dataset, subject, clips, file, source; one row a subject, in the order of the folds.
+
+    A fold that leaves a whole dataset out holds several subjects, and all are in its one file.
+    """
+    parts = []
+    for fold in folds:
+        own = clips.iloc[fold.test_indices].groupby(["dataset", "subject"])
+        parts.append(own.size().rename("clips").reset_index().assign(file=fold.name))
+    counts = pd.concat(parts, ignore_index=True)
+    return counts.assign(source=SYNTHETIC if synthetic else RECORDED)

@@ -7,6 +7,7 @@ whole or not at all. The files hold no time stamps; equal content gives equal by
 import io
 import json
 import zipfile
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -14,6 +15,7 @@ import numpy as np
 
 from common.errors import UserError
 from common.files import write_bytes
+from training.inner_validation import InnerTraining
 
 FOLDER = "folds"
 
@@ -23,8 +25,8 @@ class FoldIdentity:
     """What a stored fold is of; compared before it is trusted."""
 
     dataset: str
-    subject: str
     name: str
+    subjects: list[str]
     clips: list[str]
     labels: list[int]
     seed: int
@@ -33,11 +35,15 @@ class FoldIdentity:
 
 @dataclass(frozen=True)
 class StoredFold:
-    """A fold's identity with its logits, float32 [epochs, clips, classes], and losses [epochs]."""
+    """A fold's identity with its logits, float32 [epochs, clips, classes], and losses [epochs].
+
+    ``inner`` is there where the run trained the fold without validation subjects too.
+    """
 
     identity: FoldIdentity
     logits: np.ndarray
     losses: np.ndarray
+    inner: InnerTraining | None = None
 
 
 def fold_path(folder: Path, name: str) -> Path:
@@ -53,7 +59,9 @@ def write_fold(folder: Path, fold: StoredFold) -> None:
         buffer,
         logits=fold.logits.astype(np.float32),
         losses=fold.losses.astype(np.float32),
+        **_inner_arrays(fold.inner),
         identity=np.frombuffer(identity.encode(), dtype=np.uint8),
+        allow_pickle=False,
     )
     write_bytes(fold_path(folder, fold.identity.name), buffer.getvalue())
 
@@ -70,7 +78,7 @@ def read_fold(folder: Path, expected: FoldIdentity) -> StoredFold | None:
     try:
         with np.load(path, allow_pickle=False) as file:
             identity = FoldIdentity(**json.loads(file["identity"].tobytes()))
-            fold = StoredFold(identity, file["logits"], file["losses"])
+            fold = StoredFold(identity, file["logits"], file["losses"], _read_inner(file))
     except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
         raise UserError(
             f"{path} is damaged ({error}). Delete it; the fold is then trained again."
@@ -81,3 +89,25 @@ def read_fold(folder: Path, expected: FoldIdentity) -> StoredFold | None:
             "Give this run a results folder of its own."
         )
     return fold
+
+
+def _inner_arrays(inner: InnerTraining | None) -> dict[str, np.ndarray]:
+    if inner is None:
+        return {}
+    return {
+        "validation_rows": inner.rows.astype(np.int64),
+        "validation_labels": inner.labels.astype(np.int64),
+        "validation_logits": inner.logits.astype(np.float32),
+        "inner_test_logits": inner.test_logits.astype(np.float32),
+    }
+
+
+def _read_inner(file: Mapping[str, np.ndarray]) -> InnerTraining | None:
+    if "validation_rows" not in file:
+        return None
+    return InnerTraining(
+        rows=file["validation_rows"],
+        labels=file["validation_labels"],
+        logits=file["validation_logits"],
+        test_logits=file["inner_test_logits"],
+    )

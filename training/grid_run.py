@@ -14,7 +14,7 @@ from common.errors import UserError, name_list
 from common.files import lock_folder, remove_unfinished
 from datasets import Fold, Inputs, loso_folds
 from evaluation.expected_clips import write_expected_clips
-from evaluation.predictions import figures_of, figures_per_dataset
+from evaluation.predictions import figures_per_dataset
 from evaluation.selection import rule_title, rules_footnote
 from evaluation.tables import print_figures
 from training.configuration import Configuration
@@ -22,12 +22,11 @@ from training.configuration_results import (
     fold_identity,
     read_folds,
     replace_summary_lines,
-    rows_of,
     summary_line,
     write_configuration_results,
 )
 from training.cost import Cost, estimate_cost
-from training.epoch_rules import rules_for
+from training.epoch_rules import pooled_uf1, rules_for
 from training.executors import Executor, ExecutorSettings, create_executor
 from training.fold_counts import fold_counts
 from training.fold_store import StoredFold, fold_path, write_fold
@@ -60,7 +59,7 @@ class GridSearch:
     failures: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.all_folds = loso_folds(self.inputs.clips)
+        self.all_folds = loso_folds(self.inputs.clips, self.run.protocol)
         self.folds = _select(self.all_folds, self.subjects)
 
     @property
@@ -109,7 +108,7 @@ def run_grid(search: GridSearch, confirm: Callable[[Cost], None]) -> None:
     with lock_folder(search.results):
         claim_results_folder(search.results, search.run, search.configurations)
         remove_unfinished(search.results)
-        counts = fold_counts(search.all_folds, search.run.synthetic)
+        counts = fold_counts(search.inputs.clips, search.all_folds, search.run.synthetic)
         write_expected_clips(search.results, counts)
         _read_what_is_there(search)
         _claim_weights_folders(search)
@@ -186,7 +185,7 @@ def _train(
         own = stored[task.configuration.name]
         where = _where(search, task, len(own))
         own += _keep(search, task, outcome)
-        progress.group(where, len(task.folds), _running_figures(search.run, own))
+        progress.group(where, len(task.folds), _running_figures(own))
         left[task.configuration.name] -= 1
         if not left[task.configuration.name]:
             _report(search, task.configuration, progress.console)
@@ -209,7 +208,8 @@ def _keep(search: GridSearch, task: GroupTask, group: GroupOutcome) -> list[Stor
     if group.size < len(task.folds):
         note_used_size(search.results, task, group.size)
     kept = []
-    for fold, outcome in zip(task.folds, group.folds, strict=True):
+    for fold, trained in zip(task.folds, group.folds, strict=True):
+        outcome = trained.outcome
         if outcome.failed_epoch is not None:
             search.failures.append(
                 f"fold {fold.name} of configuration {task.configuration.name}: the loss was not "
@@ -221,19 +221,18 @@ def _keep(search: GridSearch, task: GroupTask, group: GroupOutcome) -> list[Stor
             folder = weights_folder(search.weights, search.results, task.configuration)
             write_weights(folder, fold.name, outcome.weights)
         identity = fold_identity(search.run, search.inputs, task.configuration, fold)
-        kept.append(StoredFold(identity, outcome.logits, outcome.losses))
+        kept.append(StoredFold(identity, outcome.logits, outcome.losses, trained.inner))
         write_fold(search.folder(task.configuration), kept[-1])
     return kept
 
 
-def _running_figures(run: Run, stored: list[StoredFold]) -> str:
+def _running_figures(stored: list[StoredFold]) -> str:
     """UF1 of the folds so far under every rule, in a few words."""
     if not stored:
         return "no fold finished"
     parts = []
     for rule in rules_for(stored):
-        figures = figures_of(rows_of(run, stored, rule), len(run.class_names))
-        parts.append(f"{figures.uf1:.3f} {rule_title(rule)}")
+        parts.append(f"{pooled_uf1(rule, stored):.3f} {rule_title(rule)}")
     return f"UF1 so far {', '.join(parts)}"
 
 
@@ -248,12 +247,12 @@ def _report(search: GridSearch, configuration: Configuration, console: Console) 
     figures = {rule_title(rule): figures_per_dataset(part, classes) for rule, part in rows.items()}
     complete = len(stored) == len(search.all_folds)
     if complete:
-        mark = " | synthetic" if run.synthetic else ""
+        mark = "".join(f" | {note}" for note in run.notes)
         full = {rule: figures[rule_title(rule)]["full"] for rule in rows}
         lines = [summary_line(configuration, full[rule], rule) + mark for rule in rows]
         replace_summary_lines(search.results, configuration, lines)
-    kind = "SYNTHETIC clips" if run.synthetic else f"{run.clips} clips"
     scope = "" if complete else f", PARTIAL: {len(stored)} of {len(search.all_folds)} folds"
-    title = f"{configuration.label} ({kind}, seed {run.seed}{scope})"
+    notes = "".join(f", {note}" for note in run.notes)
+    title = f"{configuration.label} ({run.clips} clips{notes}, seed {run.seed}{scope})"
     print_figures(console, figures, title, footnote=rules_footnote(rows))
     console.print(f"written: {folder}", soft_wrap=True)

@@ -26,22 +26,30 @@ class Preset:
     network: dict[str, Any] = field(default_factory=dict)
     """Arguments of ``create_model`` beside those of the grid."""
 
-    def configurations(self, **given: Any) -> list[Configuration]:
+    def configurations(self, ablation: str = "none", **given: Any) -> list[Configuration]:
         """What is run: the grid, each list replaced by the values given for it.
 
+        Args:
+            ablation: which part CausalNet is built without.
+            given: values of the grid.
+
         Raises:
-            UserError: values for a grid that this model does not have.
+            UserError: an ablation or values for a grid that this model does not have.
         """
+        settings = dict(self.network)
+        if ablation != "none":
+            settings["ablation"] = ablation
+            given = {**given, "ablation": ablation} if self.grid is None else given
         if self.grid is None:
             if given:
                 raise UserError(
                     f"{name_list(given)}: model {self.model} has no such setting. Leave it out, or "
                     "choose --preset published or compact."
                 )
-            return [Configuration(self.model, self.model, self.model, dict(self.network))]
+            return [Configuration(self.model, self.model, self.model, settings)]
         # The published search leaves a pair out of its own lists; a user's are taken whole.
         skipped = () if {"layer1", "layer2"} & set(given) else self.grid.skipped
-        return replace(self.grid, **given, skipped=skipped).configurations(**self.network)
+        return replace(self.grid, **given, skipped=skipped).configurations(**settings)
 
 
 CENTRED_WHOLE_MAPS = Preparation(composite=False, centre=True, scale=1.0, mirror=True)

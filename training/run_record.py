@@ -11,7 +11,7 @@ import yaml
 
 from common.errors import UserError
 from common.files import write_text
-from datasets import Preparation
+from datasets import Preparation, Protocol
 from training.configuration import Configuration, TrainingSettings, short_hash
 from training.group_task import GroupTask
 from training.short_memory import UsedSizes
@@ -39,6 +39,22 @@ class Run:
     device: str
     threads: int
     group_size: int
+    protocol: Protocol = "composite"
+    """Which clips each fold is trained and tested on."""
+    inner: bool = False
+    """Whether each fold is trained without validation subjects too, to choose the epoch on them."""
+    label_shuffle: int | None = None
+    """Seed with which the labels were shuffled, for a check that chance comes out; else None."""
+
+    @property
+    def notes(self) -> list[str]:
+        """What must stand beside every figure of this run."""
+        notes = ["SYNTHETIC clips"] if self.synthetic else []
+        if self.label_shuffle is not None:
+            notes.append("LABELS SHUFFLED: chance is the right result")
+        if self.protocol != "composite":
+            notes.append(f"protocol {self.protocol}")
+        return notes
 
     @property
     def epochs(self) -> int:
@@ -66,6 +82,7 @@ class Run:
                 "model": configuration.model,
                 "settings": configuration.settings,
                 "preparation": asdict(self.preparation),
+                "protocol": self.protocol,
                 "training": None if self.training is None else asdict(self.training),
             }
         )

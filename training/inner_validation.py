@@ -1,0 +1,62 @@
+"""Validation subjects of a fold, drawn from its training subjects: what the rule ``inner`` chooses
+epochs on. The test subject is not among them, and its labels are not looked at."""
+
+import warnings
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from sklearn.model_selection import StratifiedGroupKFold
+
+from common.errors import UserError
+from datasets import Fold
+
+PARTS = 5
+"""One of so many parts of the training subjects is kept for validation."""
+
+
+@dataclass(frozen=True)
+class InnerTraining:
+    """What a fold's training without its validation subjects gave.
+
+    Attributes:
+        rows: int [V]; row numbers of the validation clips in the table of clips.
+        labels: int [V]; their classes.
+        logits: float32 [epochs, V, C] of the validation clips.
+        test_logits: float32 [epochs, T, C] of the fold's test clips.
+    """
+
+    rows: np.ndarray
+    labels: np.ndarray
+    logits: np.ndarray
+    test_logits: np.ndarray
+
+
+def validation_rows(clips: pd.DataFrame, fold: Fold, seed: int) -> np.ndarray:
+    """Row numbers of the validation clips of a fold, ascending.
+
+    Whole subjects are drawn, a fifth of the clips, with the datasets and classes in about the
+    shares that they have among the training clips.
+
+    Args:
+        clips: columns dataset, subject and label.
+        seed: the fold's own.
+
+    Raises:
+        UserError: fewer than two training subjects.
+    """
+    own = clips.iloc[fold.train_indices]
+    subjects = own.groupby(["dataset", "subject"]).ngroup().to_numpy()
+    strata = own.groupby(["dataset", "label"]).ngroup().to_numpy()
+    parts = min(PARTS, len(np.unique(subjects)), np.bincount(strata).max())
+    if parts < 2:
+        raise UserError(
+            f"fold {fold.name} has too few training subjects to keep some for validation. "
+            "Leave --inner out."
+        )
+    splitter = StratifiedGroupKFold(parts, shuffle=True, random_state=seed % 2**32)
+    with warnings.catch_warnings():
+        # A dataset's rare class may have fewer clips than there are parts; some parts go without.
+        warnings.filterwarnings("ignore", message="The least populated class")
+        _, chosen = next(splitter.split(own, strata, subjects))
+    return fold.train_indices[chosen]
