@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Literal, get_args
 
 from common.errors import UserError
 from datasets.synthetic_faces import generator
@@ -14,9 +15,10 @@ CLASS_COUNT, OTHERS = 3, 3
 LABEL_CYCLE = (0, 1, 0, 2, 0, 1, 0, 2)
 # A subject's clips come in films of four; a clip of "others" is in a film beyond all of them.
 CLIPS_PER_FILM, MOST_CLIPS, OTHERS_INDEX = 4, 96, 100
+DatasetName = Literal["casme2", "samm", "smic", "mmew", "casme3"]
+ALL_DATASETS: tuple[DatasetName, ...] = get_args(DatasetName)
 # The three datasets of the MEGC2019 composite.
-COMPOSITE = ("casme2", "samm", "smic")
-ALL_DATASETS = (*COMPOSITE, "mmew", "casme3")
+COMPOSITE: tuple[DatasetName, ...] = ("casme2", "samm", "smic")
 
 
 @dataclass(frozen=True)
