@@ -48,6 +48,11 @@ class Executor(Protocol):
         ...
 
 
+def train_task(worker: Worker, task: GroupTask) -> GroupOutcome:
+    """What executors send to a worker elsewhere."""
+    return worker.train(task)
+
+
 class LocalExecutor:
     """Trains one group after the other in this process."""
 

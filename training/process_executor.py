@@ -21,7 +21,7 @@ import torch
 
 from common.errors import UserError, name_list
 from training.cost import measure_step
-from training.executors import EpochListener, StartWorker
+from training.executors import EpochListener, StartWorker, train_task
 from training.group_task import GroupTask
 from training.worker import GroupOutcome, Worker
 
@@ -52,7 +52,7 @@ class ProcessExecutor:
         self, tasks: Iterable[GroupTask], on_epoch: EpochListener
     ) -> Iterator[tuple[GroupTask, GroupOutcome]]:
         """See ``Executor``; epochs are not told, as several groups are in work at once."""
-        return self._map(Worker.train, tasks)
+        return self._map(train_task, tasks)
 
     def close(self) -> None:
         """See ``Executor``."""

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from common.errors import UserError, name_list
 from training.cost import measure_step
-from training.executors import EpochListener, StartWorker
+from training.executors import EpochListener, StartWorker, train_task
 from training.group_task import GroupTask
 from training.worker import GroupOutcome, Worker
 
@@ -65,7 +65,7 @@ class RayExecutor:
         self, tasks: Iterable[GroupTask], on_epoch: EpochListener
     ) -> Iterator[tuple[GroupTask, GroupOutcome]]:
         """See ``Executor``; epochs are not told, as several groups are in work at once."""
-        return self._map(Worker.train, tasks)
+        return self._map(train_task, tasks)
 
     def close(self) -> None:
         """See ``Executor``; the cluster drops the tasks of a driver that has left."""
