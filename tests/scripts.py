@@ -1,6 +1,8 @@
 """Runs the root scripts as a user does: in a process of their own, or in this one where that saves
 the seconds of importing torch."""
 
+import contextlib
+import io
 import subprocess
 import sys
 from collections.abc import Callable
@@ -37,3 +39,21 @@ def folder_bytes(folder: Path) -> dict[str, bytes]:
     """Every file below a folder but its lock, by relative name."""
     files = (path for path in folder.rglob("*") if path.is_file() and path.name != ".lock")
     return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(files)}
+
+
+def run_main(main: Callable[[], None], flags: list[str], refused: bool = False) -> str:
+    """What the script prints; or its error, where it must end with exit code 2."""
+    printed, errors = io.StringIO(), io.StringIO()
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        contextlib.redirect_stdout(printed),
+        contextlib.redirect_stderr(errors),
+    ):
+        patch.setattr(sys, "argv", ["script.py", *flags])
+        if not refused:
+            run_script(main)
+            return printed.getvalue()
+        with pytest.raises(SystemExit) as exit_code:
+            run_script(main)
+    assert exit_code.value.code == 2
+    return errors.getvalue()

@@ -1,7 +1,5 @@
 """build_inputs.py: what it writes, what a rerun computes, kills, bad frames, composites."""
 
-import contextlib
-import io
 import shutil
 import signal
 import subprocess
@@ -15,7 +13,6 @@ import pytest
 from PIL import Image
 
 import build_inputs
-from common.errors import run_script
 from common.files import lock_folder
 from datasets import direction_map, read_inputs
 from datasets.flow import compute_flow, flow_map
@@ -23,6 +20,7 @@ from datasets.input_builder import InputSettings, flow_path, plan_clips
 from datasets.raw import RawSource, read_raw_dataset
 from datasets.released_maps import TABLE_NAME
 from tests.raw_fixtures import SMIC_HEADER, write_drawn_casme2, write_frames, write_sheet
+from tests.scripts import run_main
 
 ROOT = Path(__file__).parent.parent
 CASME2 = ("--dataset", "casme2", "--registered", "--flow", "dis")
@@ -36,21 +34,8 @@ def arguments(raw: Path, out: Path, *flags: str) -> list[str]:
 
 
 def run(flags: list[str], refused: bool = False) -> str:
-    """The script in this process; what it prints, or its error where it is refused."""
-    printed, errors = io.StringIO(), io.StringIO()
-    with (
-        pytest.MonkeyPatch.context() as patch,
-        contextlib.redirect_stdout(printed),
-        contextlib.redirect_stderr(errors),
-    ):
-        patch.setattr(sys, "argv", ["build_inputs.py", "--workers", "1", *flags])
-        if not refused:
-            run_script(build_inputs.main)
-            return printed.getvalue()
-        with pytest.raises(SystemExit) as exit_code:
-            run_script(build_inputs.main)
-    assert exit_code.value.code == 2
-    return errors.getvalue()
+    """The script in this process, with one worker unless the flags say otherwise."""
+    return run_main(build_inputs.main, ["--workers", "1", *flags], refused)
 
 
 def build(raw: Path, out: Path, *flags: str, refused: bool = False) -> str:
