@@ -21,6 +21,7 @@ from common.files import lock_folder, remove_unfinished
 from datasets.flow import FlowMethod
 from datasets.input_builder import InputSettings, build_clips, plan_clips
 from datasets.input_folder import DatasetRecord, begin, check_other_datasets, finish
+from datasets.input_pictures import plan_pictures, write_pictures
 from datasets.job_progress import with_progress
 from datasets.raw import (
     DEFAULT_SCHEMES,
@@ -95,6 +96,10 @@ def main() -> None:
         findings = [*raw.findings, *left_out, *problems]
         print("\n".join(finding_lines(findings)))
         finish(config.out, config.dataset, record, built, findings)
+        if config.pictures:
+            jobs = plan_pictures(config.out, built, settings, scheme)
+            drawing = write_pictures(config.out, config.dataset, jobs, settings, config.workers)
+            list(with_progress(drawing, len(jobs), "drawing pictures"))
     print(selection_line(built, scheme))
     if problems:
         print(f"not built, because of their frames: {len(problems)} clips, named above")
@@ -109,7 +114,7 @@ def _build(
     jobs, results = plan_clips(clips.values(), config.out, settings)
     print(f"{len(jobs)} of {len(clips)} clips to compute", flush=True)
     if jobs:
-        begin(config.out)
+        begin(config.out, config.dataset)
     building = build_clips(jobs, config.out, settings, config.workers)
     results += with_progress(building, len(jobs), "computing flow")
     failed = {result.stem: result for result in results if result.status == "failed"}

@@ -30,6 +30,7 @@ from datasets.released_maps import MAP_SUFFIXES, MAPS_FOLDER, map_file_name, wri
 from datasets.worker_pool import run_jobs
 
 FLOWS_FOLDER = "flows"
+PICTURES_FOLDER = "pictures"
 PHASES = ("onset_apex", "apex_offset")
 # Counts up whenever the same frames and settings would give other bytes.
 RECIPE_VERSION = 1
@@ -187,6 +188,16 @@ def flow_path(out: Path, stem: str) -> Path:
     return out / FLOWS_FOLDER / f"{stem}.npz"
 
 
+def overview_path(out: Path, dataset: str) -> Path:
+    """The overview page of a dataset, where pictures were asked for."""
+    return out / f"overview_{dataset}.png"
+
+
+def picture_path(out: Path, stem: str) -> Path:
+    """The contact sheet of a clip, where pictures were asked for."""
+    return out / PICTURES_FOLDER / f"{stem}.png"
+
+
 def compute_clip(frames: Mapping[str, Path], settings: InputSettings) -> ClipFlows:
     """Read a clip's frames, register them, and compute both phases' flow.
 
@@ -236,11 +247,15 @@ def _stretch(shape: tuple[int, ...], size: int) -> NDArray[np.float64]:
 
 
 def build_clip(job: ClipJob, out: Path, settings: InputSettings) -> BuiltClip:
-    """Compute one clip and write its files, the flow file last: it says that all are there."""
+    """Compute one clip and write its files, the flow file last: it says that all are there.
+
+    An old picture of the clip goes, because it would show something else.
+    """
     try:
         result = compute_clip(job.frames, settings)
     except FrameError as error:
         return BuiltClip(job.stem, "failed", error.rule, str(error))
+    picture_path(out, job.stem).unlink(missing_ok=True)
     write_maps(out, job.stem, result.maps)
     _write_flow(job, out, result)
     return BuiltClip(job.stem, "built")

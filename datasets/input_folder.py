@@ -16,7 +16,7 @@ import yaml
 
 from common.errors import UserError, name_list
 from common.files import write_text
-from datasets.input_builder import InputSettings, flow_path
+from datasets.input_builder import InputSettings, flow_path, overview_path, picture_path
 from datasets.raw import Finding, LabelledClip, LabelScheme, clip_table, findings_table
 from datasets.released_maps import (
     MAP_SUFFIXES,
@@ -87,9 +87,13 @@ def check_other_datasets(
             )
 
 
-def begin(out: Path) -> None:
-    """Take the table away, so that a folder cut short is not taken for a complete one."""
+def begin(out: Path, dataset: str) -> None:
+    """Take the table away, so that a folder cut short is not taken for a complete one.
+
+    So does the overview of the dataset, which shows what will be built anew.
+    """
     (out / TABLE_NAME).unlink(missing_ok=True)
+    overview_path(out, dataset).unlink(missing_ok=True)
 
 
 def finish(
@@ -153,10 +157,14 @@ def _remove_old_clips(out: Path, dataset: str, stems: set[str]) -> None:
     if not (out / f"clips_{dataset}.csv").exists():
         return
     old = read_clips(out, dataset)
-    for stem in _stems(old) - stems:
+    unwanted = _stems(old) - stems
+    if unwanted:
+        overview_path(out, dataset).unlink(missing_ok=True)
+    for stem in unwanted:
         for place in range(len(MAP_SUFFIXES)):
             (out / MAPS_FOLDER / map_file_name(stem, place)).unlink(missing_ok=True)
         flow_path(out, stem).unlink(missing_ok=True)
+        picture_path(out, stem).unlink(missing_ok=True)
 
 
 def _stems(table: pd.DataFrame) -> set[str]:
