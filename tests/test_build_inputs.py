@@ -19,7 +19,13 @@ from datasets.flow import compute_flow, flow_map
 from datasets.input_builder import InputSettings, flow_path, plan_clips
 from datasets.raw import RawSource, read_raw_dataset
 from datasets.released_maps import TABLE_NAME
-from tests.raw_fixtures import SMIC_HEADER, write_drawn_casme2, write_frames, write_sheet
+from tests.raw_fixtures import (
+    SMIC_HEADER,
+    write_drawn_casme2,
+    write_frames,
+    write_many_casme3,
+    write_sheet,
+)
 from tests.scripts import run_main
 
 ROOT = Path(__file__).parent.parent
@@ -275,3 +281,22 @@ def test_inputs_of_other_making_are_left_alone(drawn: Path, tiny_folder: Path) -
     before = contents(tiny_folder)
     assert "were not made here" in build(drawn, tiny_folder, refused=True)
     assert contents(tiny_folder) == before
+
+
+@pytest.mark.slow
+def test_860_clips_killed_in_the_middle_lose_nothing(tmp_path: Path) -> None:
+    """As many clips as CAS(ME)3 part A, in two processes, against a run without the kill."""
+    count = 860
+    sheet = write_many_casme3(tmp_path / "raw", count)
+    flags = ["--dataset", "casme3", "--sheet", str(sheet), "--frames", str(tmp_path / "raw")]
+    flags += ["--registered", "--flow", "dis", "--workers", "2"]
+    killed, whole = tmp_path / "killed", tmp_path / "whole"
+    kill_when_half_done([*flags, "--out", str(killed)], killed, count // 2)
+    done = {path: path.stat().st_mtime_ns for path in (killed / "flows").glob("*.npz")}
+    assert count // 2 <= len(done) < count
+    printed = run([*flags, "--out", str(killed)])
+    assert f"{count - len(done)} of {count} clips to compute" in printed
+    assert all(path.stat().st_mtime_ns == then for path, then in done.items())
+    run([*flags, "--out", str(whole)])
+    assert contents(killed) == contents(whole)
+    assert len(read_inputs(killed).clips) == count
