@@ -1,18 +1,32 @@
 """Epoch rules on logits written down by hand, and what each of them may look at."""
 
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
 import numpy as np
+import pandas as pd
 import pytest
 
+import main_train_for_parameter_tuning as grid_script
 from common.errors import UserError
+from datasets import Inputs, loso_folds
+from evaluation import result_files
+from evaluation.methods import read_methods
 from evaluation.metrics import compute_figures
+from evaluation.predictions import read_predictions
+from tests.scripts import run_here
+from training.configuration import fold_seed
 from training.epoch_rules import choose, rules_for
 from training.fold_store import FoldIdentity, StoredFold
+from training.grid_choice import choose_in_grid
+from training.inner_validation import InnerTraining, validation_rows
 
 
 def fold(name: str, labels: list[int], predicted_by_epoch: list[list[int]]) -> StoredFold:
     """A stored fold whose networks predict these classes after each epoch."""
     clips = [f"{name}_{number}" for number in range(len(labels))]
-    identity = FoldIdentity("a", name, name, clips, labels, 1, "abc")
+    identity = FoldIdentity("a", name, [name] * len(labels), clips, labels, 1, "abc")
     logits = np.eye(3, dtype=np.float32)[np.array(predicted_by_epoch)]
     return StoredFold(identity, logits, np.zeros(len(logits), np.float32))
 
@@ -91,3 +105,180 @@ def test_rules_that_cannot_differ_are_left_out() -> None:
 def test_an_unknown_rule_is_refused_with_those_that_exist() -> None:
     with pytest.raises(UserError, match=r"no epoch rule 'best'\. Choose one of: last, "):
         choose("best", THREE_SUBJECTS)
+
+
+def with_inner(own: StoredFold, labels: list[int], by_epoch: list[list[int]]) -> StoredFold:
+    """The fold, with validation clips and with test logits that say which epoch they are of."""
+    epochs = len(own.logits)
+    test_logits = np.arange(epochs, dtype=np.float32)[:, None, None] + np.zeros_like(own.logits)
+    logits = np.eye(3, dtype=np.float32)[np.array(by_epoch)]
+    rows = np.arange(len(labels))
+    return replace(own, inner=InnerTraining(rows, np.array(labels), logits, test_logits))
+
+
+def test_inner_takes_the_epoch_that_is_best_on_validation_clips() -> None:
+    folds = [
+        with_inner(THREE_SUBJECTS[0], [0, 1, 2], [[0, 0, 0], [0, 1, 1], [0, 1, 2], [0, 1, 2]]),
+        with_inner(THREE_SUBJECTS[1], [1, 1], [[1, 1], [1, 0], [0, 1], [1, 1]]),
+        with_inner(THREE_SUBJECTS[2], [2], [[0], [0], [0], [2]]),
+    ]
+    assert epochs("inner", folds) == epochs("inner_refit", folds) == [2, 0, 3]
+    for own, inner, refit in zip(
+        folds, choose("inner", folds), choose("inner_refit", folds), strict=True
+    ):
+        assert (inner.logits == inner.epoch).all() and inner.logits.shape == refit.logits.shape
+        np.testing.assert_array_equal(refit.logits, own.logits[refit.epoch])
+    assert rules_for(folds) == ["last", "inner", "inner_refit", "cross_fitted", "oracle"]
+    with pytest.raises(UserError, match="fold s1 has no inner validation"):
+        choose("inner", THREE_SUBJECTS)
+
+
+def test_inner_does_not_look_at_the_test_clips() -> None:
+    own = with_inner(THREE_SUBJECTS[0], [0, 1], [[0, 0], [0, 1], [1, 0], [0, 1]])
+    other_labels = replace(own.identity, labels=[2, 2, 2])
+    assert epochs("inner", [replace(own, identity=other_labels)]) == epochs("inner", [own]) == [1]
+
+
+def stronger_grid() -> list[list[StoredFold]]:
+    """Three subjects in two configurations; the second is all right in its second epoch."""
+    first = [
+        fold("s1", [0, 1, 2], [[0, 0, 0], [0, 1, 2], [0, 0, 2]]),
+        fold("s2", [0, 1], [[1, 1], [0, 1], [0, 1]]),
+        fold("s3", [2], [[0], [1], [1]]),
+    ]
+    second = [
+        fold("s1", [0, 1, 2], [[0, 0, 0], [0, 1, 2], [1, 1, 1]]),
+        fold("s2", [0, 1], [[0, 0], [0, 1], [1, 1]]),
+        fold("s3", [2], [[0], [2], [1]]),
+    ]
+    return [first, second]
+
+
+def test_a_grid_is_chosen_from_by_the_same_rules() -> None:
+    grid = stronger_grid()
+    places = {
+        rule: [(place, choice.epoch) for place, choice in choose_in_grid(rule, grid)]
+        for rule in ("last", "cross_fitted", "oracle")
+    }
+    assert places["last"] == [(0, 2)] * 3
+    assert places["oracle"] == [(1, 1)] * 3
+    # Without s3, which it misses, the first configuration is as good, and it comes first.
+    assert places["cross_fitted"] == [(1, 1), (1, 1), (0, 1)]
+
+
+def test_the_inner_choice_in_a_grid_takes_each_folds_own_configuration() -> None:
+    grid = stronger_grid()
+    wrong, right = [[0, 0], [0, 0], [0, 0]], [[0, 0], [1, 2], [1, 2]]
+    first = [with_inner(grid[0][0], [1, 2], wrong), with_inner(grid[0][1], [1, 2], right)]
+    second = [with_inner(grid[1][0], [1, 2], right), with_inner(grid[1][1], [1, 2], right)]
+    chosen = choose_in_grid("inner", [first, second])
+    assert [(place, choice.epoch) for place, choice in chosen] == [(1, 1), (0, 1)]
+    assert all((choice.logits == 1).all() for _, choice in chosen)
+
+
+def many_clips() -> pd.DataFrame:
+    """Three datasets of ten subjects with one to eight clips, classes in unequal shares."""
+    random = np.random.default_rng(8)
+    parts = [
+        pd.DataFrame(
+            {"dataset": dataset, "subject": f"s{n}", "label": random.integers(0, 3, clips)}
+        )
+        for dataset in ("a", "b", "c")
+        for n in range(10)
+        for clips in [1 if n == 0 else random.integers(2, 9)]
+    ]
+    return pd.concat(parts, ignore_index=True)
+
+
+def test_validation_subjects_are_whole_training_subjects_of_every_dataset_and_class() -> None:
+    clips = many_clips()
+    drawn = set()
+    for own in loso_folds(clips):
+        rows = validation_rows(clips, own, seed=fold_seed(1, own.dataset, own.subject, "inner"))
+        assert np.isin(rows, own.train_indices).all()
+        pairs = clips["dataset"] + "/" + clips["subject"]
+        chosen, rest = set(pairs[rows]), set(pairs[np.setdiff1d(own.train_indices, rows)])
+        assert len(chosen) > 1 and not chosen & rest
+        validation = clips.iloc[rows]
+        assert len(validation.groupby(["dataset", "label"])) >= 8
+        assert 0.12 < len(rows) / len(own.train_indices) < 0.28
+        drawn.add(frozenset(chosen))
+        again = validation_rows(clips, own, seed=fold_seed(1, own.dataset, own.subject, "inner"))
+        np.testing.assert_array_equal(rows, again)
+    assert len(drawn) > 10
+
+
+def test_validation_needs_two_training_subjects() -> None:
+    clips = pd.DataFrame({"dataset": "a", "subject": ["s1", "s2", "s2"], "label": [0, 1, 2]})
+    with pytest.raises(UserError, match="too few training subjects"):
+        validation_rows(clips, loso_folds(clips)[0], seed=1)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def without_pictures() -> Iterator[None]:
+    """Drawing confusion matrices would take longer than all else; other tests look at them."""
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        monkeypatch.setattr(result_files, "write_confusion_picture", lambda *_: None)
+        yield
+
+
+@pytest.fixture(scope="module")
+def searched(tiny_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two configurations of a small network with inner validation, folds in pairs."""
+    results = tmp_path_factory.mktemp("searched")
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        assert search(monkeypatch, tiny_folder, results, "--group-size", 2) == 0
+    return results
+
+
+def search(monkeypatch: pytest.MonkeyPatch, inputs: Path, results: Path, *more: object) -> object:
+    settings = ("--preset", "compact", "--epochs", 3, "--batch-size", 4, "--inner")
+    grid = ("--gammas", 0.5, 0.3, "--threads", 1, "--inputs", inputs, "--results", results)
+    return run_here(monkeypatch, grid_script.main, *settings, *grid, *more)
+
+
+def test_a_search_writes_a_set_of_files_for_every_rule(searched: Path) -> None:
+    rules = ("inner", "inner_refit", "cross_fitted", "oracle")
+    summary = (searched / "result_summary.txt").read_text().splitlines()
+    assert [line.split(" | ")[2] for line in summary] == ["last", *rules] * 2
+    for place in (searched / "0.3_1_1_2", searched / "chosen"):
+        for rule in rules:
+            rows = read_predictions(place / rule / "predictions.csv")
+            assert len(rows) == 15 and set(rows["epoch_rule"]) == {rule}
+    choices = pd.read_csv(searched / "chosen" / "inner" / "choices.csv")
+    assert list(choices["fold"]) == ["sub01", "sub02", "006", "s01"]
+    assert set(choices["configuration"]) <= {"0.5_1_1_2", "0.3_1_1_2"}
+    assert read_methods([searched / "chosen" / "inner"])[0].title == "chosen (inner)"
+    text = (searched / "grid_summary.txt").read_text()
+    assert "chosen among 2 configurations" in text and "oracle* | UF1=0." in text
+    assert "The search itself looked at test subjects" in text
+
+
+def test_stored_validation_clips_are_training_clips_and_shape_the_rules(
+    searched: Path, tiny_inputs: Inputs
+) -> None:
+    for own in loso_folds(tiny_inputs.clips):
+        with np.load(searched / "0.5_1_1_2" / "folds" / f"{own.name}.npz") as file:
+            rows = file["validation_rows"]
+            assert np.isin(rows, own.train_indices).all()
+            labels = tiny_inputs.clips["label"].to_numpy()[rows]
+            np.testing.assert_array_equal(file["validation_labels"], labels)
+            assert file["validation_logits"].shape == (3, len(rows), 3)
+            assert file["inner_test_logits"].shape == file["logits"].shape
+            assert not np.array_equal(file["inner_test_logits"], file["logits"])
+
+
+def test_inner_changes_nothing_else_and_does_not_depend_on_the_group(
+    searched: Path, tiny_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert search(monkeypatch, tiny_folder, tmp_path / "one") == 0
+    plain = ("--no-inner", "--group-size", 1)
+    assert search(monkeypatch, tiny_folder, tmp_path / "plain", *plain) == 0
+    for name in ("sub01", "s01"):
+        place = Path("0.5_1_1_2") / "folds" / f"{name}.npz"
+        files = [np.load(root / place) for root in (tmp_path / "one", tmp_path / "plain", searched)]
+        lone, without, grouped = files
+        np.testing.assert_array_equal(lone["logits"], without["logits"])
+        assert "validation_logits" not in without
+        for key in ("validation_logits", "inner_test_logits"):
+            np.testing.assert_allclose(grouped[key], lone[key], rtol=1e-3, atol=1e-4)

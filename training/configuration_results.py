@@ -11,7 +11,7 @@ from evaluation.metrics import Figures
 from evaluation.predictions import RECORDED, SYNTHETIC, prediction_rows
 from evaluation.result_files import write_result_files
 from training.configuration import Configuration, fold_seed
-from training.epoch_rules import choose, rules_for
+from training.epoch_rules import Choice, choose, rules_for
 from training.fold_store import FoldIdentity, StoredFold, read_fold
 from training.run_record import Run, read_record
 
@@ -46,26 +46,34 @@ def read_folds(
 
 def rows_of(run: Run, stored: list[StoredFold], rule: str) -> pd.DataFrame:
     """Prediction rows of the folds under an epoch rule."""
-    parts = []
-    for fold, choice in zip(stored, choose(rule, stored), strict=True):
-        identity = fold.identity
-        parts.append(
-            prediction_rows(
-                dataset=identity.dataset,
-                subjects=identity.subjects,
-                clips=identity.clips,
-                true=identity.labels,
-                logits=choice.logits,
-                class_names=run.class_names,
-                fold=identity.name,
-                seed=run.seed,
-                epoch=choice.epoch + 1,
-                epoch_rule=rule,
-                configuration=identity.configuration,
-                source=SYNTHETIC if run.synthetic else RECORDED,
-            )
-        )
+    pairs = zip(stored, choose(rule, stored), strict=True)
+    parts = [fold_rows(run, f, choice, rule, f.identity.configuration) for f, choice in pairs]
     return pd.concat(parts, ignore_index=True)
+
+
+def fold_rows(
+    run: Run, fold: StoredFold, choice: Choice, rule: str, configuration: str
+) -> pd.DataFrame:
+    """Prediction rows of one fold with the logits that a rule chose.
+
+    Args:
+        configuration: the hash that the rows carry.
+    """
+    identity = fold.identity
+    return prediction_rows(
+        dataset=identity.dataset,
+        subjects=identity.subjects,
+        clips=identity.clips,
+        true=identity.labels,
+        logits=choice.logits,
+        class_names=run.class_names,
+        fold=identity.name,
+        seed=run.seed,
+        epoch=choice.epoch + 1,
+        epoch_rule=rule,
+        configuration=configuration,
+        source=SYNTHETIC if run.synthetic else RECORDED,
+    )
 
 
 def write_configuration_results(

@@ -56,8 +56,10 @@ def estimate_cost(per_step: float, tasks: Sequence[GroupTask], run: Run, workers
     measured = parameters[tasks[0].configuration.name]
     folds = steps = weights_bytes = 0
     seconds = 0.0
+    # Inner validation trains every fold once more, at most as long.
+    trainings = 2 if run.inner else 1
     for task in tasks:
-        own_steps = count_steps(task, run)
+        own_steps = trainings * count_steps(task, run)
         size = parameters[task.configuration.name]
         folds += len(task.folds)
         steps += own_steps * len(task.folds)
@@ -68,13 +70,9 @@ def estimate_cost(per_step: float, tasks: Sequence[GroupTask], run: Run, workers
 
 
 def count_steps(task: GroupTask, run: Run) -> int:
-    """Optimiser steps that training a group takes; a model fitted at once takes one.
-
-    Inner validation trains every fold once more, at most as long.
-    """
+    """Optimiser steps of one training of a group; a model fitted at once takes one."""
     clips = max(len(fold.train_indices) for fold in task.folds)
-    trainings = 2 if run.inner else 1
-    return trainings * run.epochs * -(-clips // run.batch_size)
+    return run.epochs * -(-clips // run.batch_size)
 
 
 def parameter_count(configuration: Configuration) -> int:

@@ -30,6 +30,7 @@ from training.epoch_rules import pooled_uf1, rules_for
 from training.executors import Executor, ExecutorSettings, create_executor
 from training.fold_counts import fold_counts
 from training.fold_store import StoredFold, fold_path, write_fold
+from training.grid_summary import report_grid
 from training.group_task import GroupTask, group_folds
 from training.progress import RunProgress
 from training.run_record import Run, claim_results_folder, note_used_size, read_used_sizes
@@ -123,6 +124,7 @@ def run_grid(search: GridSearch, confirm: Callable[[Cost], None]) -> None:
                     seconds = executor.measure_step(tasks[0])
                     confirm(estimate_cost(seconds, tasks, search.run, executor.workers))
                     _train(search, executor, tasks, progress)
+        _report_grid(search, progress.console)
     if search.failures:
         raise UserError(" ".join(search.failures))
 
@@ -256,3 +258,10 @@ def _report(search: GridSearch, configuration: Configuration, console: Console) 
     title = f"{configuration.label} ({run.clips} clips{notes}, seed {run.seed}{scope})"
     print_figures(console, figures, title, footnote=rules_footnote(rows))
     console.print(f"written: {folder}", soft_wrap=True)
+
+
+def _report_grid(search: GridSearch, console: Console) -> None:
+    """Write and print what may be quoted of the search, once every configuration is complete."""
+    grid = [_stored(search, configuration) for configuration in search.configurations]
+    if len(grid) > 1 and all(len(folds) == len(search.all_folds) for folds in grid):
+        report_grid(search.results, search.run, search.configurations, grid, console)
