@@ -128,7 +128,7 @@ def test_action_units_pull_the_right_way_in_the_right_place(
 
 
 def test_a_class_moves_its_muscles_by_one_to_three_pixels() -> None:
-    """Seen in the motion: a muscle's pull relative to where nothing pulls, the outer border."""
+    """Seen in the motion, relative to its median, which is mostly the head's."""
     longest = []
     for spec in list_synthetic_clips(3, 8):
         motion = draw_clip(spec).motion[0]
