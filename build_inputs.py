@@ -21,12 +21,12 @@ from common.files import lock_folder, remove_unfinished
 from datasets.flow import FlowMethod
 from datasets.input_builder import InputSettings, build_clips, plan_clips
 from datasets.input_folder import DatasetRecord, begin, check_other_datasets, finish
-from datasets.input_pictures import plan_pictures, write_pictures
 from datasets.job_progress import with_progress
 from datasets.raw import (
     DEFAULT_SCHEMES,
     Finding,
     LabelledClip,
+    LabelScheme,
     RawSource,
     get_scheme,
     label_clips,
@@ -97,9 +97,7 @@ def main() -> None:
         print("\n".join(finding_lines(findings)))
         finish(config.out, config.dataset, record, built, findings)
         if config.pictures:
-            jobs = plan_pictures(config.out, built, settings, scheme)
-            drawing = write_pictures(config.out, config.dataset, jobs, settings, config.workers)
-            list(with_progress(drawing, len(jobs), "drawing pictures"))
+            _draw(config, built, settings, scheme)
     print(selection_line(built, scheme))
     if problems:
         print(f"not built, because of their frames: {len(problems)} clips, named above")
@@ -120,6 +118,17 @@ def _build(
     failed = {result.stem: result for result in results if result.status == "failed"}
     problems = [clip_finding(clips[stem], f.rule, f.problem) for stem, f in failed.items()]
     return [item for item in labelled if item.clip.stem not in failed], problems
+
+
+def _draw(
+    config: Config, built: Sequence[LabelledClip], settings: InputSettings, scheme: LabelScheme
+) -> None:
+    # Imported here: matplotlib would take a third of the time that a rerun without pictures needs.
+    from datasets.input_pictures import plan_pictures, write_pictures
+
+    jobs = plan_pictures(config.out, built, settings, scheme)
+    drawing = write_pictures(config.out, config.dataset, jobs, settings, config.workers)
+    list(with_progress(drawing, len(jobs), "drawing pictures"))
 
 
 if __name__ == "__main__":
