@@ -19,7 +19,7 @@ import tyro
 from common.errors import UserError, run_script
 from common.files import lock_folder, remove_unfinished
 from datasets.flow import FlowMethod
-from datasets.input_builder import InputSettings, build_clips, plan_clips
+from datasets.input_builder import DEFAULT_MARGIN, InputSettings, build_clips, plan_clips
 from datasets.input_folder import DatasetRecord, begin, check_other_datasets, finish
 from datasets.job_progress import with_progress
 from datasets.raw import (
@@ -56,6 +56,9 @@ class Config:
     """Optical flow method; tvl1 is the published one."""
     size: int = 128
     """Side in pixels of the square on which flow is computed."""
+    margin: int = DEFAULT_MARGIN
+    """Pixels around the face over which flow is computed too, and then cut off; 0 is the published
+    recipe to the letter. Not used with --registered, where nothing lies around the face."""
     remove_mean_flow: bool = False
     """Subtract each phase's mean motion (the head's) from its flow."""
     corrections: Path | None = None
@@ -86,7 +89,13 @@ def main() -> None:
     raw = read_raw_dataset(source)
     scheme = get_scheme(config.scheme or DEFAULT_SCHEMES[config.dataset], config.dataset)
     labelled, left_out = label_clips(raw.clips, scheme)
-    settings = InputSettings(config.flow, config.size, config.remove_mean_flow, config.registered)
+    settings = InputSettings(
+        config.flow,
+        config.size,
+        config.remove_mean_flow,
+        config.registered,
+        0 if config.registered else config.margin,
+    )
     record = DatasetRecord(scheme, settings, raw.synthetic)
     with lock_folder(config.out):
         remove_unfinished(config.out)

@@ -16,7 +16,7 @@ import tyro
 from common.errors import UserError, run_script
 from common.files import write_bytes
 from datasets.flow import FlowMethod
-from datasets.input_builder import InputSettings
+from datasets.input_builder import DEFAULT_MARGIN, InputSettings
 from datasets.input_pictures import draw_clip_animation, draw_clip_sheet
 from datasets.raw import DEFAULT_SCHEMES, SCHEMES, RawClip, RawSource, read_raw_dataset
 
@@ -41,6 +41,8 @@ class Config:
     """Optical flow method."""
     size: int = 128
     """Side in pixels of the square on which flow is computed."""
+    margin: int = DEFAULT_MARGIN
+    """Pixels around the face over which flow is computed too; not used with --registered."""
     corrections: Path | None = None
     """Your own table of corrections."""
 
@@ -50,7 +52,8 @@ def main() -> None:
     config = tyro.cli(Config, description=__doc__)
     clip = _find_clip(config)
     label = SCHEMES[DEFAULT_SCHEMES[clip.dataset]].emotions[clip.dataset].get(clip.emotion)
-    settings = InputSettings(config.flow, config.size, registered=config.registered)
+    margin = 0 if config.registered else config.margin
+    settings = InputSettings(config.flow, config.size, registered=config.registered, margin=margin)
     for ending, draw in (("png", draw_clip_sheet), ("gif", draw_clip_animation)):
         path = config.out / f"{clip.stem}.{ending}"
         write_bytes(path, draw(clip, label or "none", settings))

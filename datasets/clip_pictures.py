@@ -66,7 +66,7 @@ def draw_contact_sheet(clip: ClipPicture) -> bytes:
                 ("direction map", direction_map(maps)[..., ::-1]),
             ]
         )
-    return _png(_page(clip.title, clip.subtitle, tiles))
+    return draw_tiles(clip.title, clip.subtitle, tiles)
 
 
 def draw_overview(title: str, tiles: Sequence[tuple[str, RGB]], columns: int = 10) -> bytes:
@@ -119,6 +119,11 @@ def draw_animation(
     options = {"save_all": True, "append_images": pages[1:], "duration": milliseconds, "loop": 0}
     pages[0].save(buffer, "GIF", **options)
     return buffer.getvalue()
+
+
+def draw_tiles(title: str, subtitle: str, rows: Sequence[Sequence[tuple[str, RGB]]]) -> bytes:
+    """Rows of captioned pictures, uint8 [H, W, 3], under a title; a PNG's bytes."""
+    return _png(_page(title, subtitle, rows))
 
 
 def without_median(flow: NDArray[np.floating]) -> NDArray[np.float32]:

@@ -28,6 +28,7 @@ from datasets.input_builder import (
     phase_flow,
     picture_path,
     place_face,
+    without_margin,
 )
 from datasets.raw import LabelledClip, LabelScheme, RawClip
 from datasets.raw.action_units import format_action_units
@@ -115,10 +116,13 @@ def draw_clip_animation(clip: RawClip, class_name: str, settings: InputSettings)
     inside = [n for n in clip.frame_numbers if clip.onset <= n <= clip.offset]
     places = np.unique(np.linspace(0, len(inside) - 1, MOST_FRAMES).round().astype(int))
     shown = sorted({*(inside[place] for place in places), clip.apex})
-    frames = [place_face(read_frame(clip.frame_path(n)).pixels, transform, settings) for n in shown]
+    squares = [
+        place_face(read_frame(clip.frame_path(n)).pixels, transform, settings) for n in shown
+    ]
     names = {clip.onset: " (onset)", clip.offset: " (offset)", clip.apex: " (apex)"}
     captions = [f"frame {number}{names.get(number, '')}" for number in shown]
-    flows = [phase_flow(frames[0], frame, settings) for frame in frames]
+    flows = [phase_flow(squares[0], square, settings) for square in squares]
+    frames = [without_margin(square, settings) for square in squares]
     return draw_animation(job.title, frames, captions, flows)
 
 
@@ -152,7 +156,8 @@ def _draw(picture: PictureJob, out: Path, settings: InputSettings) -> tuple[str,
         transform = stored["transform"]
         flows = np.stack([stored[phase] for phase in PHASES]).astype(np.float32)
     read = read_frames({name: job.frames[name] for name in KEY_FRAMES})
-    frames = np.stack([place_face(read[name], transform, settings) for name in KEY_FRAMES])
+    squares = [place_face(read[name], transform, settings) for name in KEY_FRAMES]
+    frames = np.stack([without_margin(square, settings) for square in squares])
     if picture.wants_sheet:
         sheet = ClipPicture(picture.title, picture.subtitle, frames, picture.numbers, flows)
         write_bytes(picture_path(out, job.stem), draw_contact_sheet(sheet))

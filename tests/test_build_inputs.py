@@ -13,10 +13,11 @@ import pytest
 from PIL import Image
 
 import build_inputs
+from common.errors import UserError
 from common.files import lock_folder
 from datasets import direction_map, read_inputs
 from datasets.flow import compute_flow, flow_map
-from datasets.input_builder import InputSettings, flow_path, plan_clips
+from datasets.input_builder import InputSettings, compute_clip, flow_path, make_job, plan_clips
 from datasets.raw import RawSource, read_raw_dataset
 from datasets.released_maps import TABLE_NAME
 from tests.raw_fixtures import (
@@ -234,6 +235,22 @@ def test_faces_are_looked_for_in_raw_frames(tmp_path: Path) -> None:
     with np.load(flow_path(tmp_path / "out", clips[0].stem)) as stored:
         angle = np.rad2deg(np.arctan2(stored["transform"][1, 0], stored["transform"][0, 0]))
     assert angle == pytest.approx(-5, abs=1.5)
+
+
+def test_a_margin_adds_picture_around_the_face_and_nothing_else(tmp_path: Path) -> None:
+    write_drawn_casme2(tmp_path, subjects=1, clips=1, registered=False)
+    (clip,) = read_raw_dataset(RawSource("casme2", tmp_path / "casme2.xlsx", tmp_path)).clips
+    narrow, wide = InputSettings("dis"), InputSettings("dis", margin=8)
+    results = [compute_clip(make_job(clip, s).frames, s) for s in (narrow, wide)]
+    # The same pixels, but for the rounding of the interpolated places.
+    apart = np.abs(results[0].frames.astype(int) - results[1].frames)
+    assert apart.max() <= 1
+    assert apart.mean() < 0.01
+    assert results[1].flows.shape == (2, 128, 128, 2)
+    difference = np.abs(results[0].flows - results[1].flows)[:, 30:-30, 30:-30]
+    assert 0 < difference.mean() < 0.05
+    with pytest.raises(UserError, match="give no margin"):
+        InputSettings(registered=True, margin=8)
 
 
 def build_smic(folder: Path, out: Path, *flags: str, refused: bool = False) -> str:

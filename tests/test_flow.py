@@ -6,6 +6,7 @@ import pytest
 
 from common.errors import UserError
 from datasets.flow import FLOW_METHODS, FlowMethod, compute_flow, flow_map, optical_strain
+from datasets.synthetic_clips import draw_clip, list_synthetic_clips
 
 
 def texture(size: int = 96) -> np.ndarray:
@@ -38,6 +39,21 @@ def test_a_flow_does_not_depend_on_the_flows_before_it(method: FlowMethod) -> No
     alone = compute_flow(first, second, method)
     compute_flow(second, moved(first, -3, 2), method)
     assert np.array_equal(alone, compute_flow(first, second, method))
+
+
+def test_lip_corners_that_go_up_have_negative_v() -> None:
+    clips = map(draw_clip, list_synthetic_clips(2, 6))
+    smiles = [clip for clip in clips if any("12" in unit for unit in clip.action_units)]
+    seen = 0
+    for clip in smiles:
+        flow = compute_flow(clip.frames[clip.onset], clip.frames[clip.apex], "dis")
+        true_v, v = (field[..., 1] - np.median(field[..., 1]) for field in (clip.motion[0], flow))
+        # The face's lower half; another movement may cover a weak smile.
+        corners = true_v[64:] < -0.5
+        if corners.sum() > 30:
+            seen += 1
+            assert v[64:][corners].mean() < -0.3
+    assert seen >= 3
 
 
 def test_strain_of_a_linear_field_is_the_formula() -> None:
