@@ -1,0 +1,123 @@
+"""Figures under key-frame errors, as ``robustness.csv`` holds them: a table and curves."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
+
+from common.errors import UserError, name_list
+from evaluation.report.drawing import MARKERS, SERIES, Picture, canvas, finish
+
+ROBUSTNESS_NAME = "robustness.csv"
+COLUMNS = ["model", "condition", "frames", "level", "seed", "uf1", "uar"]
+CURVE = ["model", "condition", "frames"]
+"""Rows that agree in these are one curve over the levels."""
+
+
+def read_robustness(folder: Path) -> pd.DataFrame | None:
+    """The rows of a folder's ``robustness.csv``; None where there is none.
+
+    Returns:
+        Text columns model, condition, frames (a missing one is empty); float level (nan where a
+        condition has none), uf1 and uar; one row for each seed.
+
+    Raises:
+        UserError: a column is missing, or a figure is not a number in 0..1.
+    """
+    path = folder / ROBUSTNESS_NAME
+    if not path.is_file():
+        return None
+    try:
+        rows = pd.read_csv(path, dtype=dict.fromkeys(CURVE, str))
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path} cannot be read as a table: {error}") from error
+    missing = [name for name in COLUMNS if name not in rows]
+    if missing or rows.empty:
+        what = f"has no column {name_list(missing)}" if missing else "has no rows"
+        raise UserError(f"{path} {what}. Give the file that measure_robustness.py writes.")
+    for name in ("level", "uf1", "uar"):
+        rows[name] = pd.to_numeric(rows[name], errors="coerce")
+    wrong = ~(rows["uf1"].between(0, 1) & rows["uar"].between(0, 1))
+    if wrong.any():
+        lines = name_list(np.flatnonzero(wrong) + 2)
+        raise UserError(f"{path}: uf1 and uar must be numbers in 0..1, but not so in line {lines}.")
+    return rows.fillna(dict.fromkeys(CURVE, ""))
+
+
+def over_seeds(rows: pd.DataFrame) -> pd.DataFrame:
+    """Mean, spread and number of seeds at every level of every curve.
+
+    Returns:
+        Columns model, condition, frames, level, seeds and, for uf1 and uar, ``<figure>_mean``,
+        ``_std`` (n - 1 in the denominator, nan for one seed), ``_min`` and ``_max``; curves in the
+        order of their first row, levels rising.
+    """
+    grouped = rows.groupby([*CURVE, "level"], sort=False, dropna=False)
+    parts = [grouped["uf1"].size().rename("seeds")]
+    for figure in ("uf1", "uar"):
+        described = grouped[figure].agg(["mean", "std", "min", "max"])
+        parts.append(described.add_prefix(f"{figure}_"))
+    table = pd.concat(parts, axis=1).reset_index()
+    order = table.groupby(CURVE, sort=False).ngroup()
+    return table.assign(order=order).sort_values(["order", "level"]).drop(columns="order")
+
+
+def robustness_picture(table: pd.DataFrame, marks: str) -> Picture | None:
+    """UF1 over the level of noise, a panel for each condition and frames, a line for each model.
+
+    Args:
+        table: what ``over_seeds`` gives.
+
+    Returns:
+        None where no condition has two levels.
+    """
+    levelled = table.groupby(["condition", "frames"])["level"].transform("nunique") > 1
+    panels = list(table[levelled].groupby(["condition", "frames"], sort=False))
+    if not panels:
+        return None
+    models = list(dict.fromkeys(table["model"]))
+    columns = min(len(panels), 2)
+    lines = -(-len(panels) // columns)
+    legend = [Line2D([], [], label=model, **_line(models, model)) for model in models]
+    with canvas(2.0 * lines, "UF1 under key-frame errors", marks, legend) as figure:
+        grid = figure.subplots(lines, columns, squeeze=False, sharey=True)
+        for axes in grid.flat[len(panels) :]:
+            axes.set_visible(False)
+        for axes, (names, part) in zip(grid.flat, panels, strict=False):
+            _draw_panel(axes, part, models)
+            axes.set_xlim(left=min(0, part["level"].min()))
+            axes.set_title(", ".join(filter(None, map(str, names))))
+        for axes in grid[:, 0]:
+            axes.set_ylabel("UF1")
+        caption = "Line: mean over noise seeds. Band: from the lowest seed to the highest."
+        return finish(figure, "robustness", caption, _alt(table[levelled]))
+
+
+def _draw_panel(axes: Axes, part: pd.DataFrame, models: list[str]) -> None:
+    for model, rows in part.groupby("model", sort=False):
+        look = _line(models, str(model))
+        axes.plot(rows["level"], rows["uf1_mean"], **look)
+        band = {"color": look["color"], "alpha": 0.15, "linewidth": 0}
+        axes.fill_between(rows["level"], rows["uf1_min"], rows["uf1_max"], **band)
+    axes.set_xlabel("noise level")
+    axes.grid(axis="y")
+
+
+def _line(models: list[str], model: str) -> dict[str, Any]:
+    place = models.index(model)
+    colour, marker = SERIES[place % len(SERIES)], MARKERS[place % len(MARKERS)]
+    return {"color": colour, "marker": marker, "markersize": 4, "linewidth": 1.4}
+
+
+def _alt(table: pd.DataFrame) -> str:
+    parts = []
+    for names, rows in table.groupby(CURVE, sort=False):
+        first, last = rows.iloc[0], rows.iloc[-1]
+        parts.append(
+            f"{', '.join(filter(None, map(str, names)))}: {first['uf1_mean']:.3f} at level "
+            f"{first['level']:g}, {last['uf1_mean']:.3f} at level {last['level']:g}"
+        )
+    return f"Lines of UF1 over the level of noise. {'; '.join(parts)}."

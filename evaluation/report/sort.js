@@ -1,0 +1,35 @@
+"use strict";
+// A header's button sorts its table's rows: first rising, then falling. Equal rows keep their order.
+function valueOf(row, column) {
+  const cell = row.cells[column];
+  return cell.dataset.value === undefined ? cell.textContent.trim() : Number(cell.dataset.value);
+}
+
+function compare(first, second) {
+  // A dash in a column of numbers is text; it goes below them.
+  if (typeof first !== typeof second) return typeof first === "string" ? 1 : -1;
+  if (typeof first === "string") return first.localeCompare(second, "en", { numeric: true });
+  return first - second;
+}
+
+function sortBy(table, header, column) {
+  const falling = header.getAttribute("aria-sort") === "ascending";
+  const body = table.tBodies[0];
+  const rows = [...body.rows].sort((first, second) => {
+    const order = compare(valueOf(first, column), valueOf(second, column));
+    return falling ? -order : order;
+  });
+  for (const other of header.parentNode.cells) other.removeAttribute("aria-sort");
+  header.setAttribute("aria-sort", falling ? "descending" : "ascending");
+  body.append(...rows);
+}
+
+for (const table of document.querySelectorAll("table.sortable")) {
+  [...table.tHead.rows[0].cells].forEach((header, column) => {
+    const button = document.createElement("button");
+    button.type = "button";
+    button.append(...header.childNodes);
+    header.append(button);
+    button.addEventListener("click", () => sortBy(table, header, column));
+  });
+}
