@@ -1,0 +1,45 @@
+"""measure_spotter.py: errors in frames and percent, clips that cannot be read named."""
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+import measure_spotter
+from datasets.spotter_error import error_summary
+from tests.raw_fixtures import FIRST_FRAME, write_drawn_casme2
+from tests.scripts import run_main
+
+
+def test_errors_are_in_frames_and_in_percent_of_the_clip() -> None:
+    rows = pd.DataFrame(
+        {
+            "length": [20, 40, 10],
+            "onset": [0, 0, 0], "apex": [10, 20, 5], "offset": [20, 40, 10],
+            "middle": [10, 22, 5],
+            "spotted_onset": [0, 0, 0],
+            "spotted_apex": [12, 16, 99],
+            "spotted_offset": [20, 44, 10],
+            "problem": ["", "", "a bad frame"],
+        }
+    )  # fmt: skip
+    table = error_summary(rows).set_index("key frame")
+    assert table.loc["apex", "mean frames"] == 3
+    assert table.loc["apex", "mean % of clip"] == 10
+    assert table.loc["offset", "median frames"] == 2
+    assert table.loc["apex: middle", "mean frames"] == 1
+    assert table.loc["onset", "95th percentile % of clip"] == 0
+
+
+def test_the_script_reports_every_clip(tmp_path: Path) -> None:
+    sheet = write_drawn_casme2(tmp_path, subjects=1, clips=3)
+    bad = tmp_path / f"Cropped/sub01/EP01_02/reg_img{FIRST_FRAME + 5}.jpg"
+    bad.write_bytes(b"")
+    flags = ["--dataset", "casme2", "--sheet", str(sheet), "--frames", str(tmp_path)]
+    flags += ["--registered", "--workers", "1", "--out", str(tmp_path / "rows.csv")]
+    printed = run_main(measure_spotter.main, flags)
+    assert "left out: sub01/EP01_02: frame" in printed
+    assert "synthetic: 2 clips with an annotated apex" in printed
+    rows = pd.read_csv(tmp_path / "rows.csv").set_index("clip")
+    assert (rows["spotted_onset"].dropna() == FIRST_FRAME).all()
+    assert rows.loc["EP01_01", "spotted_apex"] == pytest.approx(rows.loc["EP01_01", "apex"], abs=8)
