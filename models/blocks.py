@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor, nn
 
-NORM_EPSILON = 1e-5
+from models.products import NORM_EPSILON, feed_forward, norm_linear
 
 
 class Pointwise(nn.Conv2d):
@@ -38,13 +38,30 @@ class ChannelNorm(nn.Module):
         """[..., width] -> the same shape."""
         return F.layer_norm(x, x.shape[-1:], self.g.flatten(), self.b.flatten(), NORM_EPSILON)
 
+    def then_linear(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        """The normalised [..., width] times a weight [out, width, ...] -> [..., out]."""
+        return norm_linear(x, self.g.flatten(), self.b.flatten(), weight.flatten(1), bias)
 
-def feed_forward(
-    width: int, multiple: int, linear: type[nn.Linear] | type[Pointwise] = nn.Linear
-) -> nn.Sequential:
+
+class FeedForward(nn.Sequential):
     """Two linear maps with an exact GELU between; at the published indices 0 and 3."""
-    hidden = width * multiple
-    return nn.Sequential(linear(width, hidden), nn.GELU(), nn.Identity(), linear(hidden, width))
+
+    def __init__(
+        self, width: int, multiple: int, linear: type[nn.Linear] | type[Pointwise] = nn.Linear
+    ) -> None:
+        hidden = width * multiple
+        super().__init__(linear(width, hidden), nn.GELU(), nn.Identity(), linear(hidden, width))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[..., width] -> [..., width]."""
+        return self.after_norm(x, None)
+
+    def after_norm(self, x: Tensor, norm: tuple[Tensor, Tensor] | None) -> Tensor:
+        """The same of x after a layer norm with that scale and shift."""
+        first, second = self[0], self[3]
+        return feed_forward(
+            x, norm, (first.weight.flatten(1), first.bias), (second.weight.flatten(1), second.bias)
+        )
 
 
 def split_heads(x: Tensor, heads: int) -> Tensor:

@@ -18,7 +18,7 @@ import torch
 from einops import rearrange
 from torch import Tensor, nn
 
-from models.blocks import MaskedAttention, feed_forward, merge_heads, split_heads
+from models.blocks import FeedForward, MaskedAttention, merge_heads, split_heads
 
 
 class CausalAttention(MaskedAttention):
@@ -76,10 +76,9 @@ class CausalLayer(nn.ModuleList):
         cause = norm(streams)
         cause = attention(cause, cause) + cause
         effect = attention.temporal(cause) + cause
-        results = torch.stack((cause, effect))
-        (forward_cause, backward_cause), (backward_effect, forward_effect) = feed(results) + results
+        causes, (backward_effect, forward_effect) = feed(torch.stack((cause, effect)))
         related = relation(forward_effect, backward_effect)
-        return torch.cat((related, forward_cause, backward_cause), dim=1)
+        return torch.cat((related, *causes), dim=1)
 
 
 class CAB(nn.Module):
@@ -97,7 +96,7 @@ class CAB(nn.Module):
         parts = [
             nn.LayerNorm(dim),
             CausalAttention(dim, heads, gamma),
-            feed_forward(dim, multiple),
+            FeedForward(dim, multiple),
             CausalRelation(dim, heads),
         ]
         self.layers = nn.Sequential(CausalLayer(parts))

@@ -125,7 +125,7 @@ class CausalNet(nn.Module):
         batch = rearrange(maps, "b s c y x -> (s b) c y x")
         pooled = stages(embed(batch))
         tokens = rearrange(
-            pooled, "(s b) 1 1 (c t) -> s b t c", s=maps.shape[1], c=self.dim, t=POSITIONS
+            pooled, "1 1 (s b) (c t) -> s b t c", s=maps.shape[1], c=self.dim, t=POSITIONS
         )
         return tokens.expand(STREAMS, -1, -1, -1)
 

@@ -14,7 +14,7 @@ Legend of dimensions: s stream (0 onset-apex, 1 apex-offset), b batch, t token, 
 import torch
 from torch import Tensor, nn
 
-from models.blocks import MaskedAttention, feed_forward
+from models.blocks import FeedForward, MaskedAttention
 
 
 class CrossLayer(nn.ModuleList):
@@ -27,8 +27,7 @@ class CrossLayer(nn.ModuleList):
         first_query, second_query = norm(streams)
         first = first + attention(first_query, second)
         second = second + attention(second_query, first)
-        streams = torch.stack((first, second))
-        out: Tensor = feed(streams) + streams
+        out: Tensor = feed(torch.stack((first, second)))
         return out
 
 
@@ -48,7 +47,7 @@ class CMPLM(nn.Module):
         self.layers = nn.Sequential()
         for _ in range(depth):
             attention = MaskedAttention(dim, heads, gamma, scale=dim**-0.5)
-            parts = [nn.LayerNorm(dim), attention, feed_forward(dim, multiple)]
+            parts = [nn.LayerNorm(dim), attention, FeedForward(dim, multiple)]
             self.layers.append(CrossLayer(parts))
 
     def forward(self, streams: Tensor) -> Tensor:

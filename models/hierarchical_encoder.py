@@ -5,13 +5,14 @@ Source of facts: sections 2.1 and 2.2 of the project's CausalNet specification.
 Licence of the original: MIT (copyright 2025 tony19980810).
 
 Departures, none of which changes a result beyond rounding:
-* activations are token-major, so that 1x1 convolutions are plain matrix products;
+* activations hold the places of the grid first, then the batch, channels last: 1x1 convolutions
+  are plain matrix products, and each place is one matrix;
 * where a block holds one token its softmax is 1, so neither q nor k is computed; their rows are
   kept for the state dict as a buffer, without gradient or optimiser state;
 * a 3x3 convolution multiplies only the taps that fall on the map, not the zeros around it.
 Where a block holds several tokens there is one ``pos_emb`` scalar for each of them.
 
-Legend of dimensions: b batch, y and x places of the grid, t token of a block, h head, c channel.
+Legend of dimensions: y and x places of the grid, b batch, t token of a block, h head, c channel.
 """
 
 from collections.abc import Mapping
@@ -25,10 +26,10 @@ from einops.layers.torch import Rearrange
 from torch import Tensor, nn
 
 from common.errors import UserError
-from models.blocks import ChannelNorm, Pointwise, feed_forward, merge_heads, split_heads
+from models.blocks import ChannelNorm, FeedForward, Pointwise, merge_heads, split_heads
+from models.products import TAPS, grid_convolution
 
 WIDTH_GROWTH = 2
-TAPS = 3
 
 
 @dataclass(frozen=True)
@@ -103,10 +104,6 @@ class ValueProjection(nn.Module):
         self.register_state_dict_post_hook(_join_rows)
         self.register_load_state_dict_pre_hook(_part_rows)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """[..., width] -> [..., inner]."""
-        return F.linear(x, self.value)
-
 
 def _join_rows(module: nn.Module, state: dict[str, Tensor], prefix: str, _metadata: Any) -> None:
     rows = state.pop(prefix + "query_key"), state.pop(prefix + "value")
@@ -130,10 +127,10 @@ class SingleTokenAttention(nn.Module):
         self.to_qkv = ValueProjection(width, inner)
         self.to_out = nn.Sequential(Pointwise(inner, width))
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, norm: ChannelNorm) -> Tensor:
         """[b, 1, c] -> [b, 1, c]."""
-        out: Tensor = self.to_out(self.to_qkv(x))
-        return out
+        out: Tensor = self.to_out(norm.then_linear(x, self.to_qkv.value, bias=None))
+        return out.add_(x)
 
 
 class BlockAttention(nn.Module):
@@ -146,11 +143,12 @@ class BlockAttention(nn.Module):
         self.to_qkv = Pointwise(width, 3 * inner, bias=False)
         self.to_out = nn.Sequential(Pointwise(inner, width))
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, norm: ChannelNorm) -> Tensor:
         """[b, t, c] -> [b, t, c]."""
-        q, k, v = (split_heads(part, self.heads) for part in self.to_qkv(x).chunk(3, dim=-1))
+        projected = norm.then_linear(x, self.to_qkv.weight, bias=None)
+        q, k, v = (split_heads(part, self.heads) for part in projected.chunk(3, dim=-1))
         out: Tensor = self.to_out(merge_heads(F.scaled_dot_product_attention(q, k, v)))
-        return out
+        return out.add_(x)
 
 
 class EncoderFeedForward(nn.Module):
@@ -158,16 +156,15 @@ class EncoderFeedForward(nn.Module):
 
     def __init__(self, width: int, multiple: int) -> None:
         super().__init__()
-        self.net = feed_forward(width, multiple, Pointwise)
+        self.net = FeedForward(width, multiple, Pointwise)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, norm: ChannelNorm) -> Tensor:
         """[..., c] -> [..., c]."""
-        out: Tensor = self.net(x)
-        return out
+        return self.net.after_norm(x, (norm.g.flatten(), norm.b.flatten()))
 
 
 class PreNorm(nn.Module):
-    """``fn`` applied to the normalised input."""
+    """``fn`` applied to the normalised input; it norms in its first matrix product."""
 
     def __init__(self, width: int, fn: nn.Module) -> None:
         super().__init__()
@@ -176,7 +173,7 @@ class PreNorm(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """[..., c] -> [..., c]."""
-        out: Tensor = self.fn(self.norm(x))
+        out: Tensor = self.fn(x, self.norm)
         return out
 
 
@@ -186,8 +183,7 @@ class EncoderLayer(nn.ModuleList):
     def forward(self, x: Tensor) -> Tensor:
         """[..., t, c] -> [..., t, c]."""
         attend, feed = self
-        x = attend(x) + x
-        out: Tensor = feed(x) + x
+        out: Tensor = feed(attend(x))
         return out
 
 
@@ -209,63 +205,47 @@ class BlockTransformer(nn.Module):
             self.layers.append(EncoderLayer([attend, PreNorm(width, feed)]))
 
     def forward(self, x: Tensor) -> Tensor:
-        """[b, y, x, c] -> [b, y, x, c]."""
+        """[y, x, b, c] -> [y, x, b, c]."""
         sizes: Mapping[str, int] = {
             "yb": self.blocks_per_side,
             "xb": self.blocks_per_side,
             "yt": self.block_side,
             "xt": self.block_side,
         }
-        x = rearrange(x, "b (yb yt) (xb xt) c -> (b yb xb) (yt xt) c", **sizes)
+        x = rearrange(x, "(yb yt) (xb xt) b c -> (yb xb b) (yt xt) c", **sizes)
         x = self.layers(x + self.pos_emb[:, None])
-        return rearrange(x, "(b yb xb) (yt xt) c -> b (yb yt) (xb xt) c", **sizes)
+        return rearrange(x, "(yb xb b) (yt xt) c -> (yb yt) (xb xt) b c", **sizes)
 
 
 class GridConvolution(nn.Conv2d):
-    """A 3x3 convolution with padding 1, as one matrix product for each place of a small grid.
-
-    At 2x2 places only 16 of the 36 taps fall on the map, at 4x4 places 100 of 144.
-    """
+    """A 3x3 convolution with padding 1 that multiplies only the taps on the map."""
 
     def __init__(self, width_in: int, width_out: int) -> None:
         super().__init__(width_in, width_out, kernel_size=TAPS, padding=TAPS // 2)
 
     def forward(self, x: Tensor) -> Tensor:
-        """[b, y, x, width_in] -> [b, y, x, width_out]."""
-        weight = self.weight.permute(0, 2, 3, 1)
-        rows = [_taps_on_map(place, x.shape[1]) for place in range(x.shape[1])]
-        columns = [_taps_on_map(place, x.shape[2]) for place in range(x.shape[2])]
-        places = [
-            F.linear(x[:, y, x_].flatten(1), weight[:, tap_y, tap_x].flatten(1), self.bias)
-            for y, tap_y in rows
-            for x_, tap_x in columns
-        ]
-        return torch.stack(places, dim=1).unflatten(1, (len(rows), len(columns)))
-
-
-def _taps_on_map(place: int, side: int) -> tuple[slice, slice]:
-    """The neighbours of ``place`` that are on the map, and the taps that meet them."""
-    reach = TAPS // 2
-    first, end = max(place - reach, 0), min(place + reach + 1, side)
-    return slice(first, end), slice(first - place + reach, end - place + reach)
+        """[y, x, b, width_in] -> [y, x, b, width_out]."""
+        assert self.bias is not None
+        return grid_convolution(x, self.weight, self.bias)
 
 
 class HalvingPool(nn.MaxPool2d):
-    """3x3 max-pool with stride 2 and padding 1, on a token-major map."""
+    """3x3 max-pool with stride 2 and padding 1; batch and channels are pooled alike."""
 
     def __init__(self) -> None:
         super().__init__(kernel_size=3, stride=2, padding=1)
 
     def forward(self, x: Tensor) -> Tensor:
-        """[b, y, x, c] -> [b, y/2, x/2, c]."""
-        return super().forward(x.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
+        """[y, x, b, c] -> [y/2, x/2, b, c]."""
+        planes = super().forward(rearrange(x, "y x b c -> 1 (b c) y x"))
+        return rearrange(planes, "1 (b c) y x -> y x b c", c=x.shape[-1])
 
 
 def patch_embedding(geometry: EncoderGeometry) -> nn.Sequential:
-    """Images [b, c, y, x] -> tokens [b, y, x, dim]; a patch's channels are its fastest index."""
+    """Images [b, c, y, x] -> tokens [y, x, b, dim]; a patch's channels are its fastest index."""
     patch = geometry.patch_size
     return nn.Sequential(
-        Rearrange("b c (y p) (x q) -> b y x (p q c)", p=patch, q=patch),
+        Rearrange("b c (y p) (x q) -> y x b (p q c)", p=patch, q=patch),
         Pointwise(geometry.channels * patch**2, geometry.dim),
     )
 
@@ -281,7 +261,7 @@ def encoder_stage(geometry: EncoderGeometry, stage: int) -> nn.Sequential:
 
 
 class HierarchicalEncoder(nn.Module):
-    """One encoder by itself: images [b, c, y, x] -> tokens [b, y, x, c] of the last stage."""
+    """One encoder by itself: images [b, c, y, x] -> tokens [y, x, b, c] of the last stage."""
 
     def __init__(self, geometry: EncoderGeometry) -> None:
         super().__init__()
@@ -291,6 +271,6 @@ class HierarchicalEncoder(nn.Module):
         )
 
     def forward(self, images: Tensor) -> Tensor:
-        """[b, channels, image_size, image_size] -> [b, block_side, block_side, last width]."""
+        """[b, channels, image_size, image_size] -> [block_side, block_side, b, last width]."""
         out: Tensor = self.layers(self.to_patch_embedding(images))
         return out
