@@ -4,6 +4,7 @@ Ray (https://docs.ray.io) is an optional extra; docs/scale.md tells how to start
 """
 
 import os
+import socket
 from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
 from typing import Any, TypeVar
@@ -46,13 +47,12 @@ class RayExecutor:
     def __init__(
         self, start_worker: StartWorker, address: str | None, cpus: float, gpus: float
     ) -> None:
-        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+        _connect(address or os.environ.get("RAY_ADDRESS"))
         try:
-            ray.init(address=address, log_to_driver=False, logging_level="error")
-        except (ConnectionError, ValueError) as error:
-            raise UserError(f"--ray-address {address}: {error}") from error
-        self._needs = {"CPU": cpus, "GPU": gpus}
-        self.workers = self._room()
+            self.workers = _room({"CPU": cpus, "GPU": gpus})
+        except UserError:
+            self.close()
+            raise
         # A task on a GPU gets a fresh process from Ray, so that its memory is given back.
         self._task = ray.remote(num_cpus=cpus, num_gpus=gpus, max_retries=MOST_RETRIES)(_on_worker)
         self._start_worker = ray.put(start_worker)
@@ -71,22 +71,6 @@ class RayExecutor:
         """See ``Executor``; the cluster drops the tasks of a driver that has left."""
         ray.shutdown()
 
-    def _room(self) -> int:
-        """How many groups the cluster, as it is now, trains at the same time."""
-        needs = {name: need for name, need in self._needs.items() if need}
-        nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
-        room = [
-            min(int(node.get(name, 0) / need + 1e-9) for name, need in needs.items())
-            for node in nodes
-        ]
-        if not sum(room):
-            wanted = " and ".join(f"{need:g} {name}" for name, need in needs.items())
-            raise UserError(
-                f"no node of the Ray cluster ({len(nodes)} alive) has {wanted} for a group. "
-                "Lower --cpus-per-task, --threads or --gpus-per-task, or add a node that has."
-            )
-        return sum(room)
-
     def _map(
         self, function: Callable[[Worker, GroupTask], Result], tasks: Iterable[GroupTask]
     ) -> Iterator[tuple[GroupTask, Result]]:
@@ -98,6 +82,39 @@ class RayExecutor:
             (ready,), _ = ray.wait(list(running), num_returns=1)
             task = running.pop(ready)
             yield task, _result(ready, task)
+
+
+def _connect(address: str | None) -> None:
+    """Join the cluster at the address, or start one on this machine."""
+    # Ray itself waits for minutes for a head node that is not there.
+    host, _, port = (address or "").rpartition(":")
+    try:
+        if port.isdigit():
+            socket.create_connection((host, int(port)), timeout=10).close()
+        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+        ray.init(address=address, log_to_driver=False, logging_level="error")
+    except (OSError, ValueError) as error:
+        raise UserError(
+            f"Ray cluster {address}: {error}. Give --ray-address HOST:PORT of its head node, as "
+            "`ray start --head` prints it."
+        ) from error
+
+
+def _room(needs: dict[str, float]) -> int:
+    """How many groups with these needs the cluster, as it is now, trains at the same time."""
+    needs = {name: need for name, need in needs.items() if need}
+    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    # The little that is added keeps rounding from taking 0.6 / 0.2 for 2.
+    room = sum(
+        min(int(node.get(name, 0) / need + 1e-9) for name, need in needs.items()) for node in nodes
+    )
+    if not room:
+        wanted = " and ".join(f"{need:g} {name}" for name, need in needs.items())
+        raise UserError(
+            f"no node of the Ray cluster ({len(nodes)} alive) has {wanted} for a group. "
+            "Lower --cpus-per-task, --threads or --gpus-per-task, or add a node that has."
+        )
+    return room
 
 
 def _on_worker(
