@@ -4,7 +4,7 @@
 
 Reads nothing. Writes, below the folder given by ``--out``, the table of clips (its column
 ``source`` says "synthetic"), four maps a clip, and a README.txt that says synthetic. The default
-set of 144 clips takes under a minute on two cores.
+set of 144 clips takes about a minute on two cores.
 """
 
 import sys
