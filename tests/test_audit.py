@@ -1,13 +1,16 @@
 """The audit held to what was planted: every fault named, none repaired, every clean clip built."""
 
+import shlex
 from pathlib import Path
 
 import pandas as pd
 import pytest
+import tyro
 
 import audit_dataset
 import build_inputs
 from common.errors import UserError
+from datasets import read_inputs
 from datasets.planted_faults import FAULTS_FILE
 from datasets.raw import SCHEMES, RawSource, read_raw_dataset
 from datasets.raw.label_schemes import DEFAULT_SCHEMES
@@ -15,6 +18,8 @@ from datasets.synthetic_raw_datasets import write_raw_datasets
 from datasets.synthetic_sheets import FORMATS
 from datasets.synthetic_specs import ALL_DATASETS, list_synthetic_clips
 from tests.scripts import run_main
+
+ROOT = Path(__file__).parent.parent
 
 # What the audit must say of each planted kind: the rule, and what happens to the clip.
 EXPECTED = {
@@ -156,10 +161,32 @@ def test_sheets_that_are_wrong_as_a_whole_are_refused(dataset: str, registered: 
             read_raw_dataset(RawSource(dataset, registered / path))
 
 
+def documented_commands() -> list[list[str]]:
+    """The flags of every build_inputs.py command of the page on folders."""
+    page = (ROOT / "docs/datasets.md").read_text(encoding="utf-8")
+    lines = [shlex.split(line) for line in page.splitlines() if line.startswith("python build_")]
+    return [words[2:] for words in lines]
+
+
+def test_documented_commands_are_understood_and_those_of_registered_frames_run(
+    registered: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commands = documented_commands()
+    parsed = [tyro.cli(build_inputs.Config, args=words) for words in commands]
+    assert {config.dataset for config in parsed} == set(ALL_DATASETS)
+    monkeypatch.chdir(registered)
+    ran = [words for words in commands if "--registered" in words]
+    for words in ran:
+        out = ["--flow", "dis", "--workers", "1", "--out", str(tmp_path)]
+        assert "written: " in run_main(build_inputs.main, [*words, *out])
+    assert len(read_inputs(tmp_path).clips) > 10
+    assert len(ran) == 2
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("dataset", ALL_DATASETS)
 def test_raw_frames_with_faults_are_audited_while_they_are_built(
-    dataset: str, tmp_path: Path
+    dataset: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As above with camera pictures, in which faces are looked for and one is not found."""
     specs = list_synthetic_clips(3, 8, 1, (dataset,), with_others=True)  # type: ignore[arg-type]
@@ -167,6 +194,9 @@ def test_raw_frames_with_faults_are_audited_while_they_are_built(
     scheme = {"casme2": "casme2_5", "samm": "megc2019", "mmew": "mmew_7", "casme3": "casme3_7"}
     arguments = [*flags(tmp_path, dataset, False), "--out", str(tmp_path / "out"), "--flow", "dis"]
     run_main(build_inputs.main, [*arguments, "--scheme", scheme.get(dataset, "smic_3")])
+    (documented,) = [w for w in documented_commands() if dataset in w and "--registered" not in w]
+    monkeypatch.chdir(tmp_path)
+    assert "written: " in run_main(build_inputs.main, [*documented, "--flow", "dis"])
     audit = pd.read_csv(tmp_path / f"out/audit_{dataset}.csv", dtype=str, keep_default_na=False)
     faults = planted(tmp_path, dataset)
     assert "no_face" in set(faults["kind"])

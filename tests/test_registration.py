@@ -58,6 +58,14 @@ def test_the_face_of_a_real_photograph_lands_on_the_published_points() -> None:
     assert np.abs(placed - expected).max() < 8
 
 
+def test_of_several_faces_the_largest_is_taken() -> None:
+    far = draw_clip(SPEC, View(200, 256, 0.8)).frames[0]
+    near = draw_clip(SPEC, View(256, 256, 1.3)).frames[0]
+    for picture, start in ((np.hstack([far, near]), 200), (np.hstack([near, far]), 0)):
+        middle = find_face(picture, SIZE) @ [start + 128, 128, 1]
+        assert np.abs(middle - SIZE / 2).max() < 20
+
+
 def test_shrinking_averages_instead_of_skipping_pixels() -> None:
     stripes = np.tile(np.array([0, 255], np.uint8), (512, 256))
     quarter = np.array([[0.25, 0, 0], [0, 0.25, 0]])
