@@ -115,6 +115,9 @@ def gpu_count(device: str) -> int:
     return torch.cuda.device_count() if device == "cuda" else 0
 
 
+CreateExecutor = Callable[[ExecutorSettings, StartWorker, Run], Executor]
+
+
 def create_executor(settings: ExecutorSettings, start_worker: StartWorker, run: Run) -> Executor:
     """The executor that the settings ask for; close it at the end."""
     # Imported where used: both import this module's definitions, and Ray is an optional extra.

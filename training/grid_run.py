@@ -27,7 +27,13 @@ from training.configuration_results import (
 )
 from training.cost import Cost, estimate_cost
 from training.epoch_rules import pooled_uf1, rules_for
-from training.executors import Executor, ExecutorSettings, create_executor
+from training.executors import (
+    CreateExecutor,
+    Executor,
+    ExecutorSettings,
+    StartWorker,
+    create_executor,
+)
 from training.fold_counts import fold_counts
 from training.fold_store import StoredFold, fold_path, write_fold
 from training.grid_summary import report_grid
@@ -96,11 +102,16 @@ class GridSearch:
         ]
 
 
-def run_grid(search: GridSearch, confirm: Callable[[Cost], None]) -> None:
+def run_grid(
+    search: GridSearch,
+    confirm: Callable[[Cost], None],
+    create: CreateExecutor = create_executor,
+) -> None:
     """Train what is missing, write and print every configuration's results.
 
     Args:
         confirm: is shown the cost before anything is trained; raises to refuse it.
+        create: makes the executor from the search's settings.
 
     Raises:
         UserError: the folder is in use or holds another run, or a fold's loss was not finite (all
@@ -120,7 +131,8 @@ def run_grid(search: GridSearch, confirm: Callable[[Cost], None]) -> None:
                 if not any(task.configuration is configuration for task in tasks):
                     _report(search, configuration, progress.console)
             if tasks:
-                with closing(_executor(search)) as executor:
+                who = create(search.executor, _start_worker(search), search.run)
+                with closing(who) as executor:
                     seconds = executor.measure_step(tasks[0])
                     confirm(estimate_cost(seconds, tasks, search.run, executor.workers))
                     _train(search, executor, tasks, progress)
@@ -159,9 +171,9 @@ def _stored(search: GridSearch, configuration: Configuration) -> list[StoredFold
     return read_folds(folder, search.run, search.inputs, configuration, search.all_folds)
 
 
-def _executor(search: GridSearch) -> Executor:
-    """Who trains; every worker gets the run and its inputs once."""
-    start_worker = partial(
+def _start_worker(search: GridSearch) -> StartWorker:
+    """What every worker is made of: it gets the run and its inputs once."""
+    return partial(
         Worker,
         search.run,
         search.inputs,
@@ -169,7 +181,6 @@ def _executor(search: GridSearch) -> Executor:
         search.keeps_weights,
         read_used_sizes(search.results),
     )
-    return create_executor(search.executor, start_worker, search.run)
 
 
 def _train(
