@@ -20,7 +20,8 @@ import main_train_for_parameter_tuning as grid_script
 from common.errors import UserError, name_list, run_script
 from evaluation.report.contents import Contents, read_contents
 from evaluation.report.grid import parameters_of
-from evaluation.report.page import build_page, write_page
+from evaluation.report.page import write_page
+from evaluation.report.sections import build_page
 from training.configuration import fold_seed
 from training.fold_store import FoldIdentity, read_fold
 from training.presets import get_preset

@@ -22,6 +22,7 @@ WIDTH = 4.8
 LINE = 0.19
 """Inches from one line of the heading to the next."""
 PNG_DPI = 200
+LONGEST_NAME = 24
 INK, MUTED, GRID, PALE, WARNING = "#1c2127", "#5c6670", "#dde2e7", "#cfd6dd", "#8a4b00"
 
 # Okabe and Ito's colours, told apart by colour-blind readers; shapes differ as well.
@@ -174,6 +175,11 @@ def _bytes(figure: Figure, kind: str, **options: Any) -> bytes:
     buffer = io.BytesIO()
     figure.savefig(buffer, format=kind, **options)
     return buffer.getvalue()
+
+
+def short(name: str) -> str:
+    """A name as it stands in a picture: a very long one would leave no room for the drawing."""
+    return name if len(name) <= LONGEST_NAME else f"{name[: LONGEST_NAME - 1]}…"
 
 
 def bare(axes: Axes) -> None:

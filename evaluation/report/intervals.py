@@ -7,7 +7,8 @@ from matplotlib.axes import Axes
 
 from evaluation.confusions import FIGURES
 from evaluation.report.contents import ConfigurationResults, RuleResults
-from evaluation.report.drawing import Picture, canvas, finish, look_of, rule_handles
+from evaluation.report.drawing import Picture, canvas, finish, look_of, rule_handles, short
+from evaluation.selection import rule_title
 from evaluation.statistics import Interval, bootstrap_interval
 from evaluation.tables import DATASET_TITLES
 
@@ -71,7 +72,7 @@ def interval_picture(rows: list[FigureRow], name: str, title: str, marks: str) -
                 _draw_row(axes, row, kind, _height_of(row, datasets, rules))
             axes.set(title=kind, xlim=(0, 1))
             axes.set_xticks(np.linspace(0, 1, 5), ["0", ".25", ".5", ".75", "1"])
-            axes.set_yticks(range(len(datasets)), [dataset_title(name) for name in datasets])
+            axes.set_yticks(range(len(datasets)), [short(dataset_title(name)) for name in datasets])
             axes.grid(axis="x")
             axes.spines["left"].set_visible(False)
             axes.tick_params(axis="y", length=0)
@@ -97,10 +98,15 @@ def _draw_row(axes: Axes, row: FigureRow, kind: str, height: float) -> None:
 
 
 def _alt(rows: list[FigureRow]) -> str:
-    parts = [
-        f"{dataset_title(row.dataset)}, {row.rule.rule}: UF1 {row.intervals['UF1'].value:.3f} "
-        f"({interval_text(row.intervals['UF1'])}), UAR {row.intervals['UAR'].value:.3f} "
-        f"({interval_text(row.intervals['UAR'])})"
-        for row in rows
-    ]
+    parts = []
+    for row in rows:
+        figures = (f"{name} {_words(row.intervals[name])}" for name in DRAWN)
+        where = f"{dataset_title(row.dataset)}, {rule_title(row.rule.rule)}"
+        parts.append(f"{where}: {', '.join(figures)}")
     return f"Points with interval bars. {'; '.join(parts)}."
+
+
+def _words(interval: Interval) -> str:
+    if not np.isfinite(interval.low):
+        return f"{interval.value:.3f} without an interval"
+    return f"{interval.value:.3f}, {interval.low:.3f} to {interval.high:.3f}"

@@ -1,5 +1,6 @@
 """Pictures of one configuration: the curve over epochs, confusion matrices, subjects."""
 
+import hashlib
 import re
 
 import numpy as np
@@ -22,6 +23,7 @@ from evaluation.report.drawing import (
     canvas,
     finish,
     look_of,
+    short,
     short_class_names,
     text_on,
 )
@@ -35,8 +37,13 @@ LARGEST_DISC = 220
 
 
 def file_name(*parts: str) -> str:
-    """A picture's name from user-supplied parts: letters, digits, dots, hyphens, underscores."""
-    return re.sub(r"[^A-Za-z0-9._-]+", "_", "-".join(parts))
+    """A picture's name from user-supplied parts: letters, digits, dots, hyphens, underscores.
+
+    Where a part holds anything else, a hash of the parts keeps names apart.
+    """
+    text = "-".join(parts)
+    safe = re.sub(r"[^A-Za-z0-9._-]+", "_", text)
+    return safe if safe == text else f"{safe}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
 
 
 def epoch_picture(configuration: ConfigurationResults, marks: str) -> Picture:
@@ -46,7 +53,7 @@ def epoch_picture(configuration: ConfigurationResults, marks: str) -> Picture:
     values = {rule.rule: configuration.figures(rule).uf1 for rule in rules}
     choosing = [rule for rule in rules if rule.rows["epoch"].nunique() > 1]
     starred = any(rule.selected_on_test for rule in rules)
-    title = f"{configuration.name}: test UF1 over epochs"
+    title = f"{short(configuration.name)}: test UF1 over epochs"
     legend = [Line2D([], [], color=MUTED, label="at that epoch")]
     legend += [
         Line2D([], [], label=f"{rule_title(rule)} {value:.3f}", **look_of(rule).point)
@@ -132,7 +139,7 @@ def confusion_picture(configuration: ConfigurationResults, marks: str) -> Pictur
     columns = min(len(rules), 2)
     lines = -(-len(rules) // columns)
     starred = any(rule.selected_on_test for rule in rules)
-    title = f"{configuration.name}: confusion matrices"
+    title = f"{short(configuration.name)}: confusion matrices"
     with canvas(2.35 * lines, title, marks, footnote=starred) as figure:
         panels = figure.subplots(lines, columns, squeeze=False)
         for axes in panels.flat[len(rules) :]:
@@ -185,7 +192,7 @@ def subject_picture(configuration: ConfigurationResults, dataset: str, marks: st
     table = table[table["dataset"] == dataset]
     first, *others = configuration.rules
     starred = [rule for rule in others if rule.selected_on_test]
-    title = f"{configuration.name}: subjects of {dataset_title(dataset)}"
+    title = f"{short(configuration.name)}: subjects of {short(dataset_title(dataset))}"
     legend: list[Artist] = [
         Patch(color=look_of(first.rule).colour, label=f"right, {rule_title(first.rule)}"),
         Patch(color=PALE, label="wrong"),
@@ -202,7 +209,7 @@ def subject_picture(configuration: ConfigurationResults, dataset: str, marks: st
         axes.barh(places, right, color=look_of(first.rule).colour, height=0.72)
         for rule in starred:
             axes.plot(table[rule.rule], places, clip_on=False, **look_of(rule.rule).point)
-        axes.set_yticks(places, table["subject"])
+        axes.set_yticks(places, [short(name) for name in table["subject"]])
         axes.set(ylim=(len(table) - 0.4, -0.6), xlabel="clips")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.spines["left"].set_visible(False)

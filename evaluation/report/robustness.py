@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
 from common.errors import UserError, name_list
-from evaluation.report.drawing import MARKERS, SERIES, Picture, canvas, finish
+from evaluation.report.drawing import MARKERS, SERIES, Picture, canvas, finish, short
 
 ROBUSTNESS_NAME = "robustness.csv"
 COLUMNS = ["model", "condition", "frames", "level", "seed", "uf1", "uar"]
@@ -81,7 +81,7 @@ def robustness_picture(table: pd.DataFrame, marks: str) -> Picture | None:
     models = list(dict.fromkeys(table["model"]))
     columns = min(len(panels), 2)
     lines = -(-len(panels) // columns)
-    legend = [Line2D([], [], label=model, **_line(models, model)) for model in models]
+    legend = [Line2D([], [], label=short(model), **_line(models, model)) for model in models]
     with canvas(2.0 * lines, "UF1 under key-frame errors", marks, legend) as figure:
         grid = figure.subplots(lines, columns, squeeze=False, sharey=True)
         for axes in grid.flat[len(panels) :]:
@@ -89,7 +89,7 @@ def robustness_picture(table: pd.DataFrame, marks: str) -> Picture | None:
         for axes, (names, part) in zip(grid.flat, panels, strict=False):
             _draw_panel(axes, part, models)
             axes.set_xlim(left=min(0, part["level"].min()))
-            axes.set_title(", ".join(filter(None, map(str, names))))
+            axes.set_title(short(", ".join(filter(None, map(str, names)))))
         for axes in grid[:, 0]:
             axes.set_ylabel("UF1")
         caption = "Line: mean over noise seeds. Band: from the lowest seed to the highest."

@@ -5,20 +5,20 @@ function valueOf(row, column) {
   return cell.dataset.value === undefined ? cell.textContent.trim() : Number(cell.dataset.value);
 }
 
-function compare(first, second) {
-  // A dash in a column of numbers is text; it goes below them.
+function compare(first, second, falling) {
+  // A dash in a column of numbers is text; it stays below them both ways.
   if (typeof first !== typeof second) return typeof first === "string" ? 1 : -1;
-  if (typeof first === "string") return first.localeCompare(second, "en", { numeric: true });
-  return first - second;
+  const order = typeof first === "string"
+    ? first.localeCompare(second, "en", { numeric: true })
+    : first - second;
+  return falling ? -order : order;
 }
 
 function sortBy(table, header, column) {
   const falling = header.getAttribute("aria-sort") === "ascending";
   const body = table.tBodies[0];
-  const rows = [...body.rows].sort((first, second) => {
-    const order = compare(valueOf(first, column), valueOf(second, column));
-    return falling ? -order : order;
-  });
+  const rows = [...body.rows].sort((first, second) =>
+    compare(valueOf(first, column), valueOf(second, column), falling));
   for (const other of header.parentNode.cells) other.removeAttribute("aria-sort");
   header.setAttribute("aria-sort", falling ? "descending" : "ascending");
   body.append(...rows);
