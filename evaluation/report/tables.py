@@ -105,7 +105,7 @@ def subjects_table(configuration: ConfigurationResults, marks: str) -> Table:
         cells.append(Cell(str(clips), value=clips))
         for rule in rules:
             share = row[rule.rule] / clips
-            cells.append(Cell(str(row[rule.rule]), f"{share:.0%}", value=share))
+            cells.append(Cell(f"{row[rule.rule]} ({share:.0%})", value=share))
         body.append(cells)
     return Table(
         caption=_marked("Right clips of every subject; sorted by their share", marks),
