@@ -2,7 +2,8 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test test-slow benchmark clean
+.PHONY: demo demo-raw test test-slow clean
+.NOTPARALLEL:
 
 .venv/.installed: requirements.txt
 	$(PYTHON) -m venv .venv
@@ -13,14 +14,31 @@ BIN := .venv/bin
 	$(BIN)/python -m pip install --quiet -r requirements-dev.txt
 	touch $@
 
-# Synthetic clips -> flow -> maps -> a small grid, leave-one-subject-out -> figures -> files.
-demo: .venv/.installed
-	$(BIN)/python make_synthetic_clips.py --out demo/inputs --subjects 4 --clips 6
+# Synthetic raw datasets: sheet -> audit -> inputs -> a small grid, leave-one-subject-out -> figures.
+SHEET_casme2 := CASME2-coding-20140508.xlsx
+SHEET_samm := SAMM_Micro_FACS_Codes_v2.xlsx
+SHEET_smic := SMIC-HS-E_annotation_2019.xlsx
+# SAMM ships no registered frames, so the synthetic ones have a folder of their own.
+FRAMES_casme2 := casme2
+FRAMES_samm := samm/registered
+FRAMES_smic := smic
+RAW = --dataset $* --sheet demo/raw/$*/$(SHEET_$*) --frames demo/raw/$(FRAMES_$*) --registered
+
+demo: .venv/.installed demo-raw demo-inputs-casme2 demo-inputs-samm demo-inputs-smic
 	$(BIN)/python main_train_for_parameter_tuning.py --inputs demo/inputs --preset compact \
-		--gammas 0.3 0.5 --results demo/results --save-weights --weights demo/weights
+		--gammas 0.3 0.5 --threads 1 --workers 2 --group-size 6 \
+		--results demo/results --save-weights --weights demo/weights
 	$(BIN)/python eval.py --inputs demo/inputs --weights demo/weights/results-0.5_1_1_2 \
 		--results demo/results_eval
 	$(BIN)/python calculate_all_results.py demo/results/0.5_1_1_2
+
+demo-raw: .venv/.installed
+	$(BIN)/python make_synthetic_raw_datasets.py --out demo/raw --datasets casme2 samm smic \
+		--subjects 4 --clips 6 --frames registered
+
+demo-inputs-%: demo-raw
+	$(BIN)/python audit_dataset.py $(RAW) --out demo/audit_$*.csv
+	$(BIN)/python build_inputs.py $(RAW) --out demo/inputs
 
 test: .venv/.installed-dev
 	$(BIN)/ruff check .
