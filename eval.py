@@ -17,7 +17,7 @@ from rich.console import Console
 from common.command_line import parse_settings
 from common.errors import UserError, name_list, run_script
 from common.files import lock_folder, remove_unfinished
-from datasets import Inputs, loso_folds, read_inputs
+from datasets import Fold, Inputs, loso_folds, read_inputs
 from evaluation.expected_clips import write_expected_clips
 from evaluation.predictions import figures_per_dataset
 from evaluation.result_files import write_result_files
@@ -60,7 +60,7 @@ def main() -> None:
         print("note: the weights were trained on other inputs than these")
     if evaluation.rows is not None:
         note = "; ".join(_notes(evaluation, inputs.synthetic))
-        _write(config, inputs, evaluation.rows, note)
+        _write(config, inputs, loso_folds(inputs.clips, origin.protocol), evaluation.rows, note)
         figures = figures_per_dataset(evaluation.rows, len(origin.class_names))
         title = f"weights {config.weights.name}" + (f" ({note})" if note else "")
         print_figures(Console(), {origin.epoch_rule: figures}, title)
@@ -69,10 +69,12 @@ def main() -> None:
         raise UserError(f"{len(evaluation.refused)} refused: {' '.join(evaluation.refused)}")
 
 
-def _write(config: Config, inputs: Inputs, rows: pd.DataFrame, note: str) -> None:
+def _write(
+    config: Config, inputs: Inputs, folds: list[Fold], rows: pd.DataFrame, note: str
+) -> None:
     with lock_folder(config.results):
         remove_unfinished(config.results)
-        counts = fold_counts(inputs.clips, loso_folds(inputs.clips), inputs.synthetic)
+        counts = fold_counts(inputs.clips, folds, inputs.synthetic)
         write_expected_clips(config.results, counts)
         write_result_files(config.results, rows, title=f"weights {config.weights}", note=note)
 

@@ -10,7 +10,7 @@ from pydantic import TypeAdapter, ValidationError
 from torch import nn
 
 from common.errors import UserError
-from datasets import Fold, Inputs, Preparation, loso_folds, prepare
+from datasets import Fold, Inputs, Preparation, Protocol, loso_folds, prepare
 from evaluation.predictions import CLASS_NAMES, RECORDED, SYNTHETIC, prediction_rows
 from models import create_model
 from models.checkpoint import check_gamma, gamma_of, geometry_of, load_into, load_weights
@@ -37,6 +37,7 @@ class WeightsOrigin:
     epoch_rule: str
     threads: int | None
     inputs_sha256: str | None
+    protocol: Protocol = "composite"
 
 
 @dataclass(frozen=True)
@@ -74,6 +75,7 @@ def read_origin(folder: Path) -> WeightsOrigin:
             inputs_sha256=None,
         )
     known = {name: description.get(name) for name in WeightsOrigin.__dataclass_fields__}
+    known["protocol"] = description.get("protocol", "composite")
     try:
         return TypeAdapter(WeightsOrigin).validate_python(known)
     except ValidationError as error:
@@ -92,7 +94,7 @@ def evaluate_weights(
     Raises:
         UserError: the folder is none, or holds no weights of these subjects.
     """
-    folds = loso_folds(inputs.clips)
+    folds = loso_folds(inputs.clips, origin.protocol)
     present = [fold for fold in folds if weights_path(folder, fold.name).is_file()]
     if not present:
         example = weights_path(folder, folds[0].name)

@@ -49,6 +49,7 @@ def write_description(folder: Path, run: Run, configuration: Configuration) -> N
         "synthetic": run.synthetic,
         "seed": run.seed,
         "threads": run.threads,
+        "protocol": run.protocol,
         "epoch_rule": "last",
         "epoch": run.epochs,
     }
