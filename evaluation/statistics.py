@@ -1,6 +1,10 @@
 """Intervals and tests for pooled figures. The unit that is resampled or swapped is the subject:
 clips of one face are not independent of each other.
 
+The trained networks are held fixed: an interval tells of other subjects, not of other training sets
+or seeds. The networks of all folds share most of their training clips, so what chance does to one
+it does to all, and the intervals are then too narrow; spread over seeds shows a part of that.
+
 Shape legend: R seeds, S subjects, C classes. Confusion matrices are those of single subjects; the
 two methods of a comparison have the same subjects in the same order. Every random draw has a fixed
 seed, so the same predictions give the same output.
