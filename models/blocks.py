@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor, nn
 
-from models.products import NORM_EPSILON, feed_forward, norm_linear
+from models.products import NORM_EPSILON, residual_pair
 
 
 class Pointwise(nn.Conv2d):
@@ -36,15 +36,15 @@ class ChannelNorm(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """[..., width] -> the same shape."""
-        return F.layer_norm(x, x.shape[-1:], self.g.flatten(), self.b.flatten(), NORM_EPSILON)
+        return F.layer_norm(x, x.shape[-1:], *self.weights(), NORM_EPSILON)
 
-    def then_linear(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-        """The normalised [..., width] times a weight [out, width, ...] -> [..., out]."""
-        return norm_linear(x, self.g.flatten(), self.b.flatten(), weight.flatten(1), bias)
+    def weights(self) -> tuple[Tensor, Tensor]:
+        """Scale [width] and shift [width]."""
+        return self.g.flatten(), self.b.flatten()
 
 
 class FeedForward(nn.Sequential):
-    """Two linear maps with an exact GELU between; at the published indices 0 and 3."""
+    """x plus two linear maps of it with an exact GELU between, at the published indices 0 and 3."""
 
     def __init__(
         self, width: int, multiple: int, linear: type[nn.Linear] | type[Pointwise] = nn.Linear
@@ -52,16 +52,17 @@ class FeedForward(nn.Sequential):
         hidden = width * multiple
         super().__init__(linear(width, hidden), nn.GELU(), nn.Identity(), linear(hidden, width))
 
-    def forward(self, x: Tensor) -> Tensor:
-        """[..., width] -> [..., width]."""
-        return self.after_norm(x, None)
+    def forward(self, x: Tensor, norm: ChannelNorm | None = None) -> Tensor:
+        """[..., width] -> [..., width]; a norm is applied to x before the first map."""
+        first, _, _, second = self
+        scale_shift = norm.weights() if norm is not None else None
+        return residual_pair(x, scale_shift, matrix_of(first), matrix_of(second))
 
-    def after_norm(self, x: Tensor, norm: tuple[Tensor, Tensor] | None) -> Tensor:
-        """The same of x after a layer norm with that scale and shift."""
-        first, second = self[0], self[3]
-        return feed_forward(
-            x, norm, (first.weight.flatten(1), first.bias), (second.weight.flatten(1), second.bias)
-        )
+
+def matrix_of(linear: nn.Module) -> tuple[Tensor, Tensor | None]:
+    """Weight [out, in] and bias of a linear map or a 1x1 convolution."""
+    assert isinstance(linear, nn.Linear | Pointwise)
+    return linear.weight.flatten(1), linear.bias
 
 
 def split_heads(x: Tensor, heads: int) -> Tensor:

@@ -9,7 +9,8 @@ Departures, none of which changes a result beyond rounding:
   are plain matrix products, and each place is one matrix;
 * where a block holds one token its softmax is 1, so neither q nor k is computed; their rows are
   kept for the state dict as a buffer, without gradient or optimiser state;
-* a 3x3 convolution multiplies only the taps that fall on the map, not the zeros around it.
+* a 3x3 convolution multiplies only the taps that fall on the map, not the zeros around it;
+* norms, GELUs and narrow hidden values are computed again in the backward pass, not kept.
 Where a block holds several tokens there is one ``pos_emb`` scalar for each of them.
 
 Legend of dimensions: y and x places of the grid, b batch, t token of a block, h head, c channel.
@@ -26,8 +27,8 @@ from einops.layers.torch import Rearrange
 from torch import Tensor, nn
 
 from common.errors import UserError
-from models.blocks import ChannelNorm, FeedForward, Pointwise, merge_heads, split_heads
-from models.products import TAPS, grid_convolution
+from models.blocks import ChannelNorm, FeedForward, Pointwise, matrix_of, merge_heads, split_heads
+from models.products import TAPS, grid_convolution, norm_pool, residual_pair
 
 WIDTH_GROWTH = 2
 
@@ -129,8 +130,8 @@ class SingleTokenAttention(nn.Module):
 
     def forward(self, x: Tensor, norm: ChannelNorm) -> Tensor:
         """[b, 1, c] -> [b, 1, c]."""
-        out: Tensor = self.to_out(norm.then_linear(x, self.to_qkv.value, bias=None))
-        return out.add_(x)
+        value, out = (self.to_qkv.value, None), matrix_of(self.to_out[0])
+        return residual_pair(x, norm.weights(), value, out, gelu=False)
 
 
 class BlockAttention(nn.Module):
@@ -145,10 +146,10 @@ class BlockAttention(nn.Module):
 
     def forward(self, x: Tensor, norm: ChannelNorm) -> Tensor:
         """[b, t, c] -> [b, t, c]."""
-        projected = norm.then_linear(x, self.to_qkv.weight, bias=None)
+        projected = self.to_qkv(norm(x))
         q, k, v = (split_heads(part, self.heads) for part in projected.chunk(3, dim=-1))
         out: Tensor = self.to_out(merge_heads(F.scaled_dot_product_attention(q, k, v)))
-        return out.add_(x)
+        return out + x
 
 
 class EncoderFeedForward(nn.Module):
@@ -160,11 +161,12 @@ class EncoderFeedForward(nn.Module):
 
     def forward(self, x: Tensor, norm: ChannelNorm) -> Tensor:
         """[..., c] -> [..., c]."""
-        return self.net.after_norm(x, (norm.g.flatten(), norm.b.flatten()))
+        out: Tensor = self.net(x, norm)
+        return out
 
 
 class PreNorm(nn.Module):
-    """``fn`` applied to the normalised input; it norms in its first matrix product."""
+    """x plus ``fn`` of the normalised x; ``fn`` does both, together with its matrix products."""
 
     def __init__(self, width: int, fn: nn.Module) -> None:
         super().__init__()
@@ -178,7 +180,7 @@ class PreNorm(nn.Module):
 
 
 class EncoderLayer(nn.ModuleList):
-    """Attention and feed-forward, each on normalised input with a residual."""
+    """Attention, then feed-forward."""
 
     def forward(self, x: Tensor) -> Tensor:
         """[..., t, c] -> [..., t, c]."""
@@ -229,16 +231,12 @@ class GridConvolution(nn.Conv2d):
         return grid_convolution(x, self.weight, self.bias)
 
 
-class HalvingPool(nn.MaxPool2d):
-    """3x3 max-pool with stride 2 and padding 1; batch and channels are pooled alike."""
-
-    def __init__(self) -> None:
-        super().__init__(kernel_size=3, stride=2, padding=1)
+class HalvingNorm(ChannelNorm):
+    """Channel norm, then 3x3 max-pool with stride 2 and padding 1."""
 
     def forward(self, x: Tensor) -> Tensor:
-        """[y, x, b, c] -> [y/2, x/2, b, c]."""
-        planes = super().forward(rearrange(x, "y x b c -> 1 (b c) y x"))
-        return rearrange(planes, "1 (b c) y x -> y x b c", c=x.shape[-1])
+        """[y, x, b, width] -> [y/2, x/2, b, width]."""
+        return norm_pool(x, *self.weights())
 
 
 def patch_embedding(geometry: EncoderGeometry) -> nn.Sequential:
@@ -257,7 +255,7 @@ def encoder_stage(geometry: EncoderGeometry, stage: int) -> nn.Sequential:
         return nn.Sequential(transformer, nn.Identity())
     wider = geometry.width(stage + 1)
     convolution = GridConvolution(geometry.width(stage), wider)
-    return nn.Sequential(transformer, nn.Sequential(convolution, ChannelNorm(wider), HalvingPool()))
+    return nn.Sequential(transformer, nn.Sequential(convolution, HalvingNorm(wider)))
 
 
 class HierarchicalEncoder(nn.Module):

@@ -18,131 +18,171 @@ from torch.autograd import Function
 
 NORM_EPSILON = 1e-5
 TAPS = 3
-TILE_ROWS = 2048
+# Size, stride and padding of the max-pool.
+POOL_WINDOW = (3, 3), (2, 2), (1, 1)
+# Rows of a tile: few enough for a tile to stay in the cache, enough for full-speed products.
+TILE_ROWS = 1024
+# Inputs at least this wide keep their hidden values; computing them again costs width / 2
+# operations for each byte saved.
 KEPT_WIDTH = 512
 
+Layer = tuple[Tensor, Tensor | None]
+Sums = tuple[Tensor | None, ...]
 
-def norm_linear(
-    x: Tensor, scale: Tensor, shift: Tensor, weight: Tensor, bias: Tensor | None
+
+def residual_pair(
+    x: Tensor, norm: Layer | None, first: Layer, second: Layer, gelu: bool = True
 ) -> Tensor:
-    """``linear(layer_norm(x, scale, shift), weight, bias)`` that keeps x alone. [..., i] -> [..., o]."""
-    out: Tensor = _NormLinear.apply(x, scale, shift, weight, bias)
-    return out
+    """``x + linear(gelu(linear(layer_norm(x), *first)), *second)``. [..., i] -> [..., i].
+
+    The rows go through in tiles, so that hidden values of narrow inputs never exist all at once.
+
+    Args:
+        x: [..., i].
+        norm: scale [i] and shift [i] of the layer norm; None for no norm.
+        first: weight [h, i] and bias [h] or None.
+        second: weight [i, h] and bias [i].
+        gelu: False leaves the GELU out.
+    """
+    scale, shift = norm or (None, None)
+    rows = x.flatten(0, -2)
+    out: Tensor = _ResidualPair.apply(rows, scale, shift, *first, *second, gelu)[0]
+    return out.view_as(x)
 
 
-class _NormLinear(Function):
+class _ResidualPair(Function):
     generate_vmap_rule = True
 
     @staticmethod
     def forward(
-        x: Tensor, scale: Tensor, shift: Tensor, weight: Tensor, bias: Tensor | None
-    ) -> Tensor:
-        return F.linear(F.layer_norm(x, x.shape[-1:], scale, shift, NORM_EPSILON), weight, bias)
+        x: Tensor,
+        scale: Tensor | None,
+        shift: Tensor | None,
+        weight_1: Tensor,
+        bias_1: Tensor | None,
+        weight_2: Tensor,
+        bias_2: Tensor,
+        gelu: bool,
+    ) -> tuple[Tensor, Tensor]:
+        outs, kept = [], []
+        for tile in x.split(TILE_ROWS):
+            hidden = F.linear(_normed(tile, scale, shift)[0], weight_1, bias_1)
+            active = F.gelu(hidden) if gelu else hidden
+            outs.append(F.linear(active, weight_2, bias_2).add_(tile))
+            if x.shape[-1] >= KEPT_WIDTH:
+                kept.append(hidden)
+        return _joined(outs), _joined(kept) if kept else x.new_empty(0)
 
     @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
-        x, scale, shift, weight, bias = inputs
-        ctx.save_for_backward(x, scale, shift, weight)
-        ctx.has_bias = bias is not None
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
+        *tensors, _, gelu = inputs
+        ctx.mark_non_differentiable(output[1])
+        ctx.save_for_backward(*tensors, output[1])
+        ctx.gelu = gelu
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        x, scale, shift, weight = ctx.saved_tensors
-        width = x.shape[-1:]
-        normed, mean, spread = torch.native_layer_norm(x, width, scale, shift, NORM_EPSILON)
-        d_weight, d_bias = _linear_gradients(grad, normed, ctx.has_bias)
-        d_x, d_scale, d_shift = torch.ops.aten.native_layer_norm_backward(
-            grad @ weight, x, width, mean, spread, scale, shift, [True, True, True]
+    def backward(ctx: Any, grad: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:
+        x, *weights, hidden = ctx.saved_tensors
+        tiles, d_outs = x.split(TILE_ROWS), grad.split(TILE_ROWS)
+        kept = hidden.split(TILE_ROWS) if hidden.numel() else [None] * len(tiles)
+        d_xs: list[Tensor] = []
+        sums: Sums | None = None
+        for tile, d_out, own in zip(tiles, d_outs, kept, strict=True):
+            d_x, parts = _tile_gradients(tile, d_out, own, weights, ctx.gelu)
+            d_xs.append(d_x)
+            sums = _added(sums, parts)
+        assert sums is not None
+        return _joined(d_xs), *sums, None
+
+
+def _tile_gradients(
+    x: Tensor, d_out: Tensor, hidden: Tensor | None, weights: list[Any], gelu: bool
+) -> tuple[Tensor, Sums]:
+    """Gradients of a tile's ``_ResidualPair`` by its rows and by the six weights."""
+    scale, shift, weight_1, bias_1, weight_2 = weights
+    normed, *statistics = _normed(x, scale, shift)
+    if hidden is None:
+        hidden = F.linear(normed, weight_1, bias_1)
+    d_hidden = d_out @ weight_2
+    if gelu:
+        d_hidden = torch.ops.aten.gelu_backward(d_hidden, hidden)
+    d_second = d_out.mT @ (F.gelu(hidden) if gelu else hidden), d_out.sum(dim=0)
+    d_first = d_hidden.mT @ normed, None if bias_1 is None else d_hidden.sum(dim=0)
+    d_x, d_norm = d_hidden @ weight_1, (None, None)
+    if scale is not None:
+        d_x, *d_norm = torch.ops.aten.native_layer_norm_backward(
+            d_x, x, x.shape[-1:], *statistics, scale, shift, [True, True, True]
         )
-        return d_x, d_scale, d_shift, d_weight, d_bias
+    return d_x.add_(d_out), (*d_norm, *d_first, *d_second)
 
 
-def feed_forward(
-    x: Tensor,
-    norm: tuple[Tensor, Tensor] | None,
-    first: tuple[Tensor, Tensor],
-    second: tuple[Tensor, Tensor],
-) -> Tensor:
-    """``x + linear(gelu(linear(layer_norm(x), *first)), *second)``. [..., i] -> [..., i].
+def _normed(x: Tensor, scale: Tensor | None, shift: Tensor | None) -> tuple[Tensor, ...]:
+    """The normalised rows, their means and reciprocal spreads; without a scale, the rows alone."""
+    if scale is None:
+        return (x,)
+    normed: tuple[Tensor, ...] = torch.native_layer_norm(
+        x, x.shape[-1:], scale, shift, NORM_EPSILON
+    )
+    return normed
 
-    The rows go through in tiles that stay in the cache, so the hidden values never fill memory at
-    once. Narrow layers compute them again in the backward pass (i / 2 operations save a byte).
 
-    Args:
-        x: [..., i].
-        norm: the layer norm's scale and shift, or None for no norm.
-        first: weight [h, i] and bias [h].
-        second: weight [i, h] and bias [i].
+def _added(sums: Sums | None, parts: Sums) -> Sums:
+    if sums is None:
+        return parts
+    return tuple(
+        None if part is None or total is None else total.add_(part)
+        for total, part in zip(sums, parts, strict=True)
+    )
+
+
+def _joined(tiles: list[Tensor]) -> Tensor:
+    return tiles[0] if len(tiles) == 1 else torch.cat(tiles)
+
+
+def norm_pool(x: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
+    """Layer norm over channels, then 3x3 max-pool with stride 2 and padding 1. Keeps x alone.
+
+    [y, x, b, i] -> [y/2, x/2, b, i].
     """
-    scale, shift = norm if norm is not None else (None, None)
-    out: Tensor = _FeedForward.apply(x.flatten(0, -2), scale, shift, *first, *second)[0]
-    return out.view_as(x)
+    out: Tensor = _NormPool.apply(x, scale, shift)[0]
+    return out
 
 
-class _FeedForward(Function):
+class _NormPool(Function):
     generate_vmap_rule = True
 
     @staticmethod
-    def forward(x: Tensor, scale: Any, shift: Any, *layers: Tensor) -> tuple[Tensor, Tensor]:
-        weight_1, bias_1, weight_2, bias_2 = layers
-        outs, kept = [], [x.new_empty(0)]
-        for tile in x.split(TILE_ROWS):
-            hidden = F.linear(_normed(tile, scale, shift)[0], weight_1, bias_1)
-            outs.append(F.linear(F.gelu(hidden), weight_2, bias_2).add_(tile))
-            if x.shape[-1] >= KEPT_WIDTH:
-                kept.append(hidden)
-        return _joined(outs), _joined(kept[1:] or kept)
+    def forward(x: Tensor, scale: Tensor, shift: Tensor) -> tuple[Tensor, Tensor]:
+        normed = F.layer_norm(x, x.shape[-1:], scale, shift, NORM_EPSILON)
+        pooled, winners = F.max_pool2d_with_indices(_planes(normed), *POOL_WINDOW)
+        return _places(pooled, x.shape[-1]), winners
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
         ctx.mark_non_differentiable(output[1])
-        ctx.save_for_backward(*inputs[:-1], output[1])
+        ctx.save_for_backward(*inputs, output[1])
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:
-        x, scale, shift, weight_1, bias_1, weight_2, hidden = ctx.saved_tensors
-        rows, grads = x.split(TILE_ROWS), grad.split(TILE_ROWS)
-        kept = hidden.split(TILE_ROWS) if hidden.numel() else [None] * len(rows)
-        d_xs, sums = [], None
-        for tile, d_out, h in zip(rows, grads, kept, strict=True):
-            normed, mean, spread = _normed(tile, scale, shift)
-            if h is None:
-                h = F.linear(normed, weight_1, bias_1)
-            d_h = torch.ops.aten.gelu_backward(d_out @ weight_2, h)
-            d_second = d_out.mT @ F.gelu(h), d_out.sum(dim=0)
-            d_first = d_h.mT @ normed, d_h.sum(dim=0)
-            d_x, *d_norm = _norm_gradients(d_h @ weight_1, tile, mean, spread, scale, shift)
-            d_xs.append(d_x.add_(d_out))
-            parts = *d_norm, *d_first, *d_second
-            sums = parts if sums is None else [_added(a, b) for a, b in zip(sums, parts)]
-        return _joined(d_xs), *sums
+    def backward(ctx: Any, grad: Tensor, _: Tensor) -> tuple[Tensor, ...]:
+        x, scale, shift, winners = ctx.saved_tensors
+        normed, *statistics = _normed(x, scale, shift)
+        d_normed = torch.ops.aten.max_pool2d_with_indices_backward(
+            _planes(grad), _planes(normed), *POOL_WINDOW, (1, 1), False, winners
+        )
+        gradients: tuple[Tensor, ...] = torch.ops.aten.native_layer_norm_backward(
+            _places(d_normed, x.shape[-1]), x, x.shape[-1:], *statistics, scale, shift, [True] * 3
+        )
+        return gradients
 
 
-def _normed(
-    x: Tensor, scale: Tensor | None, shift: Tensor | None
-) -> tuple[Tensor, Tensor | None, Tensor | None]:
-    if scale is None:
-        return x, None, None
-    return torch.native_layer_norm(x, x.shape[-1:], scale, shift, NORM_EPSILON)
+def _planes(x: Tensor) -> Tensor:
+    """[y, x, b, c] -> [1, b * c, y, x], a view; batch and channels are pooled alike."""
+    return x.flatten(2).permute(2, 0, 1)[None]
 
 
-def _norm_gradients(grad, x, mean, spread, scale, shift):
-    if scale is None:
-        return grad, None, None
-    return torch.ops.aten.native_layer_norm_backward(
-        grad, x, x.shape[-1:], mean, spread, scale, shift, [True, True, True]
-    )
-
-def _added(a, b):
-    return None if a is None else a.add_(b)
-
-def _joined(parts):
-    return parts[0] if len(parts) == 1 else torch.cat(parts)
-
-
-def _linear_gradients(grad: Tensor, x: Tensor, has_bias: bool) -> tuple[Tensor, Tensor | None]:
-    rows = grad.flatten(0, -2)
-    return rows.mT @ x.flatten(0, -2), rows.sum(dim=0) if has_bias else None
+def _places(planes: Tensor, channels: int) -> Tensor:
+    """Back from ``_planes``."""
+    return planes[0].permute(1, 2, 0).unflatten(-1, (-1, channels))
 
 
 def grid_convolution(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
@@ -158,29 +198,30 @@ def grid_convolution(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     Returns:
         [y, x, b, o].
     """
-    taps = weight.permute(2, 3, 1, 0).contiguous()
-    out: Tensor = _GridProduct.apply(x[None], taps[None])
-    return out.squeeze(0) + bias
+    out: Tensor = _GridProduct.apply(x[None], weight[None], bias[None])
+    return out.squeeze(0)
 
 
 class _GridProduct(Function):
-    """[k, y, x, b, i] and taps [k, 3, 3, i, o] -> [k, y, x, b, o]."""
+    """[k, y, x, b, i], [k, o, i, 3, 3], [k, o] -> [k, y, x, b, o]."""
 
     @staticmethod
-    def forward(x: Tensor, taps: Tensor) -> Tensor:
-        out = x.new_zeros(*x.shape[:-1], taps.shape[-1])
-        for tap, there, here in _row_meetings(x.shape[1], x.shape[2]):
+    def forward(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+        k, places, width = len(x), x.shape[1:4], weight.shape[1]
+        taps = _taps_first(weight)
+        out = bias.view(k, 1, 1, 1, width).expand(k, *places, width).contiguous()
+        for tap, there, here in _row_meetings(*places[:2]):
             _rows(out, there).baddbmm_(_rows(x, here), taps[:, *tap])
         return out
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
-        ctx.save_for_backward(*inputs)
+        ctx.save_for_backward(*inputs[:2])
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor]:
-        out: tuple[Tensor, Tensor] = _GridProductGradients.apply(grad, *ctx.saved_tensors)
-        return out
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, ...]:
+        gradients: tuple[Tensor, ...] = _GridProductGradients.apply(grad, *ctx.saved_tensors)
+        return *gradients, grad.sum(dim=(1, 2, 3))
 
     @staticmethod
     def vmap(info: Any, in_dims: tuple[int | None, ...], *tensors: Tensor) -> tuple[Tensor, int]:
@@ -189,16 +230,17 @@ class _GridProduct(Function):
 
 
 class _GridProductGradients(Function):
-    """Gradients of ``_GridProduct`` by its two inputs; they have no gradients of their own."""
+    """Gradients of ``_GridProduct`` by x and weight; they have no gradients of their own."""
 
     @staticmethod
-    def forward(grad: Tensor, x: Tensor, taps: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(grad: Tensor, x: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
+        taps = _taps_first(weight)
         d_x, d_taps = torch.zeros_like(x), torch.zeros_like(taps)
-        for tap, there, here in _row_meetings(x.shape[1], x.shape[2]):
+        for tap, there, here in _row_meetings(*x.shape[1:3]):
             rows = _rows(grad, there)
             _rows(d_x, here).baddbmm_(rows, taps[:, *tap].mT)
             d_taps[:, *tap].baddbmm_(_rows(x, here).mT, rows)
-        return d_x, d_taps
+        return d_x, d_taps.permute(0, 4, 3, 1, 2).contiguous()
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
@@ -210,6 +252,11 @@ class _GridProductGradients(Function):
     ) -> tuple[tuple[Tensor, ...], tuple[int, int]]:
         parts = _GridProductGradients.apply(*_merged_stacks(info, in_dims, tensors))
         return tuple(part.unflatten(0, (info.batch_size, -1)) for part in parts), (0, 0)
+
+
+def _taps_first(weight: Tensor) -> Tensor:
+    """[k, o, i, 3, 3] -> [k, 3, 3, i, o]."""
+    return weight.permute(0, 3, 4, 2, 1).contiguous()
 
 
 Row = tuple[int, slice]
