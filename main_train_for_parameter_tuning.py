@@ -29,6 +29,7 @@ from training.run_record import Run, read_record
 
 INTERRUPTED = 130
 ONE_DAY_SECONDS = 24 * 3600
+PREPARATION_STEPS = ("mirror", "shift", "composite", "centre", "strain", "scale")
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,18 @@ class Config:
     inner and inner_refit. Takes up to twice the time."""
     label_shuffle: int | None = None
     """Null check: permute the labels within datasets with this seed before anything else."""
+    mirror: bool | None = None
+    """Training clips are also seen mirrored, with the sign of u changed."""
+    shift: int | None = None
+    """Training clips are also seen moved by up to this many pixels."""
+    composite: bool | None = None
+    """The four published blocks of each map, tiled; else the whole map."""
+    centre: bool | None = None
+    """u and v relative to their median over the map."""
+    strain: bool | None = None
+    """The flow maps keep their strain channel."""
+    scale: float | None = None
+    """All values are multiplied by this."""
     gammas: tuple[float, ...] | None = None
     """Values of gamma in the grid."""
     layer1: tuple[int, ...] | None = None
@@ -106,7 +119,7 @@ def resolve_run(config: Config, inputs: Inputs) -> Run:
         subjects=inputs.clips.groupby(["dataset", "subject"]).ngroups,
         class_names=CLASS_NAMES,
         preset=config.preset,
-        preparation=preset.preparation,
+        preparation=replace(preset.preparation, **_given(config, *PREPARATION_STEPS)),
         training=training_settings(config, preset),
         network=preset.network,
         seed=config.seed,

@@ -10,8 +10,9 @@ from datasets.composite import composite
 from datasets.direction_maps import direction_map
 from datasets.released_maps import FLOW_MAPS
 
-G, R = 1, 2
+B, G, R = 0, 1, 2
 FULL = 255
+LARGEST_SHIFT = 3
 
 
 @dataclass(frozen=True)
@@ -20,21 +21,29 @@ class Preparation:
 
     mirror: bool = False
     """Training clips are also seen mirrored, left for right, with the sign of u changed."""
+    shift: int = 0
+    """Training clips are also seen moved by up to this many pixels, up, down and sideways."""
     composite: bool = True
     """The four fixed blocks are cut from each map and tiled, as published; else the whole map."""
     centre: bool = False
     """u and v of the flow maps are given relative to their median over the map."""
+    strain: bool = True
+    """The flow maps keep their strain channel; else it is 0 and only u and v are seen."""
     scale: float = 1.0
     """All values are multiplied by this; 1 keeps the published 0..255."""
 
     def __post_init__(self) -> None:
         if not (np.isfinite(self.scale) and self.scale > 0):
             raise UserError(f"scale is {self.scale}: not a positive number. Give one, such as 1.0.")
+        if not 0 <= self.shift <= LARGEST_SHIFT:
+            raise UserError(
+                f"shift is {self.shift}: give a number of pixels, 0 to {LARGEST_SHIFT}."
+            )
 
     @property
     def views(self) -> int:
-        """How many ways a training clip is seen: 2 with mirroring, else 1."""
-        return 2 if self.mirror else 1
+        """How many ways a training clip is seen; 1 without mirroring and shifts."""
+        return (2 if self.mirror else 1) * (2 * self.shift + 1) ** 2
 
 
 def prepare(maps: NDArray[np.uint8], preparation: Preparation) -> NDArray[np.float32]:
@@ -46,10 +55,19 @@ def prepare(maps: NDArray[np.uint8], preparation: Preparation) -> NDArray[np.flo
 
     Returns:
         float32 [V, N, 4, 3, 28, 28], C-contiguous: view 0 as stored and, with ``mirror``, view 1
-        mirrored; channels in the order B, G, R.
+        mirrored, then the shifted ones; channels in the order B, G, R.
     """
-    views = [maps, mirrored(maps)] if preparation.mirror else [maps]
+    faces = [maps, mirrored(maps)] if preparation.mirror else [maps]
+    steps = sorted(range(-preparation.shift, preparation.shift + 1), key=abs)
+    views = [shifted(face, down, right) for down in steps for right in steps for face in faces]
     return np.stack([_prepare_view(view, preparation) for view in views])
+
+
+def shifted(maps: NDArray[np.uint8], down: int, right: int) -> NDArray[np.uint8]:
+    """Stored maps [N, 4, H, W, 3] moved by whole pixels; the pixels at the edge are repeated."""
+    rows = np.arange(maps.shape[2]) - down
+    columns = np.arange(maps.shape[3]) - right
+    return maps[:, :, rows.clip(0, len(rows) - 1)][:, :, :, columns.clip(0, len(columns) - 1)]
 
 
 def mirrored(maps: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -70,4 +88,6 @@ def _prepare_view(maps: NDArray[np.uint8], preparation: Preparation) -> NDArray[
     if preparation.centre:
         u_and_v = values[:, FLOW_MAPS, G : R + 1]
         values[:, FLOW_MAPS, G : R + 1] = u_and_v - np.median(u_and_v, axis=(-2, -1), keepdims=True)
+    if not preparation.strain:
+        values[:, FLOW_MAPS, B] = 0
     return values * np.float32(preparation.scale)

@@ -82,3 +82,28 @@ def test_scale_multiplies_every_value(maps: NDArray[np.uint8]) -> None:
 def test_a_scale_that_is_no_positive_number_is_refused(scale: float) -> None:
     with pytest.raises(UserError, match="positive"):
         Preparation(scale=scale)
+
+
+def test_shifted_views_move_whole_pixels_and_come_after_the_stored_and_mirrored_ones(
+    maps: NDArray[np.uint8],
+) -> None:
+    preparation = Preparation(composite=False, mirror=True, shift=1)
+    views = prepare(maps, preparation)
+    plain = prepare(maps, Preparation(composite=False, mirror=True))
+    assert len(views) == preparation.views == 18
+    assert np.array_equal(views[:2], plain)
+    # The third pair of views is the first step to the left: columns 1.. come to 0..
+    assert np.array_equal(views[2][..., :-1], plain[0][..., 1:])
+    assert np.array_equal(views[2][..., -1], plain[0][..., -1])
+    assert len({view.tobytes() for view in views}) == 18
+    with pytest.raises(UserError, match="shift is 4"):
+        Preparation(shift=4)
+
+
+def test_without_strain_the_flow_maps_keep_u_and_v_alone(maps: NDArray[np.uint8]) -> None:
+    kept, without = (
+        prepare(maps, Preparation(composite=False, strain=strain))[0] for strain in (True, False)
+    )
+    assert not without[:, :2, 0].any()
+    assert np.array_equal(without[:, :2, 1:], kept[:, :2, 1:])
+    assert np.array_equal(without[:, 2:], kept[:, 2:])
