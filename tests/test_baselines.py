@@ -319,7 +319,7 @@ def test_every_clip_is_tested_once_whatever_the_protocol() -> None:
 def test_steps_of_the_preparation_are_set_by_flag_and_recorded(
     tiny_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    steps = ("--shift", 1, "--no-strain", "--no-mirror", "--scale", 0.5)
+    steps = ("--shift", 1, "--strain", False, "--mirror", False, "--scale", 0.5)
     assert search(monkeypatch, tiny_folder, tmp_path, "--preset", "majority", *steps) == 0
     record = yaml.safe_load((tmp_path / "config.yaml").read_text())
     expected = {"shift": 1, "strain": False, "mirror": False, "scale": 0.5}
