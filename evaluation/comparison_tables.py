@@ -61,13 +61,14 @@ def details_table(methods: Sequence[Method]) -> pd.DataFrame:
         class_f1 = class_f1_of(confusions.sum(axis=1)).mean(axis=0)
         names = [f"F1 {name}" for name in method.class_names]
         means, spread = fold_means(confusions), spread_over_seeds(confusions, "UF1")
+        many = f"{spread.low:.3f} to {spread.high:.3f}"
         rows.append(
             {
                 "method": method.title,
                 **{name: f"{f1:.3f}" for name, f1 in zip(names, class_f1, strict=True)},
                 "per-fold mean F1": f"{means.f1:.3f}",
                 "per-fold mean recall": f"{means.recall:.3f}",
-                "UF1 of seeds": f"{spread.low:.3f} to {spread.high:.3f}",
+                "UF1 of seeds": many if method.seeds > 1 else "one seed",
             }
         )
     return pd.DataFrame(rows)
