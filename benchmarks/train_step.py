@@ -2,6 +2,7 @@
 
     python -m benchmarks.train_step                  # published, 436 clips; six minutes, 14 GB
     python -m benchmarks.train_step --config small   # seconds
+    python -m benchmarks.train_step --profile        # where the time of our step goes
 
 Reads nothing; the maps are random. The plain step is tests/plain_causalnet.py: layer by layer as
 the specification states it, with torch.optim.Adam as it comes. Prints a table and one JSON object.
@@ -50,6 +51,8 @@ class Config:
     """Measured steps of each kind, after one to warm up; the median counts."""
     threads: int = 2
     """CPU threads."""
+    profile: bool = False
+    """Print the operators of one of our steps by their own time, and measure nothing else."""
 
 
 def main() -> None:
@@ -59,11 +62,15 @@ def main() -> None:
     torch.manual_seed(0)
     maps = torch.rand(config.batch, 4, 3, 28, 28) * 255
     labels = torch.randint(3, (config.batch,))
-    product = product_rate()
+    if config.profile:
+        print_profile(our_step(config, maps, labels))
+        return
+    before = product_times()
     ours = measure(lambda: our_step(config, maps, labels), config.steps)
+    between = product_times()
     plain = measure(lambda: plain_step(config, maps, labels), config.steps)
-    product = max(product, product_rate())
-    report(config, ours, plain, product)
+    seconds = statistics.median(before + between + product_times())
+    report(config, ours, plain, 2 * PRODUCT_SIDE**3 / seconds / GIGA)
 
 
 @dataclass(frozen=True)
@@ -133,15 +140,23 @@ def _memory(field: str) -> float:
     return int(lines[field].split()[0]) * 1024 / GIGA
 
 
-def product_rate(rounds: int = 5) -> float:
-    """GFLOP/s of a square float32 matrix product; the fastest of a few."""
+def product_times(rounds: int = 7) -> list[float]:
+    """Seconds of a square float32 matrix product, after one to warm up."""
     matrix = torch.randn(PRODUCT_SIDE, PRODUCT_SIDE)
     times = []
-    for _ in range(rounds):
+    for _ in range(rounds + 1):
         begin = time.perf_counter()
         matrix @ matrix
         times.append(time.perf_counter() - begin)
-    return 2 * PRODUCT_SIDE**3 / min(times) / GIGA
+    return times[1:]
+
+
+def print_profile(step: Callable[[], float]) -> None:
+    """torch.profiler over one step, after two to warm up."""
+    step(), step()
+    with torch.profiler.profile() as profile:
+        step()
+    print(profile.key_averages().table(sort_by="self_cpu_time_total", row_limit=16))
 
 
 def useful_flop(repeats: tuple[int, int, int], dim: int, batch: int) -> float:
