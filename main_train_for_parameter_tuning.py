@@ -14,10 +14,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
+from common.class_names import CLASS_NAMES
 from common.command_line import parse_settings
 from common.errors import UserError, name_list, run_script
 from datasets import Inputs, Protocol, read_inputs, shuffle_labels
-from evaluation.predictions import CLASS_NAMES
 from models.causalnet import Ablation
 from training.configuration import Configuration, TrainingSettings
 from training.cost import Cost
@@ -117,7 +117,7 @@ def resolve_run(config: Config, inputs: Inputs) -> Run:
         synthetic=inputs.synthetic,
         clips=len(inputs.clips),
         subjects=inputs.clips.groupby(["dataset", "subject"]).ngroups,
-        class_names=CLASS_NAMES,
+        class_names=inputs.class_names,
         preset=config.preset,
         preparation=replace(preset.preparation, **_given(config, *PREPARATION_STEPS)),
         training=training_settings(config, preset),
@@ -169,10 +169,12 @@ def _positive(name: str, value: Any) -> int:
     return value
 
 
-def configurations(config: Config, preset: Preset) -> list[Configuration]:
+def configurations(
+    config: Config, preset: Preset, classes: int = len(CLASS_NAMES)
+) -> list[Configuration]:
     """The preset's configurations, with the values given for the grid and the ablation."""
     given = _given(config, "layer1", "layer2", "layer3", "gammas")
-    return preset.configurations(config.ablation, **given)
+    return preset.configurations(config.ablation, classes, **given)
 
 
 def training_settings(config: Config, preset: Preset) -> TrainingSettings | None:
@@ -222,7 +224,7 @@ def main() -> None:
     if config.label_shuffle is not None:
         inputs = shuffle_labels(inputs, config.label_shuffle)
     run = resolve_run(config, inputs)
-    grid = configurations(config, get_preset(config.preset))
+    grid = configurations(config, get_preset(config.preset), len(inputs.class_names))
     search = GridSearch(
         run,
         inputs,

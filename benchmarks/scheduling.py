@@ -26,8 +26,8 @@ import numpy as np
 import pandas as pd
 import tyro
 
+from common.class_names import CLASS_NAMES
 from datasets import Fold, Inputs, loso_folds
-from evaluation.predictions import CLASS_NAMES
 from training.configuration import Configuration
 from training.executors import Executor, ExecutorSettings, StartWorker, create_executor
 from training.fold_group import FoldOutcome

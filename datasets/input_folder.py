@@ -17,6 +17,7 @@ import yaml
 from common.errors import UserError, name_list
 from common.files import write_text
 from datasets.input_builder import InputSettings, flow_path, overview_path, picture_path
+from datasets.input_records import RECORD_NAME, read_records
 from datasets.raw import Finding, LabelledClip, LabelScheme, clip_table, findings_table
 from datasets.released_maps import (
     MAP_SUFFIXES,
@@ -27,7 +28,6 @@ from datasets.released_maps import (
     write_table,
 )
 
-RECORD_NAME = "inputs.yaml"
 # What all datasets of one folder must have in common, or a model would see the difference.
 COMMON = ("classes", "flow", "size", "remove_mean_flow", "source")
 
@@ -65,7 +65,7 @@ def check_other_datasets(
         UserError: the folder holds inputs of unknown making, another dataset made otherwise, or a
             clip of another dataset with the same file name.
     """
-    records = _read_records(out)
+    records = read_records(out)
     if not records and (out / TABLE_NAME).exists():
         raise UserError(f"{out} holds inputs that were not made here. Give another folder.")
     new, new_stems = record.as_dict(), set(stems)
@@ -117,7 +117,7 @@ def finish(
     table = clip_table(labelled.clip for labelled in clips)
     table["label"] = [labelled.label for labelled in clips]
     write_text(out / f"clips_{dataset}.csv", _csv(table))
-    records = {**_read_records(out), dataset: record.as_dict()}
+    records = {**read_records(out), dataset: record.as_dict()}
     write_text(out / RECORD_NAME, yaml.safe_dump(records, sort_keys=True))
     everything = pd.concat([read_clips(out, name) for name in sorted(records)], ignore_index=True)
     columns = everything[["dataset", "subject", "clip", "label"]]
@@ -134,22 +134,11 @@ def read_clips(out: Path, dataset: str) -> pd.DataFrame:
 
 def read_settings(out: Path, dataset: str) -> Mapping[str, Any]:
     """The record of how a dataset's inputs were made; empty where there is none."""
-    return _read_records(out).get(dataset, {})
+    return read_records(out).get(dataset, {})
 
 
 def _csv(table: pd.DataFrame) -> str:
     return table.to_csv(index=False, lineterminator="\n")
-
-
-def _read_records(out: Path) -> dict[str, dict[str, Any]]:
-    path = out / RECORD_NAME
-    if not path.exists():
-        return {}
-    try:
-        records = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (UnicodeDecodeError, yaml.YAMLError) as error:
-        raise UserError(f"{path} is damaged: {error}. Remove it to build anew.") from None
-    return dict(records or {})
 
 
 def _remove_old_clips(out: Path, dataset: str, stems: set[str]) -> None:

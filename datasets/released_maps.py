@@ -18,10 +18,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from common.class_names import CLASS_NAMES
 from common.errors import UserError, name_list
 from common.files import write_bytes, write_text
 from datasets.composite import MAP_SIZE
 from datasets.direction_maps import direction_map
+from datasets.input_records import read_class_names
 
 TABLE_NAME = "combined_3_class2_for_optical_flow.csv"
 MAPS_FOLDER = "STSNet_whole_norm_u_v_os"
@@ -33,7 +35,6 @@ TABLE_COLUMNS = ["dataset", "sub", "filename_o", "label", "apex", "imagename", "
 MAP_SUFFIXES = ("", "_1", "_2", "_3")
 FLOW_MAPS, DIRECTION_MAPS = (0, 1), (2, 3)
 MAP_SHAPE = (MAP_SIZE, MAP_SIZE, 3)
-LABELS = ("0", "1", "2")
 SYNTHETIC = "synthetic"
 # Names become file names, so nothing that could leave the folder is let through.
 SAFE_NAME = re.compile(r"\w[\w.()+ -]*")
@@ -47,15 +48,18 @@ class Inputs:
         maps: uint8 [N, 4, 28, 28, 3] as stored, channels B, G, R; map order flow 1 (onset to
             apex), flow 2 (apex to offset), direction 1, direction 2.
         clips: N rows with the text columns dataset, subject, clip, stem and the integer label
-            (0 negative, 1 positive, 2 surprise).
+            (a place in ``class_names``).
         folder: where they were read.
         synthetic: whether the table says that its clips are drawn, not filmed.
+        class_names: negative, positive, surprise, unless ``inputs.yaml`` beside the table says
+            otherwise.
     """
 
     maps: NDArray[np.uint8]
     clips: pd.DataFrame
     folder: Path
     synthetic: bool
+    class_names: tuple[str, ...] = CLASS_NAMES
 
     @cached_property
     def sha256(self) -> str:
@@ -80,7 +84,7 @@ def read_inputs(folder: Path) -> Inputs:
     table_path, maps_folder = _find_layout(Path(folder))
     clips, synthetic = read_table(table_path)
     maps = _read_maps(maps_folder, clips["stem"].tolist())
-    return Inputs(maps=maps, clips=clips, folder=Path(folder), synthetic=synthetic)
+    return Inputs(maps, clips, Path(folder), synthetic, read_class_names(table_path.parent))
 
 
 def map_file_name(stem: str, map_index: int) -> str:
@@ -139,7 +143,7 @@ def read_table(path: Path) -> tuple[pd.DataFrame, bool]:
         raise UserError(f"{path} has no column {name_list(absent)}; it has {name_list(table)}.")
     columns = {"dataset": "dataset", "sub": "subject", "filename_o": "clip", "label": "label"}
     clips = table[list(columns)].rename(columns=columns).apply(lambda column: column.str.strip())
-    _check_rows(path, clips)
+    _check_rows(path, clips, read_class_names(path.parent))
     clips["label"] = clips["label"].astype(np.int64)
     clips["stem"] = clips["subject"] + "_" + clips["clip"]
     _check_file_names(path, clips["stem"].tolist())
@@ -147,7 +151,7 @@ def read_table(path: Path) -> tuple[pd.DataFrame, bool]:
     return clips.sort_values("stem", ignore_index=True), synthetic
 
 
-def _check_rows(path: Path, clips: pd.DataFrame) -> None:
+def _check_rows(path: Path, clips: pd.DataFrame, class_names: tuple[str, ...]) -> None:
     """Refuse an empty table, names that cannot be file names, and unknown labels."""
     if clips.empty:
         raise UserError(f"{path} lists no clip.")
@@ -158,13 +162,19 @@ def _check_rows(path: Path, clips: pd.DataFrame) -> None:
                 f"{path}: {column} names may hold letters, digits, spaces and _ - + . ( ) only, "
                 f"not {name_list(map(repr, unsafe))}. Correct the table."
             )
-    wrong = clips[~clips["label"].isin(LABELS)]
+    wrong = clips[~clips["label"].isin([str(label) for label in range(len(class_names))])]
     if len(wrong):
         pairs = wrong["subject"] + "_" + wrong["clip"] + " has " + wrong["label"].map(repr)
         raise UserError(
-            f"{path}: a label is 0 (negative), 1 (positive) or 2 (surprise), but "
-            f"{name_list(pairs)}. Correct the table."
+            f"{path}: a label is {_label_list(class_names)}, but {name_list(pairs)}. "
+            "Correct the table."
         )
+
+
+def _label_list(class_names: tuple[str, ...]) -> str:
+    """For example: 0 (negative), 1 (positive) or 2 (surprise)."""
+    *most, last = (f"{label} ({name})" for label, name in enumerate(class_names))
+    return f"{', '.join(most)} or {last}"
 
 
 def _check_file_names(path: Path, stems: list[str]) -> None:

@@ -5,12 +5,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from common.class_names import CLASS_NAMES
 from common.errors import UserError, name_list
 from common.files import write_text
 from evaluation.metrics import Figures, compute_figures
-
-CLASS_NAMES = ("negative", "positive", "surprise")
-"""Class names of the MEGC2019 protocol; a class's number is its place."""
 
 IDENTITY_COLUMNS = ("dataset", "subject", "clip", "true", "predicted")
 ORIGIN_COLUMNS = ("fold", "seed", "epoch", "epoch_rule", "configuration", "source")

@@ -4,7 +4,8 @@ Paper: CausalNet, ICCV 2025, arXiv 2508.06640.
 Source of facts: section 2 of the project's CausalNet specification.
 Licence of the original: MIT (copyright 2025 tony19980810).
 
-Departures: those of the parts, and both maps that share an encoder go through it as one batch.
+Departures: those of the parts; both maps that share an encoder go through it as one batch; the two
+layers of the head are multiplied with each other first.
 Names, order and shapes of the state dict, and the order of random draws, are the published ones.
 
 Legend of dimensions: m map (onset-apex flow, apex-offset flow, onset-apex direction, apex-offset
@@ -15,10 +16,12 @@ from collections.abc import Sequence
 from typing import Literal, get_args
 
 import torch
+import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor, nn
 
 from common.errors import UserError
+from models.blocks import matrix_of
 from models.cab import CAB
 from models.cmplm import CMPLM
 from models.hierarchical_encoder import EncoderGeometry, encoder_stage, patch_embedding
@@ -28,6 +31,19 @@ ATTENTION_HEADS = 8
 STREAMS = 2
 
 Ablation = Literal["none", "no_cmplm", "no_cab", "no_direction", "contraction_only"]
+
+
+class LinearHead(nn.Sequential):
+    """Two linear layers with nothing between them, multiplied with each other before the input."""
+
+    def __init__(self, width: int, hidden: int, classes: int) -> None:
+        super().__init__(nn.Linear(width, hidden), nn.Linear(hidden, classes))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[b, width] -> [b, classes]."""
+        (weight_1, bias_1), (weight_2, bias_2) = (matrix_of(layer) for layer in self)
+        assert bias_1 is not None and bias_2 is not None
+        return F.linear(x, weight_2 @ weight_1, weight_2 @ bias_1 + bias_2)
 
 
 class CausalNet(nn.Module):
@@ -78,7 +94,7 @@ class CausalNet(nn.Module):
         if ablation != "no_cab":
             self.cab = CAB(dim, ATTENTION_HEADS, gamma)
         features = (STREAMS + 1) * POSITIONS * dim
-        self.mlp_head = nn.Sequential(nn.Linear(features, hidden), nn.Linear(hidden, classes))
+        self.mlp_head = LinearHead(features, hidden, classes)
 
     def _build_encoders(self, geometry: EncoderGeometry, with_direction: bool) -> None:
         """Flow encoder, and direction encoder (names ending in 1), drawn in the published order."""
@@ -101,8 +117,7 @@ class CausalNet(nn.Module):
             features = rearrange(features, "s b t c -> b (s t c)")
         else:
             features = self.cab(streams).flatten(1)
-        logits: Tensor = self.mlp_head(features)
-        return logits
+        return self.mlp_head(features)
 
     def _fused_streams(self, maps: Tensor) -> Tensor:
         """Flow tokens plus direction tokens. [b, 4, 3, y, x] -> [s, b, t, c]."""

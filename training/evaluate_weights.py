@@ -9,9 +9,10 @@ import torch
 from pydantic import TypeAdapter, ValidationError
 from torch import nn
 
-from common.errors import UserError
+from common.class_names import CLASS_NAMES
+from common.errors import UserError, name_list
 from datasets import Fold, Inputs, Preparation, Protocol, loso_folds, prepare
-from evaluation.predictions import CLASS_NAMES, RECORDED, SYNTHETIC, prediction_rows
+from evaluation.predictions import RECORDED, SYNTHETIC, prediction_rows
 from models import create_model
 from models.checkpoint import check_gamma, gamma_of, geometry_of, load_into, load_weights
 from training.fold_group import lone_logits
@@ -92,8 +93,14 @@ def evaluate_weights(
         gamma: what the checkpoints' own gamma must be; None takes whatever they hold.
 
     Raises:
-        UserError: the folder is none, or holds no weights of these subjects.
+        UserError: the folder is none, or holds no weights of these subjects; the weights and the
+            inputs differ in their classes.
     """
+    if origin.class_names != inputs.class_names:
+        raise UserError(
+            f"the weights in {folder} tell {name_list(origin.class_names)} apart, but the clips in "
+            f"{inputs.folder} are labelled {name_list(inputs.class_names)}. Give matching ones."
+        )
     folds = loso_folds(inputs.clips, origin.protocol)
     present = [fold for fold in folds if weights_path(folder, fold.name).is_file()]
     if not present:

@@ -123,11 +123,13 @@ class EpochPlan:
     def draw(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Row numbers, views and 0/1 use of one epoch, each [steps, B]; padding is not used."""
         order = self.generator.permutation(self.indices) if self.settings.shuffle else self.indices
-        rows = np.concatenate([order, np.repeat(order[:1], self.padding)])
-        views = self.generator.integers(0, self.views, size=len(rows))
-        used = np.arange(len(rows)) < len(order)
+        views = self.generator.integers(0, self.views, size=len(order))
+        # Drawn before padding, so that no draw depends on the sizes of the other folds.
+        padding = (0, self.padding)
+        rows = np.pad(order, padding, mode="edge")
+        used = np.pad(np.ones(len(order), dtype=bool), padding)
         shape = (self.steps, -1)
-        return rows.reshape(shape), views.reshape(shape), used.reshape(shape)
+        return rows.reshape(shape), np.pad(views, padding).reshape(shape), used.reshape(shape)
 
 
 class GroupTrainer:

@@ -7,6 +7,7 @@ samples; ``docs/results.md`` lists every configuration ever tried on them.
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from common.class_names import CLASS_NAMES
 from common.errors import UserError, name_list
 from datasets import Preparation
 from training.configuration import Configuration, Grid, TrainingSettings
@@ -26,17 +27,20 @@ class Preset:
     network: dict[str, Any] = field(default_factory=dict)
     """Arguments of ``create_model`` beside those of the grid."""
 
-    def configurations(self, ablation: str = "none", **given: Any) -> list[Configuration]:
+    def configurations(
+        self, ablation: str = "none", classes: int = len(CLASS_NAMES), **given: Any
+    ) -> list[Configuration]:
         """What is run: the grid, each list replaced by the values given for it.
 
         Args:
             ablation: which part CausalNet is built without.
+            classes: number of classes of the inputs.
             given: values of the grid.
 
         Raises:
             UserError: an ablation or values for a grid that this model does not have.
         """
-        settings = dict(self.network)
+        settings = {**self.network, "classes": classes}
         if ablation != "none":
             settings["ablation"] = ablation
             given = {**given, "ablation": ablation} if self.grid is None else given

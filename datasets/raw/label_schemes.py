@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from common.class_names import CLASS_NAMES
 from common.errors import UserError, name_list
 from datasets.raw.findings import Finding
 from datasets.raw.raw_clip import RawClip
@@ -43,7 +44,7 @@ def _same_names(dataset: str, classes: tuple[str, ...]) -> dict[str, dict[str, s
     return {dataset: {name: name for name in classes}}
 
 
-VALENCE = ("negative", "positive", "surprise")
+VALENCE = CLASS_NAMES
 SMIC_EMOTIONS = {name: name for name in VALENCE}
 CASME3_VALENCE = _valence(("disgust", "fear", "anger", "sadness"))
 CASME2_5 = ("happiness", "disgust", "repression", "surprise", "others")

@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.lines import Line2D
 
-from evaluation.predictions import CLASS_NAMES
+from common.class_names import CLASS_NAMES
 from evaluation.selection import ORACLE_FOOTNOTE, rule_title
 
 WIDTH = 4.8
