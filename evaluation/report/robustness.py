@@ -10,11 +10,10 @@ from matplotlib.lines import Line2D
 
 from common.errors import UserError, name_list
 from evaluation.report.drawing import MARKERS, SERIES, Picture, canvas, finish, short
+from evaluation.robustness import CURVE
 
 ROBUSTNESS_NAME = "robustness.csv"
 COLUMNS = ["model", "condition", "frames", "level", "seed", "uf1", "uar"]
-CURVE = ["model", "condition", "frames"]
-"""Rows that agree in these are one curve over the levels."""
 
 
 def read_robustness(folder: Path) -> pd.DataFrame | None:

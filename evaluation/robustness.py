@@ -1,0 +1,83 @@
+"""Curves of figures over the level of key-frame noise, and what is read off them.
+
+Shape legend: P points of the benchmark, R noise seeds, S subjects, C classes.
+"""
+
+import numpy as np
+import pandas as pd
+from scipy.integrate import trapezoid
+
+from evaluation.confusions import uar_of, uf1_of
+from evaluation.statistics import bootstrap_interval
+
+CURVE = ["model", "condition", "frames"]
+"""Rows that agree in these are one curve over the levels."""
+LOSS = 0.05
+"""The loss of UF1 whose level is read off a curve: five points."""
+
+
+def robustness_rows(points: pd.DataFrame, confusions: np.ndarray) -> pd.DataFrame:
+    """The points with their figures.
+
+    Args:
+        points: P rows with the columns of ``CURVE``, level and seed.
+        confusions: int [P, S, C, C].
+    """
+    pooled = confusions.sum(axis=1)
+    return points.assign(uf1=uf1_of(pooled), uar=uar_of(pooled))
+
+
+def curve_points(points: pd.DataFrame, confusions: np.ndarray) -> pd.DataFrame:
+    """UF1 and UAR at every level of every curve: mean over the noise seeds with its 95 % interval.
+
+    The interval is that of the bootstrap over subjects, all seeds resampled together.
+    """
+    rows = []
+    for names, places in points.groupby(
+        [*CURVE, "level"], sort=False, dropna=False
+    ).indices.items():
+        row = dict(zip([*CURVE, "level"], names, strict=True), seeds=len(places))
+        for figure in ("UF1", "UAR"):
+            interval = bootstrap_interval(confusions[places], figure)
+            name = figure.lower()
+            row |= {
+                name: interval.value,
+                f"{name}_low": interval.low,
+                f"{name}_high": interval.high,
+            }
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def curve_summary(curves: pd.DataFrame) -> pd.DataFrame:
+    """One row a curve of at least two levels.
+
+    Columns: UF1 without noise; ``area``, the area under the curve relative to no loss at any level;
+    ``level_of_loss``, the lowest level at which ``LOSS`` is lost (linear between the levels; nan
+    where it is not lost).
+    """
+    rows = []
+    for names, curve in curves.groupby(CURVE, sort=False):
+        own = curve.sort_values("level")
+        levels, uf1 = own["level"].to_numpy(float), own["uf1"].to_numpy(float)
+        if len(own) < 2:
+            continue
+        unchanged = uf1[0] * (levels[-1] - levels[0])
+        rows.append(
+            {
+                **dict(zip(CURVE, names, strict=True)),
+                "uf1_without_noise": uf1[0],
+                "area": trapezoid(uf1, levels) / unchanged if unchanged else np.nan,
+                "level_of_loss": _level_of_loss(levels, uf1),
+            }
+        )
+    return pd.DataFrame(rows, columns=[*CURVE, "uf1_without_noise", "area", "level_of_loss"])
+
+
+def _level_of_loss(levels: np.ndarray, uf1: np.ndarray) -> float:
+    target = uf1[0] - LOSS
+    for place in range(1, len(levels)):
+        if uf1[place] <= target:
+            share = (uf1[place - 1] - target) / (uf1[place - 1] - uf1[place])
+            return float(levels[place - 1] + share * (levels[place] - levels[place - 1]))
+    return float("nan")

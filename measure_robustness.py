@@ -1,0 +1,233 @@
+"""Measure how much methods lose when onset, apex and offset are wrong.
+
+    python measure_robustness.py --dataset casme2 --sheet CASME2-coding-20140508.xlsx \\
+        --frames CASME2 --registered --results results/robustness
+    python make_report.py results/robustness
+
+Reads a raw dataset: its sheet and its frames. Moves key frames by this suite's own protocol (see
+datasets/key_frame_noise.py; not the published paper's), computes the maps anew, and scores every
+method leave-one-subject-out at its last epoch:
+
+* test clips moved: onset, apex, offset or all of them, by a share of the phase or by frames;
+* training and test clips moved: trained anew for every condition;
+* no annotation: first frame, spotted apex, last frame.
+
+Writes robustness.csv (a row for each figure), robustness_curves.csv (means with 95 % intervals),
+robustness_summary.csv (area under each curve, level at which five points of UF1 are lost) and
+key_frames.csv. Stopped, the same command goes on; the bytes depend neither on that nor on
+--workers.
+"""
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, get_args
+
+import numpy as np
+import pandas as pd
+
+import main_train_for_parameter_tuning as grid_script
+from common.command_line import parse_settings
+from common.errors import UserError, name_list, run_script
+from common.files import lock_folder, write_text
+from datasets import Inputs
+from datasets.flow import FlowMethod
+from datasets.input_builder import InputSettings
+from datasets.key_frame_noise import FRAME_LEVELS, RELATIVE_LEVELS, NoisyFrames
+from datasets.noise_sweep import NoiseSweep, sweep_key_frames
+from datasets.raw import DEFAULT_SCHEMES, RawSource, get_scheme, label_clips, read_raw_dataset
+from evaluation.confusions import confusion_stack, subject_numbers
+from evaluation.predictions import RECORDED, SYNTHETIC
+from evaluation.robustness import curve_points, curve_summary, robustness_rows
+from training.grid_run import GridSearch
+from training.presets import get_preset
+from training.robustness import MethodBenchmark, Point, noise_points
+
+Method = Literal["majority", "linear", "ststnet", "compact"]
+
+
+@dataclass(frozen=True)
+class Config:
+    """What to measure on what."""
+
+    dataset: Literal["casme2", "samm", "smic", "mmew", "casme3"] | None = None
+    """Whose sheet and folders these are."""
+    sheet: Path | None = None
+    """The annotation sheet, .xlsx or .csv."""
+    frames: Path | None = None
+    """The folder of the frames, as the dataset comes."""
+    registered: bool = False
+    """Take the dataset's registered (cropped) frames as they are."""
+    scheme: str | None = None
+    """Label scheme. Default: the dataset's."""
+    corrections: Path | None = None
+    """Your own table of corrections."""
+    flow: FlowMethod = "tvl1"
+    """Optical flow method."""
+    methods: tuple[Method, ...] = get_args(Method)
+    """Presets to measure."""
+    moved: tuple[NoisyFrames, ...] = get_args(NoisyFrames)
+    """Key frames that move in test clips, each a curve."""
+    levels: tuple[float, ...] = RELATIVE_LEVELS
+    """Levels as shares of the phase."""
+    frame_levels: tuple[float, ...] = FRAME_LEVELS
+    """Levels in frames."""
+    noise_seeds: int = 5
+    """Noise seeds for test clips."""
+    training_moved: tuple[NoisyFrames, ...] = ("all",)
+    """Key frames that move in training and test clips; none: no such training."""
+    training_levels: tuple[float, ...] = (0.1, 0.3)
+    """Levels as shares of the phase; each is a training for every seed and method."""
+    training_noise_seeds: int = 3
+    """Noise seeds for training and test clips."""
+    spotter: bool = True
+    """Also measure without annotation, with key frames from the spotter."""
+    epochs: int | None = None
+    """Passes over the training clips. Default: the preset's."""
+    seed: int = 2025
+    """Seed of the trainings."""
+    threads: int = 1
+    """CPU threads of a worker; the bytes of the results depend on it."""
+    group_size: int = 6
+    """Folds trained side by side; the bytes depend on it within float tolerance."""
+    workers: int = 2
+    """Processes."""
+    results: Path = Path("results/robustness")
+    """Folder to write to."""
+
+    def __post_init__(self) -> None:
+        for name in ("noise_seeds", "training_noise_seeds", "workers", "threads", "group_size"):
+            if getattr(self, name) < 1:
+                raise UserError(f"{name} is {getattr(self, name)}: give at least 1.")
+        if not self.methods:
+            raise UserError(f"methods is empty: give some of {name_list(get_args(Method))}.")
+
+
+def main() -> None:
+    """Sweep, train, score, write."""
+    config = parse_settings(Config, __doc__)
+    points = benchmark_points(config)
+    with lock_folder(config.results):
+        inputs, sweep = read_clips(config, points)
+        too_short = int((sweep.key_frames["too_short"] != "").sum())
+        print(
+            f"{len(inputs.clips)} {'SYNTHETIC ' if inputs.synthetic else ''}clips, "
+            f"{len(sweep.maps)} conditions; {too_short} times a clip was too short to be moved",
+            flush=True,
+        )
+        _write(config.results / "key_frames.csv", sweep.key_frames)
+        tables, stacks = [], []
+        for method in config.methods:
+            predicted = _benchmark(config, method, inputs, sweep).predictions(points)
+            stacks.append(_confusions(inputs, predicted))
+            tables.append(pd.DataFrame([{"model": method, **p.columns()} for p in points]))
+        report(config.results, inputs, pd.concat(tables, ignore_index=True), np.concatenate(stacks))
+
+
+def benchmark_points(config: Config) -> list[Point]:
+    """Every figure that each method gets."""
+    seeds, training_seeds = config.noise_seeds, config.training_noise_seeds
+    points = [
+        *noise_points("test", config.moved, config.levels, "relative", seeds),
+        *noise_points("test", config.moved, config.frame_levels, "frames", seeds),
+    ]
+    if config.training_moved:
+        points += noise_points(
+            "training and test",
+            config.training_moved,
+            config.training_levels,
+            "relative",
+            training_seeds,
+        )
+    points += [Point("test", "annotated")]
+    if config.spotter:
+        points += [Point("test", "spotted"), Point("training and test", "spotted")]
+    return points
+
+
+def read_clips(config: Config, points: list[Point]) -> tuple[Inputs, NoiseSweep]:
+    """The dataset's clips with their annotated maps, and their maps under every condition.
+
+    Raises:
+        UserError: the dataset is not fully named, or cannot be read or swept.
+    """
+    if config.dataset is None or config.sheet is None or config.frames is None:
+        raise UserError("give --dataset, --sheet and --frames (a raw dataset; docs/datasets.md).")
+    source = RawSource(
+        config.dataset, config.sheet, config.frames, config.registered, config.corrections
+    )
+    raw = read_raw_dataset(source)
+    scheme = get_scheme(config.scheme or DEFAULT_SCHEMES[config.dataset], config.dataset)
+    labelled = sorted(label_clips(raw.clips, scheme)[0], key=lambda item: item.clip.stem)
+    conditions = list(dict.fromkeys(["annotated", *(point.maps_of for point in points)]))
+    print(f"computing the maps of {len(labelled)} clips", file=sys.stderr, flush=True)
+    settings = InputSettings(config.flow, registered=config.registered)
+    sweep = sweep_key_frames(
+        [item.clip for item in labelled],
+        conditions,
+        settings,
+        config.results / "maps",
+        config.workers,
+    )
+    clips = pd.DataFrame(
+        {
+            "dataset": [item.clip.dataset for item in labelled],
+            "subject": [item.clip.subject for item in labelled],
+            "clip": [item.clip.clip for item in labelled],
+            "label": [item.label for item in labelled],
+            "stem": [item.clip.stem for item in labelled],
+        }
+    )
+    maps = sweep.maps["annotated"]
+    return Inputs(maps, clips, config.frames, raw.synthetic, scheme.classes), sweep
+
+
+def _benchmark(
+    config: Config, method: Method, inputs: Inputs, sweep: NoiseSweep
+) -> MethodBenchmark:
+    preset = get_preset(method)
+
+    def search(own: Inputs, results: Path, weights: Path | None) -> GridSearch:
+        flags = grid_script.Config(
+            preset=method,
+            epochs=None if preset.training is None else config.epochs,
+            seed=config.seed,
+            device="cpu",
+            threads=config.threads,
+            group_size=config.group_size,
+            workers=config.workers,
+            results=results,
+        )
+        run = grid_script.resolve_run(flags, own)
+        grid = grid_script.configurations(flags, preset, len(own.class_names))
+        who = grid_script.executor_settings(flags)
+        return GridSearch(run, own, grid, results, weights, executor=who)
+
+    return MethodBenchmark(inputs, sweep.maps, search, config.results / method)
+
+
+def _confusions(inputs: Inputs, predicted: np.ndarray) -> np.ndarray:
+    subjects = subject_numbers(inputs.clips)
+    shape = int(subjects.max()) + 1, len(inputs.class_names)
+    return confusion_stack(subjects, inputs.clips["label"].to_numpy(), predicted, shape)
+
+
+def report(folder: Path, inputs: Inputs, points: pd.DataFrame, confusions: np.ndarray) -> None:
+    """Write the three tables and print the last."""
+    source = SYNTHETIC if inputs.synthetic else RECORDED
+    curves = curve_points(points, confusions)
+    summary = curve_summary(curves)
+    _write(folder / "robustness.csv", robustness_rows(points, confusions).assign(source=source))
+    _write(folder / "robustness_curves.csv", curves.assign(source=source))
+    _write(folder / "robustness_summary.csv", summary.assign(source=source))
+    print("UF1 under key-frame noise" + (" (SYNTHETIC clips)" if inputs.synthetic else ""))
+    print(summary.to_string(index=False, float_format="%.3f"))
+    print(f"written: {folder}")
+
+
+def _write(path: Path, table: pd.DataFrame) -> None:
+    write_text(path, table.to_csv(index=False, lineterminator="\n"))
+
+
+if __name__ == "__main__":
+    run_script(main)

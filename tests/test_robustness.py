@@ -1,0 +1,117 @@
+"""The key-frame-noise benchmark: curves read off by hand, and the script from frames to tables."""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import make_report
+import measure_robustness
+from datasets.key_frame_noise import KeyFrameNoise
+from evaluation.confusions import uar_of, uf1_of
+from evaluation.robustness import curve_points, curve_summary, robustness_rows
+from tests.raw_fixtures import write_drawn_casme2
+from tests.scripts import folder_bytes, run_here
+from training.robustness import Point, noise_points
+
+SMALL = (
+    "--dataset", "casme2", "--registered", "--flow", "dis", "--methods", "majority", "linear",
+    "ststnet", "--epochs", "1", "--moved", "apex", "all", "--levels", "0.3", "--frame-levels", "8",
+    "--noise-seeds", "2", "--training-levels", "0.3", "--training-noise-seeds", "1",
+)  # fmt: skip
+
+
+def curve(levels: list[float], uf1: list[float]) -> pd.DataFrame:
+    names = {"model": "linear", "condition": "test", "frames": "apex"}
+    return pd.DataFrame({**names, "level": levels, "uf1": uf1})
+
+
+def test_area_and_level_of_loss_are_read_off_as_by_hand() -> None:
+    (row,) = curve_summary(curve([0.3, 0.0, 0.1], [0.5, 0.8, 0.8])).itertuples()
+    # Trapezoids: 0.1 * 0.8 + 0.2 * 0.65 = 0.21 of 0.24; 0.05 lost a sixth of the way to 0.3.
+    assert row.uf1_without_noise == 0.8
+    assert row.area == pytest.approx(0.21 / 0.24)
+    assert row.level_of_loss == pytest.approx(0.1 + 0.2 / 6)
+
+
+def test_a_curve_that_loses_less_has_no_level_of_loss() -> None:
+    (row,) = curve_summary(curve([0.0, 0.3], [0.8, 0.76])).itertuples()
+    assert np.isnan(row.level_of_loss)
+    assert curve_summary(curve([0.0], [0.8])).empty
+
+
+def test_rows_and_curves_hold_the_pooled_figures() -> None:
+    random = np.random.default_rng(0)
+    confusions = random.integers(0, 5, size=(3, 4, 3, 3))
+    names = {"model": "linear", "condition": "test", "frames": "apex"}
+    points = pd.DataFrame([{**names, "level": 0.1, "seed": seed} for seed in (1, 2, 3)])
+    rows = robustness_rows(points, confusions)
+    pooled = confusions.sum(axis=1)
+    assert rows["uf1"].tolist() == uf1_of(pooled).tolist()
+    assert rows["uar"].tolist() == uar_of(pooled).tolist()
+    (row,) = curve_points(points, confusions).itertuples()
+    assert row.uf1 == pytest.approx(uf1_of(pooled).mean())
+    assert row.uf1_low < row.uf1 < row.uf1_high and row.seeds == 3
+
+
+def test_points_start_without_noise_and_share_the_annotated_maps() -> None:
+    points = noise_points("test", ["apex"], [0.2], "relative", seeds=2)
+    assert [point.columns()["level"] for point in points] == [0.0, 0.0, 0.2, 0.2]
+    assert [point.maps_of for point in points[:2]] == ["annotated", "annotated"]
+    assert points[3].maps_of == KeyFrameNoise("apex", 0.2, seed=2)
+    assert noise_points("test", ["apex"], [], "relative", seeds=2) == []
+    assert Point("test", "spotted").columns()["condition"] == "test: spotted"
+
+
+@pytest.fixture(scope="module")
+def raw(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, ...]:
+    folder = tmp_path_factory.mktemp("raw")
+    sheet = write_drawn_casme2(folder, subjects=9, clips=2)
+    return "--sheet", str(sheet), "--frames", str(folder)
+
+
+def test_from_frames_to_tables_and_again_with_other_workers(
+    raw: tuple[str, ...],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    one, two = tmp_path / "one", tmp_path / "two"
+    assert run_here(monkeypatch, measure_robustness.main, *raw, *SMALL, "--workers", 1,
+                    "--results", one) == 0, capsys.readouterr().err  # fmt: skip
+    assert "SYNTHETIC" in capsys.readouterr().out
+    rows = pd.read_csv(one / "robustness.csv")
+    assert set(rows["source"]) == {"synthetic"}
+    annotated = rows[rows["condition"] == "test: annotated"].set_index("model")["uf1"]
+    still = rows[rows["level"] == 0].groupby("model")["uf1"]
+    for model, values in still:
+        assert (values == annotated[model]).all()
+    moved = rows[(rows["level"] > 0) & (rows["model"] == "linear")]
+    assert moved["uf1"].nunique() > 1
+    counts = rows.groupby("condition").size() / 3
+    assert counts.to_dict() == {
+        "test: share of the phase": 8, "test: number of frames": 8,
+        "training and test: share of the phase": 2, "test: annotated": 1, "test: spotted": 1,
+        "training and test: spotted": 1,
+    }  # fmt: skip
+
+    # A run that lost a fold and its tables goes on to the same bytes, on two workers.
+    shutil.copytree(one, two)
+    next((two / "ststnet" / "spotted").rglob("folds/*.npz")).unlink()
+    (two / "robustness.csv").unlink()
+    assert run_here(monkeypatch, measure_robustness.main, *raw, *SMALL, "--workers", 2,
+                    "--results", two) == 0  # fmt: skip
+    assert folder_bytes(one) == folder_bytes(two)
+    assert run_here(monkeypatch, make_report.main, one) == 0
+    assert "Key-frame errors" in (one / "report" / "report.html").read_text(encoding="utf-8")
+
+
+def test_what_is_missing_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run_here(monkeypatch, measure_robustness.main, "--results", tmp_path / "r") == 2
+    assert "--dataset" in capsys.readouterr().err
+    assert run_here(monkeypatch, measure_robustness.main, "--noise-seeds", 0) == 2
+    assert "noise_seeds is 0" in capsys.readouterr().err
