@@ -81,9 +81,11 @@ def read_predictions(path: Path) -> pd.DataFrame:
 
 
 def class_names_of(rows: pd.DataFrame) -> tuple[str, ...]:
-    """Class names from the score columns; the protocol's three where there are no scores."""
+    """Class names from the score columns; without scores the protocol's three, numbered beyond."""
     names = [name.removeprefix(SCORE_PREFIX) for name in rows if name.startswith(SCORE_PREFIX)]
-    return tuple(names) or CLASS_NAMES
+    most = int(rows[["true", "predicted"]].max(axis=None)) + 1
+    beyond = [f"class {number}" for number in range(len(CLASS_NAMES), most)]
+    return tuple(names) or (*CLASS_NAMES, *beyond)
 
 
 def figures_of(rows: pd.DataFrame, classes: int) -> Figures:

@@ -30,13 +30,14 @@ def print_figures(
 
 def print_confusion(figures: Figures, class_names: tuple[str, ...]) -> None:
     """Print the confusion matrix (row = true, column = predicted) with F1, recall and support."""
-    table = Table(title="row = true, column = predicted", title_justify="left")
-    for name in ("", *class_names, "F1", "recall", "support"):
-        table.add_column(name, justify="right" if name else "left")
+    # Numbers head the columns: seven class names beside each other would be cut.
+    table = Table(title="row = true, column = predicted class number", title_justify="left")
+    for name in ("", *map(str, range(len(class_names))), "F1", "recall", "support"):
+        table.add_column(name, justify="right" if name else "left", no_wrap=True)
     for index, name in enumerate(class_names):
         counts = [str(count) for count in figures.confusion[index]]
         rates = [f"{figures.class_f1[index]:.4f}", f"{figures.class_recall[index]:.4f}"]
-        table.add_row(name, *counts, *rates, str(figures.support[index]))
+        table.add_row(f"{index} {name}", *counts, *rates, str(figures.support[index]))
     Console().print(table)
 
 
