@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo demo-raw test test-slow clean
+.PHONY: demo demo-raw test test-slow benchmark results robustness clean
 .NOTPARALLEL:
 
 .venv/.installed: requirements.txt
@@ -48,6 +48,55 @@ test: .venv/.installed-dev
 
 test-slow: .venv/.installed-dev
 	$(BIN)/python -m pytest -m slow
+
+# The CPU figures of docs/performance.md and docs/scale.md; nothing else should use the cores.
+benchmark: .venv/.installed-dev
+	$(BIN)/python -m benchmarks.train_step
+	$(BIN)/python -m benchmarks.stacked_folds
+	$(BIN)/python -m benchmarks.scheduling
+	$(BIN)/python -m benchmarks.simulate_scale
+
+# The figures of docs/results.md on the released samples: make results INPUTS=../CausalNet
+# Stopped, the same command goes on.
+TRAIN = $(BIN)/python main_train_for_parameter_tuning.py --inputs $(INPUTS)
+FAST := --threads 1 --workers 2 --group-size 8
+SEEDS := 1 2 3 4 5
+ABLATIONS := no_cmplm no_cab no_direction contraction_only
+RUNS := linear majority $(SEEDS:%=compact-seed%) $(SEEDS:%=ststnet-seed%) \
+	compact-inner $(ABLATIONS) null-linear null-compact
+
+results: $(RUNS:%=results-%)
+	$(BIN)/python compare_results.py results/linear/linear results/majority/majority \
+		$(SEEDS:%=results/ststnet-seed%/ststnet) $(SEEDS:%=results/compact-seed%/0.5_1_1_2)
+	$(BIN)/python -m benchmarks.oracle_by_epochs $(SEEDS:%=results/compact-seed%/0.5_1_1_2)
+	$(BIN)/python make_report.py results/compact-seed1
+
+results-linear results-majority: results-%: inputs-given
+	$(TRAIN) --preset $* --results results/$*
+$(SEEDS:%=results-compact-seed%): results-compact-seed%: inputs-given
+	$(TRAIN) --preset compact --seed $* $(FAST) --results results/compact-seed$*
+$(SEEDS:%=results-ststnet-seed%): results-ststnet-seed%: inputs-given
+	$(TRAIN) --preset ststnet --seed $* $(FAST) --results results/ststnet-seed$*
+results-compact-inner: inputs-given
+	$(TRAIN) --preset compact --seed 1 --inner $(FAST) --results results/compact-inner
+$(ABLATIONS:%=results-%): results-%: inputs-given
+	$(TRAIN) --preset compact --seed 1 --ablation $* $(FAST) --results results/compact-$*
+results-null-linear results-null-compact: results-null-%: inputs-given
+	$(TRAIN) --preset $* --seed 1 --label-shuffle 1 $(FAST) --results results/null-$*
+
+.PHONY: inputs-given
+inputs-given: .venv/.installed
+	@test -n "$(INPUTS)" || { \
+		echo "give the released samples: make $(firstword $(MAKECMDGOALS)) INPUTS=FOLDER"; exit 2; }
+
+# Key-frame noise on synthetic clips, and the page made of it (docs/robustness.md).
+robustness: .venv/.installed
+	$(BIN)/python make_synthetic_raw_datasets.py --out results/robustness_raw --datasets casme2 \
+		--subjects 12 --frames registered
+	$(BIN)/python measure_robustness.py --dataset casme2 --registered --flow dis \
+		--sheet results/robustness_raw/casme2/$(SHEET_casme2) \
+		--frames results/robustness_raw/casme2 --results results/robustness
+	$(BIN)/python make_report.py results/robustness
 
 clean:
 	rm -rf demo .pytest_cache .mypy_cache .ruff_cache

@@ -77,6 +77,8 @@ class Config:
     """Step size; the highest one of the schedule."""
     batch_size: int | None = None
     """Clips in an optimiser step."""
+    schedule: Literal["constant", "one_cycle"] | None = None
+    """How the step size changes over the training."""
     seed: int = 2025
     """Seed of the run; every fold draws its own from it, its dataset and its subject."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
@@ -183,7 +185,7 @@ def training_settings(config: Config, preset: Preset) -> TrainingSettings | None
     Raises:
         UserError: settings for a model that is fitted at once.
     """
-    given = _given(config, "epochs", "learning_rate", "batch_size")
+    given = _given(config, "epochs", "learning_rate", "batch_size", "schedule")
     if preset.training is not None:
         return replace(preset.training, **given)
     if config.inner:

@@ -33,7 +33,7 @@ def test_the_script_starts_a_cluster_and_gives_the_bytes_of_a_local_run(
         "GPUS_PER_TASK": "0",
     }
     environment = {**os.environ, **job, "PATH": f"{tmp_path}:{os.environ['PATH']}"}
-    script = ["bash", "docs/slurm_ray.sh", "--inputs", tiny_folder, *RUN, "--results"]
+    script = ["bash", "docs/slurm_ray.sh", "--inputs", str(tiny_folder), *RUN, "--results"]
     ray = shutil.which("ray", path=f"{ROOT / '.venv' / 'bin'}:{os.environ['PATH']}")
     assert ray is not None
     log = tmp_path / "log.txt"
@@ -46,7 +46,7 @@ def test_the_script_starts_a_cluster_and_gives_the_bytes_of_a_local_run(
     finally:
         subprocess.run([ray, "stop", "--force"], check=True, capture_output=True)
     assert "2 groups at a time" in log.read_text()
-    local = ["python", "main_train_for_parameter_tuning.py", "--inputs", tiny_folder, *RUN]
+    local = ["python", "main_train_for_parameter_tuning.py", "--inputs", str(tiny_folder), *RUN]
     path = {**os.environ, "PATH": f"{ROOT / '.venv' / 'bin'}:{os.environ['PATH']}"}
     subprocess.run(
         [*local, "--results", tmp_path / "local"], cwd=ROOT, env=path, check=True,

@@ -1,0 +1,104 @@
+"""How much the rule ``oracle`` flatters, by the number of epochs that it may look at.
+
+    python -m benchmarks.oracle_by_epochs results/compact-seed*/0.5_1_1_2
+
+Reads the stored epochs of finished runs. For every number of epochs n: UF1 of epoch n (what
+``last`` would be, had the training stopped there) and UF1 when each subject's best epoch among the
+first n is picked on that subject. Runs of equal length are averaged. Draws a picture; prints one
+JSON object.
+"""
+
+import io
+import json
+from collections import defaultdict
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import tyro
+from matplotlib.figure import Figure
+
+from common.errors import UserError, run_script
+from common.files import write_bytes
+from evaluation.confusions import confusion_stack, uf1_of
+from evaluation.predictions import class_names_of, read_predictions
+from make_report import epoch_predictions
+
+PRINTED = (1, 5, 10, 20, 30, 50, 100, 150, 200)
+
+
+@dataclass(frozen=True)
+class Config:
+    """What to read and where to draw."""
+
+    runs: tyro.conf.Positional[tuple[Path, ...]]
+    """Folders of configurations, such as results/compact-seed1/0.5_1_1_2."""
+    figure: Path = Path("docs/pictures/oracle_by_epochs.png")
+    """Where to draw."""
+
+
+def main() -> None:
+    """Read, score, draw and print."""
+    config = tyro.cli(Config, description=__doc__)
+    by_length: dict[int, list[np.ndarray]] = defaultdict(list)
+    for folder in config.runs:
+        curves = oracle_curves(folder)
+        by_length[curves.shape[1]].append(curves)
+    means = {epochs: np.mean(runs, axis=0) for epochs, runs in sorted(by_length.items())}
+    seeds = {epochs: len(runs) for epochs, runs in by_length.items()}
+    write_bytes(config.figure, draw(means, seeds))
+    rows = [
+        {"run_epochs": epochs, "seeds": seeds[epochs], "epochs": n,
+         "epoch_n": round(float(curves[0, n - 1]), 4), "oracle": round(float(curves[1, n - 1]), 4)}
+        for epochs, curves in means.items() for n in PRINTED if n <= epochs
+    ]  # fmt: skip
+    print(pd.DataFrame(rows).to_string(index=False))
+    print(json.dumps({"benchmark": "oracle_by_epochs", "rows": rows}))
+
+
+def oracle_curves(folder: Path) -> np.ndarray:
+    """Full UF1 of epoch n and of the best of the first n on each test subject, float [2, epochs].
+
+    Raises:
+        UserError: the folder holds no prediction of every epoch.
+    """
+    rows = read_predictions(folder / "predictions.csv")
+    predicted = epoch_predictions(folder, rows)
+    if predicted is None:
+        raise UserError(f"{folder} lacks stored folds. Give a finished run of this suite.")
+    true, classes = rows["true"].to_numpy(), len(class_names_of(rows))
+    subjects = rows.groupby(["dataset", "subject"]).ngroup().to_numpy()
+    picked = np.empty_like(predicted)
+    for subject in range(subjects.max() + 1):
+        own = subjects == subject
+        right = (predicted[:, own] == true[own]).sum(axis=1)
+        # A tie goes to the first epoch, as in the rule itself.
+        best = [right[: n + 1].argmax() for n in range(len(right))]
+        picked[:, own] = predicted[best][:, own]
+    together = np.zeros_like(true)
+    stacks = confusion_stack(together, true, np.stack([predicted, picked]), (1, classes))
+    return uf1_of(stacks[:, :, 0])
+
+
+def draw(means: dict[int, np.ndarray], seeds: dict[int, int]) -> bytes:
+    """A panel for each length of run, as PNG."""
+    figure = Figure(figsize=(4.5 * len(means), 3.6), layout="constrained")
+    panels = figure.subplots(1, len(means), sharey=True, squeeze=False)[0]
+    for axes, (epochs, (plain, oracle)) in zip(panels, means.items(), strict=True):
+        count = np.arange(1, epochs + 1)
+        axes.plot(count, oracle, color="C3", label="oracle: best epoch so far on each test subject")
+        axes.plot(count, plain, color="C0", label="the epoch itself: nothing is chosen")
+        axes.fill_between(count, plain, oracle, color="C3", alpha=0.12, linewidth=0)
+        many = "1 seed" if seeds[epochs] == 1 else f"mean of {seeds[epochs]} seeds"
+        axes.set(title=f"runs of {epochs} epochs ({many})", xlabel="epochs looked at")
+        axes.grid(alpha=0.3)
+    panels[0].set_ylabel("UF1, all test clips")
+    panels[0].legend(loc="lower right", fontsize=8)
+    picture = io.BytesIO()
+    figure.savefig(picture, format="png", dpi=110, metadata={"Software": None})
+    return picture.getvalue()
+
+
+if __name__ == "__main__":
+    run_script(main)
