@@ -24,6 +24,7 @@ from training.cost import Cost
 from training.device import pick_device
 from training.executors import ExecutorSettings
 from training.grid_run import GridSearch, run_grid
+from training.precision import Precision, check_precision
 from training.presets import Preset, get_preset
 from training.run_record import Run, read_record
 
@@ -77,6 +78,8 @@ class Config:
     """Step size; the highest one of the schedule."""
     batch_size: int | None = None
     """Clips in an optimiser step."""
+    precision: Precision | None = None
+    """Arithmetic of the training steps; tf32 and bf16 are faster on GPUs and not the same bits."""
     schedule: Literal["constant", "one_cycle"] | None = None
     """How the step size changes over the training."""
     seed: int = 2025
@@ -113,6 +116,9 @@ def resolve_run(config: Config, inputs: Inputs) -> Run:
     preset = get_preset(config.preset)
     recorded = read_record(config.results) or {}
     device = _device(config)
+    training = training_settings(config, preset)
+    if training is not None:
+        check_precision(training.precision, device)
     threads = config.threads or recorded.get("threads") or _default_threads(config, device)
     return Run(
         inputs_sha256=inputs.sha256,
@@ -122,7 +128,7 @@ def resolve_run(config: Config, inputs: Inputs) -> Run:
         class_names=inputs.class_names,
         preset=config.preset,
         preparation=replace(preset.preparation, **_given(config, *PREPARATION_STEPS)),
-        training=training_settings(config, preset),
+        training=training,
         network=preset.network,
         seed=config.seed,
         device=device,
@@ -185,7 +191,7 @@ def training_settings(config: Config, preset: Preset) -> TrainingSettings | None
     Raises:
         UserError: settings for a model that is fitted at once.
     """
-    given = _given(config, "epochs", "learning_rate", "batch_size", "schedule")
+    given = _given(config, "epochs", "learning_rate", "batch_size", "schedule", "precision")
     if preset.training is not None:
         return replace(preset.training, **given)
     if config.inner:

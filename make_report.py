@@ -39,7 +39,7 @@ RUN_FLAGS = (
     "threads",
     "group_size",
 )
-TRAINING_FLAGS = ("epochs", "learning_rate", "batch_size", "schedule")
+TRAINING_FLAGS = ("epochs", "learning_rate", "batch_size", "schedule", "precision")
 """Names of a run's record that are flags of the grid search too."""
 GRID_SETTINGS = {
     "layer1": ("layer1", int),

@@ -44,9 +44,8 @@ def residual_pair(
         second: weight [i, h] and bias [i].
         gelu: False leaves the GELU out.
     """
-    scale, shift = norm or (None, None)
-    rows = x.flatten(0, -2)
-    out: Tensor = _ResidualPair.apply(rows, scale, shift, *first, *second, gelu)[0]
+    tensors = _in_one_type(x.flatten(0, -2), *(norm or (None, None)), *first, *second)
+    out: Tensor = _ResidualPair.apply(*tensors, gelu)[0]
     return out.view_as(x)
 
 
@@ -135,6 +134,15 @@ def _added(sums: Sums | None, parts: Sums) -> Sums:
     )
 
 
+def _in_one_type(*tensors: Tensor | None) -> list[Any]:
+    """All in autocast's type where it is on: a function's backward pass knows no autocast."""
+    device = next(tensor.device.type for tensor in tensors if tensor is not None)
+    if not torch.is_autocast_enabled(device):
+        return list(tensors)
+    kind = torch.get_autocast_dtype(device)
+    return [tensor if tensor is None else tensor.to(kind) for tensor in tensors]
+
+
 def _joined(tiles: list[Tensor]) -> Tensor:
     return tiles[0] if len(tiles) == 1 else torch.cat(tiles)
 
@@ -144,7 +152,7 @@ def norm_pool(x: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
 
     [y, x, b, i] -> [y/2, x/2, b, i].
     """
-    out: Tensor = _NormPool.apply(x, scale, shift)[0]
+    out: Tensor = _NormPool.apply(*_in_one_type(x, scale, shift))[0]
     return out
 
 
@@ -198,6 +206,7 @@ def grid_convolution(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     Returns:
         [y, x, b, o].
     """
+    x, weight, bias = _in_one_type(x, weight, bias)
     out: Tensor = _GridProduct.apply(x[None], weight[None], bias[None])
     return out.squeeze(0)
 

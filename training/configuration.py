@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from common.errors import UserError
+from training.precision import Precision
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,8 @@ class TrainingSettings:
     """Step size over the run: constant, or rising for 30 % of the steps, then falling to zero."""
     shuffle: bool = False
     """Draw the training clips in a new order every epoch."""
+    precision: Precision = "float32"
+    """Arithmetic of the training steps."""
     class_weights: bool = False
     """Weight the loss so that every class counts the same in a fold's training clips."""
 

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.func import functional_call, stack_module_state, vmap
 
 from training.configuration import TrainingSettings
+from training.precision import activations, matrix_products
 
 
 @dataclass(frozen=True)
@@ -151,7 +152,7 @@ class GroupTrainer:
         shape: GroupShape,
     ) -> None:
         device = data.views.device
-        self.folds, self.data = folds, data
+        self.folds, self.data, self.precision = folds, data, settings.precision
         self.networks = StackedNetworks(
             [_seeded_network(create_network, fold.seed, device) for fold in folds]
         )
@@ -175,10 +176,12 @@ class GroupTrainer:
         """One optimiser step of every fold; returns the losses before it, [K]."""
         labels = self.data.labels[rows]
         weights = used * self.class_weights.gather(1, labels)
-        logits = self.networks.logits(self.data.views[views, rows])
-        loss = weighted_cross_entropy(logits, labels, weights)
-        self.optimiser.zero_grad(set_to_none=True)
-        loss.sum().backward()
+        with matrix_products(self.precision):
+            with activations(self.precision, self.data.views.device):
+                logits = self.networks.logits(self.data.views[views, rows])
+            loss = weighted_cross_entropy(logits.float(), labels, weights)
+            self.optimiser.zero_grad(set_to_none=True)
+            loss.sum().backward()
         self.optimiser.step()
         if self.schedule is not None:
             self.schedule.step()

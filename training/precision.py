@@ -1,0 +1,39 @@
+"""The arithmetic of a training step; evaluation is always in float32, so eval.py gives its bits."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Literal
+
+import torch
+
+from common.errors import UserError
+
+Precision = Literal["float32", "tf32", "bf16"]
+"""float32; products of float32 values rounded to 19 bits (GPU); activations of 16 bits, weights,
+their gradients and the optimiser in float32."""
+
+
+def check_precision(precision: Precision, device: str) -> None:
+    """Refuse what a device cannot do.
+
+    Raises:
+        UserError: ``tf32`` on a CPU.
+    """
+    if precision == "tf32" and device == "cpu":
+        raise UserError("--precision tf32 is of GPUs; on a CPU use float32 or bf16.")
+
+
+@contextmanager
+def matrix_products(precision: Precision) -> Iterator[None]:
+    """Both passes of a step: how products of float32 matrices are computed."""
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("high" if precision == "tf32" else "highest")
+    try:
+        yield
+    finally:
+        torch.set_float32_matmul_precision(before)
+
+
+def activations(precision: Precision, device: torch.device) -> torch.autocast:
+    """The forward pass of a step."""
+    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=precision == "bf16")
