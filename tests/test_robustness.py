@@ -17,8 +17,8 @@ from tests.scripts import folder_bytes, run_here
 from training.robustness import Point, noise_points
 
 SMALL = (
-    "--dataset", "casme2", "--registered", "--flow", "dis", "--methods", "majority", "linear",
-    "--moved", "apex", "all", "--levels", "0.3", "--frame-levels", "8",
+    "--dataset", "casme2", "--registered", "--flow", "dis", "--methods", "majority", "ststnet",
+    "--epochs", "5", "--moved", "apex", "all", "--levels", "0.3", "--frame-levels", "8",
     "--noise-seeds", "2", "--training-levels", "0.3", "--training-noise-seeds", "1",
 )  # fmt: skip
 
@@ -88,7 +88,7 @@ def test_from_frames_to_tables_and_again_with_other_workers(
     still = rows[rows["level"] == 0].groupby("model")["uf1"]
     for model, values in still:
         assert (values == annotated[model]).all()
-    moved = rows[(rows["level"] > 0) & (rows["model"] == "linear")]
+    moved = rows[(rows["level"] > 0) & (rows["model"] == "ststnet")]
     assert moved["uf1"].nunique() > 1
     counts = rows.groupby("condition").size() / 2
     assert counts.to_dict() == {
@@ -99,7 +99,7 @@ def test_from_frames_to_tables_and_again_with_other_workers(
 
     # A run that lost a fold and its tables goes on to the same bytes, on two workers.
     shutil.copytree(one, two)
-    next((two / "linear" / "spotted").rglob("folds/*.npz")).unlink()
+    next((two / "ststnet" / "spotted").rglob("folds/*.npz")).unlink()
     (two / "robustness.csv").unlink()
     assert run_here(monkeypatch, measure_robustness.main, *raw, *SMALL, "--workers", 2,
                     "--results", two) == 0  # fmt: skip
