@@ -68,7 +68,7 @@ class Worker:
         torch.set_num_threads(run.threads)
         torch.use_deterministic_algorithms(True)
         # Nothing reads memory before it is written; filling it took 3 % of a step.
-        torch.utils.deterministic.fill_uninitialized_memory = False
+        torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
         self.run = run
         self.keep_weights = keep_weights
         self.tasks = {fold.name: self._fold_task(fold) for fold in folds}
