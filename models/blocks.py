@@ -15,6 +15,14 @@ from torch import Tensor, nn
 from models.products import NORM_EPSILON, residual_pair
 
 
+class Linear(nn.Linear):
+    """A linear map of all rows at once: for stacked networks one product each, not one a clip."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[..., width_in] -> [..., width_out]."""
+        return linear_of_rows(x, self.weight, self.bias)
+
+
 class Pointwise(nn.Conv2d):
     """A 1x1 convolution on token-major input, which makes it one matrix product."""
 
@@ -23,7 +31,7 @@ class Pointwise(nn.Conv2d):
 
     def forward(self, x: Tensor) -> Tensor:
         """[..., width_in] -> [..., width_out]."""
-        return F.linear(x, self.weight.flatten(1), self.bias)
+        return linear_of_rows(x, self.weight.flatten(1), self.bias)
 
 
 class ChannelNorm(nn.Module):
@@ -57,6 +65,11 @@ class FeedForward(nn.Sequential):
         first, _, _, second = self
         scale_shift = norm.weights() if norm is not None else None
         return residual_pair(x, scale_shift, matrix_of(first), matrix_of(second))
+
+
+def linear_of_rows(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    """[..., in], [out, in], [out] -> [..., out]."""
+    return F.linear(x.flatten(0, -2), weight, bias).view(*x.shape[:-1], -1)
 
 
 def matrix_of(linear: nn.Module) -> tuple[Tensor, Tensor | None]:
@@ -110,9 +123,9 @@ class MaskedAttention(nn.Module):
         mask = position_mask(side=2)
         self.register_buffer("M_mask", mask)
         self.register_buffer("P_matrix", position_penalty(mask, gamma))
-        self.to_q = nn.Linear(dim, dim)
-        self.to_kv = nn.Linear(dim, 2 * dim)
-        self.to_out = nn.Sequential(nn.Linear(dim, dim))
+        self.to_q = Linear(dim, dim)
+        self.to_kv = Linear(dim, 2 * dim)
+        self.to_out = nn.Sequential(Linear(dim, dim))
 
     def forward(self, query: Tensor, context: Tensor) -> Tensor:
         """Query and context [..., t, c] -> [..., t, c]."""

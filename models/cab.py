@@ -18,7 +18,7 @@ import torch
 from einops import rearrange
 from torch import Tensor, nn
 
-from models.blocks import FeedForward, MaskedAttention, merge_heads, split_heads
+from models.blocks import FeedForward, Linear, MaskedAttention, merge_heads, split_heads
 
 
 class CausalAttention(MaskedAttention):
@@ -26,9 +26,9 @@ class CausalAttention(MaskedAttention):
 
     def __init__(self, dim: int, heads: int, gamma: float) -> None:
         super().__init__(dim, heads, gamma, scale=(dim // heads) ** -0.5)
-        self.temp_to_q = nn.Linear(dim, dim)
-        self.temp_to_kv = nn.Linear(dim, 2 * dim)
-        self.temp_to_out = nn.Sequential(nn.Linear(dim, dim))
+        self.temp_to_q = Linear(dim, dim)
+        self.temp_to_kv = Linear(dim, 2 * dim)
+        self.temp_to_out = nn.Sequential(Linear(dim, dim))
 
     def temporal(self, streams: Tensor) -> Tensor:
         """For each place, a stream's query over the two streams' keys. [s, b, t, c] -> same."""
@@ -50,10 +50,10 @@ class CausalRelation(nn.Module):
         super().__init__()
         self.heads = heads
         self.scale = (dim // heads) ** -0.5
-        self.to_q = nn.Linear(dim, dim)
-        self.to_k = nn.Linear(dim, dim)
-        self.to_v = nn.Linear(dim, dim)
-        self.to_out = nn.Sequential(nn.Linear(dim, dim))
+        self.to_q = Linear(dim, dim)
+        self.to_k = Linear(dim, dim)
+        self.to_v = Linear(dim, dim)
+        self.to_out = nn.Sequential(Linear(dim, dim))
 
     def forward(self, forward_branch: Tensor, backward_branch: Tensor) -> Tensor:
         """Two [b, t, c] -> [b, t, c]."""

@@ -137,8 +137,7 @@ class CausalNet(nn.Module):
         """
         if self.ablation == "contraction_only":
             maps = maps[:, :1]
-        batch = rearrange(maps, "b s c y x -> (s b) c y x")
-        pooled = stages(embed(batch))
+        pooled = stages(embed(maps))
         tokens = rearrange(
             pooled, "1 1 (s b) (c t) -> s b t c", s=maps.shape[1], c=self.dim, t=POSITIONS
         )

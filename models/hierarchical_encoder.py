@@ -13,7 +13,8 @@ Departures, none of which changes a result beyond rounding:
 * norms, GELUs and narrow hidden values are computed again in the backward pass, not kept.
 Where a block holds several tokens there is one ``pos_emb`` scalar for each of them.
 
-Legend of dimensions: y and x places of the grid, b batch, t token of a block, h head, c channel.
+Legend of dimensions: y and x places of the grid, b batch, t token of a block, h head, c channel,
+s images of a clip, which go through one after the other.
 """
 
 from collections.abc import Mapping
@@ -240,10 +241,10 @@ class HalvingNorm(ChannelNorm):
 
 
 def patch_embedding(geometry: EncoderGeometry) -> nn.Sequential:
-    """Images [b, c, y, x] -> tokens [y, x, b, dim]; a patch's channels are its fastest index."""
+    """Images [b, s, c, y, x] -> tokens [y, x, s*b, dim]; in a patch, channels vary fastest."""
     patch = geometry.patch_size
     return nn.Sequential(
-        Rearrange("b c (y p) (x q) -> y x b (p q c)", p=patch, q=patch),
+        Rearrange("b s c (y p) (x q) -> y x (s b) (p q c)", p=patch, q=patch),
         Pointwise(geometry.channels * patch**2, geometry.dim),
     )
 
@@ -270,5 +271,5 @@ class HierarchicalEncoder(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """[b, channels, image_size, image_size] -> [block_side, block_side, b, last width]."""
-        out: Tensor = self.layers(self.to_patch_embedding(images))
+        out: Tensor = self.layers(self.to_patch_embedding(images[:, None]))
         return out

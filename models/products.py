@@ -8,7 +8,7 @@ Legend of dimensions: k stacked networks, y and x places of a grid, b batch, i c
 o channels out.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
@@ -22,12 +22,8 @@ TAPS = 3
 POOL_WINDOW = (3, 3), (2, 2), (1, 1)
 # Rows of a tile: few enough for a tile to stay in the cache, enough for full-speed products.
 TILE_ROWS = 1024
-# Inputs at least this wide keep their hidden values; computing them again costs width / 2
-# operations for each byte saved.
-KEPT_WIDTH = 512
 
 Layer = tuple[Tensor, Tensor | None]
-Sums = tuple[Tensor | None, ...]
 
 
 def residual_pair(
@@ -35,7 +31,7 @@ def residual_pair(
 ) -> Tensor:
     """``x + linear(gelu(linear(layer_norm(x), *first)), *second)``. [..., i] -> [..., i].
 
-    The rows go through in tiles, so that hidden values of narrow inputs never exist all at once.
+    The rows go through in tiles, in both passes, so that hidden values never exist all at once.
 
     Args:
         x: [..., i].
@@ -45,74 +41,112 @@ def residual_pair(
         gelu: False leaves the GELU out.
     """
     tensors = _in_one_type(x.flatten(0, -2), *(norm or (None, None)), *first, *second)
-    out: Tensor = _ResidualPair.apply(*tensors, gelu)[0]
+    stacks = [tensor if tensor is None else tensor[None] for tensor in tensors]
+    out: Tensor = _ResidualPair.apply(*stacks, gelu)
     return out.view_as(x)
 
 
-class _ResidualPair(Function):
-    generate_vmap_rule = True
+class _OfStacks(Function):
+    """A function of tensors [k, ...]; under vmap the mapped networks become the stack.
+
+    It goes through a stack network by network where that keeps a network's values in the cache.
+    """
+
+    @classmethod
+    def vmap(cls, info: Any, in_dims: tuple[int | None, ...], *inputs: Any) -> tuple[Any, Any]:
+        outs = cls.apply(*_merged_stacks(info.batch_size, in_dims, inputs))
+        if isinstance(outs, Tensor):
+            return outs.unflatten(0, (info.batch_size, -1)), 0
+        parts = [out if out is None else out.unflatten(0, (info.batch_size, -1)) for out in outs]
+        return tuple(parts), tuple(None if part is None else 0 for part in parts)
 
     @staticmethod
-    def forward(
-        x: Tensor,
-        scale: Tensor | None,
-        shift: Tensor | None,
-        weight_1: Tensor,
-        bias_1: Tensor | None,
-        weight_2: Tensor,
-        bias_2: Tensor,
-        gelu: bool,
-    ) -> tuple[Tensor, Tensor]:
-        outs, kept = [], []
-        for tile in x.split(TILE_ROWS):
-            hidden = F.linear(_normed(tile, scale, shift)[0], weight_1, bias_1)
-            active = F.gelu(hidden) if gelu else hidden
-            outs.append(F.linear(active, weight_2, bias_2).add_(tile))
-            if x.shape[-1] >= KEPT_WIDTH:
-                kept.append(hidden)
-        return _joined(outs), _joined(kept) if kept else x.new_empty(0)
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
+        """Nothing is kept: what has no gradient of its own needs nothing."""
+
+
+class _ResidualPair(_OfStacks):
+    """[k, n, i], [k, i] twice, [k, h, i], [k, h], [k, i, h], [k, i] -> [k, n, i]."""
 
     @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
-        *tensors, _, gelu = inputs
-        ctx.mark_non_differentiable(output[1])
-        ctx.save_for_backward(*tensors, output[1])
+    def forward(x: Tensor, *weights_and_gelu: Any) -> Tensor:
+        *weights, gelu = weights_and_gelu
+        out = torch.empty_like(x)
+        for network, own in enumerate(_by_network(weights, len(x))):
+            scale, shift, weight_1, bias_1, weight_2, bias_2 = own
+            tiles = x[network].split(TILE_ROWS), out[network].split(TILE_ROWS)
+            for tile, place in zip(*tiles, strict=True):
+                hidden = F.linear(_normed(tile, scale, shift)[0], weight_1, bias_1)
+                active = F.gelu(hidden) if gelu else hidden
+                torch.addmm(bias_2, active, weight_2.mT, out=place)
+                place.add_(tile)
+        return out
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+        *tensors, gelu = inputs
+        ctx.save_for_backward(*tensors)
         ctx.gelu = gelu
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:
-        x, *weights, hidden = ctx.saved_tensors
-        tiles, d_outs = x.split(TILE_ROWS), grad.split(TILE_ROWS)
-        kept = hidden.split(TILE_ROWS) if hidden.numel() else [None] * len(tiles)
-        d_xs: list[Tensor] = []
-        sums: Sums | None = None
-        for tile, d_out, own in zip(tiles, d_outs, kept, strict=True):
-            d_x, parts = _tile_gradients(tile, d_out, own, weights, ctx.gelu)
-            d_xs.append(d_x)
-            sums = _added(sums, parts)
-        assert sums is not None
-        return _joined(d_xs), *sums, None
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        return *_ResidualPairGradients.apply(grad, *ctx.saved_tensors, ctx.gelu), None
+
+
+class _ResidualPairGradients(_OfStacks):
+    """Gradients of ``_ResidualPair`` by its rows and by its six weights."""
+
+    @staticmethod
+    def forward(grad: Tensor, x: Tensor, *weights_and_gelu: Any) -> tuple[Tensor | None, ...]:
+        *weights, gelu = weights_and_gelu
+        d_x = torch.empty_like(x)
+        d_weights = [None if weight is None else torch.empty_like(weight) for weight in weights]
+        networks = _by_network(weights, len(x)), _by_network(d_weights, len(x))
+        for network, (own, sums) in enumerate(zip(*networks, strict=True)):
+            tiles = (rows[network].split(TILE_ROWS) for rows in (x, grad, d_x))
+            for number, (tile, d_out, d_tile) in enumerate(zip(*tiles, strict=True)):
+                _tile_gradients(tile, d_out, own, gelu, d_tile, sums, added=number > 0)
+        return d_x, *d_weights
+
+
+def _by_network(stacks: Sequence[Tensor | None], networks: int) -> list[list[Any]]:
+    """The stacked tensors of each network by itself."""
+    return [
+        [None if stack is None else stack[network] for stack in stacks]
+        for network in range(networks)
+    ]
 
 
 def _tile_gradients(
-    x: Tensor, d_out: Tensor, hidden: Tensor | None, weights: list[Any], gelu: bool
-) -> tuple[Tensor, Sums]:
-    """Gradients of a tile's ``_ResidualPair`` by its rows and by the six weights."""
-    scale, shift, weight_1, bias_1, weight_2 = weights
+    x: Tensor,
+    d_out: Tensor,
+    weights: list[Any],
+    gelu: bool,
+    d_x: Tensor,
+    sums: list[Any],
+    added: bool,
+) -> None:
+    """Write a tile's gradients by its rows to ``d_x``, write or add its weights' to ``sums``."""
+    scale, shift, weight_1, bias_1, weight_2, _ = weights
     normed, *statistics = _normed(x, scale, shift)
-    if hidden is None:
-        hidden = F.linear(normed, weight_1, bias_1)
+    hidden = F.linear(normed, weight_1, bias_1)
     d_hidden = d_out @ weight_2
     if gelu:
         d_hidden = torch.ops.aten.gelu_backward(d_hidden, hidden)
-    d_second = d_out.mT @ (F.gelu(hidden) if gelu else hidden), d_out.sum(dim=0)
-    d_first = d_hidden.mT @ normed, None if bias_1 is None else d_hidden.sum(dim=0)
-    d_x, d_norm = d_hidden @ weight_1, (None, None)
+    d_normed, d_norm = d_hidden @ weight_1, [None, None]
     if scale is not None:
-        d_x, *d_norm = torch.ops.aten.native_layer_norm_backward(
-            d_x, x, x.shape[-1:], *statistics, scale, shift, [True, True, True]
+        d_normed, *d_norm = torch.ops.aten.native_layer_norm_backward(
+            d_normed, x, x.shape[-1:], *statistics, scale, shift, [True, True, True]
         )
-    return d_x.add_(d_out), (*d_norm, *d_first, *d_second)
+    torch.add(d_normed, d_out, out=d_x)
+    beta = 1 if added else 0
+    _, _, s_weight_1, s_bias_1, s_weight_2, s_bias_2 = sums
+    s_weight_1.addmm_(d_hidden.mT, normed, beta=beta)
+    s_weight_2.addmm_(d_out.mT, F.gelu(hidden) if gelu else hidden, beta=beta)
+    parts = (*d_norm, None if bias_1 is None else d_hidden.sum(dim=0), d_out.sum(dim=0))
+    for place, part in zip((sums[0], sums[1], s_bias_1, s_bias_2), parts, strict=True):
+        if part is not None:
+            place.add_(part) if added else place.copy_(part)
 
 
 def _normed(x: Tensor, scale: Tensor | None, shift: Tensor | None) -> tuple[Tensor, ...]:
@@ -125,15 +159,6 @@ def _normed(x: Tensor, scale: Tensor | None, shift: Tensor | None) -> tuple[Tens
     return normed
 
 
-def _added(sums: Sums | None, parts: Sums) -> Sums:
-    if sums is None:
-        return parts
-    return tuple(
-        None if part is None or total is None else total.add_(part)
-        for total, part in zip(sums, parts, strict=True)
-    )
-
-
 def _in_one_type(*tensors: Tensor | None) -> list[Any]:
     """All in autocast's type where it is on: a function's backward pass knows no autocast."""
     device = next(tensor.device.type for tensor in tensors if tensor is not None)
@@ -143,27 +168,28 @@ def _in_one_type(*tensors: Tensor | None) -> list[Any]:
     return [tensor if tensor is None else tensor.to(kind) for tensor in tensors]
 
 
-def _joined(tiles: list[Tensor]) -> Tensor:
-    return tiles[0] if len(tiles) == 1 else torch.cat(tiles)
-
-
 def norm_pool(x: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
     """Layer norm over channels, then 3x3 max-pool with stride 2 and padding 1. Keeps x alone.
 
     [y, x, b, i] -> [y/2, x/2, b, i].
     """
-    out: Tensor = _NormPool.apply(*_in_one_type(x, scale, shift))[0]
-    return out
+    x, scale, shift = _in_one_type(x, scale, shift)
+    out: Tensor = _NormPool.apply(x[None], scale[None], shift[None])[0]
+    return out.squeeze(0)
 
 
-class _NormPool(Function):
-    generate_vmap_rule = True
+class _NormPool(_OfStacks):
+    """[k, y, x, b, i], [k, i], [k, i] -> [k, y/2, x/2, b, i], and the winners' places."""
 
     @staticmethod
     def forward(x: Tensor, scale: Tensor, shift: Tensor) -> tuple[Tensor, Tensor]:
-        normed = F.layer_norm(x, x.shape[-1:], scale, shift, NORM_EPSILON)
-        pooled, winners = F.max_pool2d_with_indices(_planes(normed), *POOL_WINDOW)
-        return _places(pooled, x.shape[-1]), winners
+        outs, winners = [], []
+        for own in zip(x, scale, shift, strict=True):
+            planes = _planes(_normed(*own)[0])
+            pooled, places = F.max_pool2d_with_indices(planes, *POOL_WINDOW)
+            outs.append(_places(pooled, x.shape[-1]))
+            winners.append(places)
+        return torch.stack(outs), torch.stack(winners)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
@@ -172,15 +198,28 @@ class _NormPool(Function):
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor, _: Tensor) -> tuple[Tensor, ...]:
-        x, scale, shift, winners = ctx.saved_tensors
-        normed, *statistics = _normed(x, scale, shift)
-        d_normed = torch.ops.aten.max_pool2d_with_indices_backward(
-            _planes(grad), _planes(normed), *POOL_WINDOW, (1, 1), False, winners
-        )
-        gradients: tuple[Tensor, ...] = torch.ops.aten.native_layer_norm_backward(
-            _places(d_normed, x.shape[-1]), x, x.shape[-1:], *statistics, scale, shift, [True] * 3
-        )
+        gradients: tuple[Tensor, ...] = _NormPoolGradients.apply(grad, *ctx.saved_tensors)
         return gradients
+
+
+class _NormPoolGradients(_OfStacks):
+    """Gradients of ``_NormPool`` by x, scale and shift."""
+
+    @staticmethod
+    def forward(*grad_and_saved: Tensor) -> tuple[Tensor, ...]:
+        gradients = []
+        for grad, x, scale, shift, winners in zip(*grad_and_saved, strict=True):
+            normed, *statistics = _normed(x, scale, shift)
+            d_normed = torch.ops.aten.max_pool2d_with_indices_backward(
+                _planes(grad), _planes(normed), *POOL_WINDOW, (1, 1), False, winners
+            )
+            d_rows = _places(d_normed, x.shape[-1])
+            gradients.append(
+                torch.ops.aten.native_layer_norm_backward(
+                    d_rows, x, x.shape[-1:], *statistics, scale, shift, [True, True, True]
+                )
+            )
+        return tuple(torch.stack(parts) for parts in zip(*gradients, strict=True))
 
 
 def _planes(x: Tensor) -> Tensor:
@@ -211,7 +250,7 @@ def grid_convolution(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     return out.squeeze(0)
 
 
-class _GridProduct(Function):
+class _GridProduct(_OfStacks):
     """[k, y, x, b, i], [k, o, i, 3, 3], [k, o] -> [k, y, x, b, o]."""
 
     @staticmethod
@@ -232,13 +271,8 @@ class _GridProduct(Function):
         gradients: tuple[Tensor, ...] = _GridProductGradients.apply(grad, *ctx.saved_tensors)
         return *gradients, grad.sum(dim=(1, 2, 3))
 
-    @staticmethod
-    def vmap(info: Any, in_dims: tuple[int | None, ...], *tensors: Tensor) -> tuple[Tensor, int]:
-        out = _GridProduct.apply(*_merged_stacks(info, in_dims, tensors))
-        return out.unflatten(0, (info.batch_size, -1)), 0
 
-
-class _GridProductGradients(Function):
+class _GridProductGradients(_OfStacks):
     """Gradients of ``_GridProduct`` by x and weight; they have no gradients of their own."""
 
     @staticmethod
@@ -250,17 +284,6 @@ class _GridProductGradients(Function):
             _rows(d_x, here).baddbmm_(rows, taps[:, *tap].mT)
             d_taps[:, *tap].baddbmm_(_rows(x, here).mT, rows)
         return d_x, d_taps.permute(0, 4, 3, 1, 2).contiguous()
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
-        """Nothing is kept."""
-
-    @staticmethod
-    def vmap(
-        info: Any, in_dims: tuple[int | None, ...], *tensors: Tensor
-    ) -> tuple[tuple[Tensor, ...], tuple[int, int]]:
-        parts = _GridProductGradients.apply(*_merged_stacks(info, in_dims, tensors))
-        return tuple(part.unflatten(0, (info.batch_size, -1)) for part in parts), (0, 0)
 
 
 def _taps_first(weight: Tensor) -> Tensor:
@@ -297,15 +320,15 @@ def _rows(grid: Tensor, row: Row) -> Tensor:
     return grid[:, row[0], row[1]].flatten(1, 2)
 
 
-def _merged_stacks(
-    info: Any, in_dims: tuple[int | None, ...], tensors: tuple[Tensor, ...]
-) -> list[Tensor]:
+def _merged_stacks(count: int, in_dims: Sequence[int | None], inputs: Sequence[Any]) -> list[Any]:
     """The mapped dimension and the tensors' own k as one leading dimension."""
     return [
-        (
-            tensor.expand(info.batch_size, *tensor.shape)
-            if place is None
-            else tensor.movedim(place, 0)
-        ).flatten(0, 1)
-        for tensor, place in zip(tensors, in_dims, strict=True)
+        _merged_stack(count, place, own) if isinstance(own, Tensor) else own
+        for place, own in zip(in_dims, inputs, strict=True)
     ]
+
+
+def _merged_stack(count: int, place: int | None, tensor: Tensor) -> Tensor:
+    if place is None:
+        return tensor.expand(count, *tensor.shape).flatten(0, 1)
+    return tensor.movedim(place, 0).flatten(0, 1)

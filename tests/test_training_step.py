@@ -43,7 +43,7 @@ def train(folds: int, precision: str = "float32", device: str = "cpu") -> list[F
     )
     trainer = GroupTrainer(
         tasks,
-        TrainingData(views.to(device), labels.to(device), classes=3),
+        TrainingData.of_views(views.to(device), labels.to(device), classes=3),
         lambda: create_model(configuration.model, **configuration.settings),
         settings,
         GroupShape(BATCH, CLIPS - 32),

@@ -26,7 +26,7 @@ def fit_fold(
     model = create_model(configuration.model, **configuration.settings)
     if not isinstance(model, FittedModel):
         raise TypeError(f"model {configuration.model} is not fitted at once")
-    model.to(data.views.device)
+    model.to(data.labels.device)
     train = fold.train_indices
     model.fit(data.views[:, train], data.labels[train].cpu().numpy(), subjects[train])
     logits = lone_logits(model, data.views[0, fold.test_indices])

@@ -53,14 +53,30 @@ class TrainingData:
     """The clips of all folds, on the device for the whole run.
 
     Attributes:
-        views: float32 [V, N, 4, 3, H, W].
+        pixels: float32 [V, N, 4, H, W, 3]; in this order a patch's row is one piece of memory.
         labels: int64 [N].
         classes: number of classes C.
     """
 
-    views: Tensor
+    pixels: Tensor
     labels: Tensor
     classes: int
+
+    @classmethod
+    def of_views(cls, views: Tensor, labels: Tensor, classes: int) -> "TrainingData":
+        """From prepared clips, float32 [V, N, 4, 3, H, W]."""
+        return cls(views.movedim(3, -1).contiguous(), labels, classes)
+
+    @property
+    def views(self) -> Tensor:
+        """float32 [V, N, 4, 3, H, W], not a copy."""
+        return self.pixels.movedim(-1, 3)
+
+    def clips(self, views: Tensor, rows: Tensor) -> Tensor:
+        """Whole clips are copied, not pixels: [K, B] and [K, B] -> [K, B, 4, 3, H, W]."""
+        places = (views * self.pixels.shape[1] + rows).flatten()
+        chosen = self.pixels.flatten(2).flatten(0, 1).index_select(0, places)
+        return chosen.view(*rows.shape, *self.pixels.shape[2:]).movedim(-1, 3)
 
 
 @dataclass(frozen=True)
@@ -151,13 +167,13 @@ class GroupTrainer:
         settings: TrainingSettings,
         shape: GroupShape,
     ) -> None:
-        device = data.views.device
+        device = data.labels.device
         self.folds, self.data, self.precision = folds, data, settings.precision
         self.networks = StackedNetworks(
             [_seeded_network(create_network, fold.seed, device) for fold in folds]
         )
         self.plans = [
-            EpochPlan(fold, settings, len(data.views), shape.step_clips) for fold in folds
+            EpochPlan(fold, settings, len(data.pixels), shape.step_clips) for fold in folds
         ]
         if len({plan.steps for plan in self.plans}) > 1:
             raise ValueError("folds of one group must have the same number of steps in an epoch")
@@ -177,8 +193,8 @@ class GroupTrainer:
         labels = self.data.labels[rows]
         weights = used * self.class_weights.gather(1, labels)
         with matrix_products(self.precision):
-            with activations(self.precision, self.data.views.device):
-                logits = self.networks.logits(self.data.views[views, rows])
+            with activations(self.precision, self.data.labels.device):
+                logits = self.networks.logits(self.data.clips(views, rows))
             loss = weighted_cross_entropy(logits.float(), labels, weights)
             self.optimiser.zero_grad(set_to_none=True)
             loss.sum().backward()
@@ -239,7 +255,7 @@ def train_group(
 def lone_logits(network: nn.Module, clips: Tensor) -> np.ndarray:
     """float32 [T, C] of clips [T, 4, 3, H, W]."""
     with torch.inference_mode():
-        return network(clips).float().cpu().numpy()
+        return network(clips.contiguous()).float().cpu().numpy()
 
 
 def _seeded_network(

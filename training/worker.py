@@ -77,7 +77,7 @@ class Worker:
         )
         self.used_sizes = copy.deepcopy(used_sizes)
         self.subjects = inputs.clips.groupby(["dataset", "subject"]).ngroup().to_numpy()
-        self.data = TrainingData(
+        self.data = TrainingData.of_views(
             views=torch.from_numpy(prepare(inputs.maps, run.preparation)).to(run.device),
             labels=torch.from_numpy(inputs.clips["label"].to_numpy(np.int64, copy=True)).to(
                 run.device
