@@ -20,7 +20,13 @@ from common.errors import UserError, run_script
 from common.files import lock_folder, remove_unfinished
 from datasets.flow import FlowMethod
 from datasets.input_builder import DEFAULT_MARGIN, InputSettings, build_clips, plan_clips
-from datasets.input_folder import DatasetRecord, begin, check_other_datasets, finish
+from datasets.input_folder import (
+    DatasetRecord,
+    begin,
+    check_other_datasets,
+    finish,
+    others_kept,
+)
 from datasets.job_progress import with_progress
 from datasets.raw import (
     DEFAULT_SCHEMES,
@@ -34,6 +40,7 @@ from datasets.raw import (
 )
 from datasets.raw.audit_report import finding_lines, selection_line
 from datasets.raw.frame_check import clip_finding
+from datasets.registration import check_installed
 
 
 @dataclass(frozen=True)
@@ -97,7 +104,7 @@ def main() -> None:
         0 if config.registered else config.margin,
     )
     record = DatasetRecord(scheme, settings, raw.synthetic)
-    with lock_folder(config.out):
+    with lock_folder(config.out), others_kept(config.out):
         remove_unfinished(config.out)
         stems = [item.clip.stem for item in labelled]
         check_other_datasets(config.out, config.dataset, record, stems)
@@ -121,7 +128,9 @@ def _build(
     jobs, results = plan_clips(clips.values(), config.out, settings)
     print(f"{len(jobs)} of {len(clips)} clips to compute", flush=True)
     if jobs:
-        begin(config.out, config.dataset)
+        if not settings.registered:
+            check_installed()
+        begin(config.out, config.dataset, [job.stem for job in jobs])
     building = build_clips(jobs, config.out, settings, config.workers)
     results += with_progress(building, len(jobs), "computing flow")
     failed = {result.stem: result for result in results if result.status == "failed"}

@@ -9,13 +9,14 @@ from common.class_names import CLASS_NAMES
 from common.errors import UserError
 
 RECORD_NAME = "inputs.yaml"
+NEXT_STEP = "Restore it, or build the inputs anew into another folder."
 
 
 def read_records(folder: Path) -> dict[str, dict[str, Any]]:
     """Dataset -> its record; empty where the folder has none.
 
     Raises:
-        UserError: the file is damaged.
+        UserError: the file is damaged, or holds something else.
     """
     path = folder / RECORD_NAME
     if not path.exists():
@@ -23,8 +24,16 @@ def read_records(folder: Path) -> dict[str, dict[str, Any]]:
     try:
         records = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (UnicodeDecodeError, yaml.YAMLError) as error:
-        raise UserError(f"{path} is damaged: {error}. Remove it to build anew.") from None
-    return dict(records or {})
+        reason = " ".join(str(error).split())
+        raise UserError(f"{path} is damaged: {reason}. {NEXT_STEP}") from None
+    records = {} if records is None else records
+    if not isinstance(records, dict) or not all(map(_is_record, records.values())):
+        raise UserError(f"{path} is not a list of datasets with their settings. {NEXT_STEP}")
+    return records
+
+
+def _is_record(content: object) -> bool:
+    return isinstance(content, dict) and isinstance(content.get("classes", []), list)
 
 
 def read_class_names(folder: Path) -> tuple[str, ...]:

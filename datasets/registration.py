@@ -145,6 +145,16 @@ def _rescaled(transform: NDArray[np.float64], factor: float) -> NDArray[np.float
     return _chain(transform, _pixel_scaling(factor, factor))
 
 
+def check_installed() -> None:
+    """Whether faces can be looked for.
+
+    Raises:
+        UserError: the optional packages are not installed.
+    """
+    _dlib()
+    landmark_model_path()
+
+
 def _dlib() -> Any:
     try:
         import dlib

@@ -18,6 +18,7 @@ from common.files import lock_folder
 from datasets import direction_map, read_inputs
 from datasets.flow import compute_flow, flow_map
 from datasets.input_builder import InputSettings, compute_clip, flow_path, make_job, plan_clips
+from datasets.input_folder import begin
 from datasets.raw import RawSource, read_raw_dataset
 from datasets.released_maps import TABLE_NAME
 from tests.raw_fixtures import (
@@ -292,6 +293,104 @@ def test_two_datasets_make_a_composite_if_made_alike(
     # The first dataset again: the second stays.
     build(raw, out)
     assert len(read_inputs(out).clips) == 9
+
+
+def filmed_composite(own_copy: tuple[Path, Path], smic: Path) -> Path:
+    """The folder of CASME II and SMIC inputs, both without a word of synthetic."""
+    raw, out = own_copy
+    mark_as_filmed(raw)
+    build(raw, out)
+    build_smic(smic, out)
+    return out
+
+
+def test_a_second_dataset_that_fails_leaves_the_first_as_it_was(
+    own_copy: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = filmed_composite(own_copy, tmp_path / "smic")
+    whole = contents(out)
+    frames = sorted((tmp_path / "smic/HS").rglob("*.bmp"))
+    good = [path.read_bytes() for path in frames]
+
+    # Without dlib nothing is begun.
+    places = [
+        "--sheet", str(tmp_path / "smic/smic.xlsx"), "--frames", str(tmp_path / "smic"),
+        "--out", str(out), "--flow", "dis",
+    ]  # fmt: skip
+    raw_names = [path.with_name(path.name.removeprefix("reg_")) for path in frames]
+    for path, raw_name in zip(frames, raw_names, strict=True):
+        raw_name.write_bytes(path.read_bytes())
+    with monkeypatch.context() as patch:
+        patch.setitem(sys.modules, "dlib", None)
+        assert "needs dlib" in run(["--dataset", "smic", *places], refused=True)
+    assert contents(out) == whole
+
+    for path in frames:
+        truncate(path)
+    printed = run(["--dataset", "smic", "--registered", *places], refused=True)
+    assert "no clip of smic could be built" in printed
+    assert read_inputs(out).clips["dataset"].tolist() == ["casme2"] * 6
+    assert not read_inputs(out).synthetic
+
+    for path, content in zip(frames, good, strict=True):
+        path.write_bytes(content)
+    run(["--dataset", "smic", "--registered", *places])
+    assert contents(out) == whole
+
+
+def test_what_breaks_off_a_run_takes_only_its_dataset_out(
+    own_copy: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = filmed_composite(own_copy, tmp_path / "smic")
+
+    def broken(*arguments: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(build_inputs, "build_clips", broken)
+    monkeypatch.setattr(sys, "argv", ["script.py", *arguments(own_copy[0], out)])
+    shutil.rmtree(out / "flows")
+    with pytest.raises(KeyboardInterrupt):
+        build_inputs.main()
+    assert set(read_inputs(out).clips["dataset"]) == {"smic"}
+
+
+def test_files_of_a_killed_run_do_not_outlive_their_clips(drawn: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    stems = ["sub01_EP01_01", "sub99_EP01_01"]
+    begin(out, "casme2", stems)
+    for stem in stems:
+        flow_path(out, stem).parent.mkdir(exist_ok=True)
+        flow_path(out, stem).write_bytes(b"of a killed run")
+    build(drawn, out)
+    assert len(list((out / "flows").iterdir())) == 6
+    assert not flow_path(out, "sub99_EP01_01").exists()
+    assert not list(out.glob("unfinished*"))
+
+
+@pytest.mark.parametrize("content", ["hello", "- a", "casme2: 3", "casme2: {classes: 3}", "a: [b"])
+def test_a_damaged_record_is_refused_in_one_line(content: str, drawn: Path, tmp_path: Path) -> None:
+    (tmp_path / "inputs.yaml").write_text(content)
+    printed = build(drawn, tmp_path, refused=True)
+    assert f"{tmp_path / 'inputs.yaml'} is " in printed
+    assert printed.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"), [(None, "is missing"), ("", "is damaged"), ("a,b\n1,2\n", "no column")]
+)
+def test_another_datasets_clips_are_needed(
+    content: str | None, reason: str, own_copy: tuple[Path, Path], tmp_path: Path
+) -> None:
+    raw, out = own_copy
+    records = (out / "inputs.yaml").read_text().replace("synthetic", "dataset")
+    (out / "inputs.yaml").write_text(records)
+    clips = out / "clips_casme2.csv"
+    clips.unlink() if content is None else clips.write_text(content)
+    printed = build_smic(tmp_path / "smic", out, refused=True)
+    assert f"{clips} " in printed
+    assert reason in printed
+    clips.unlink(missing_ok=True)
+    assert "written: " in build(raw, out)
 
 
 def test_inputs_of_other_making_are_left_alone(drawn: Path, tiny_folder: Path) -> None:
