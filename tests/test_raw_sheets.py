@@ -84,6 +84,40 @@ def _other_zip(path: Path) -> None:
         archive.writestr("readme.txt", "no workbook")
 
 
+def _cut_worksheet(path: Path) -> None:
+    write_sheet(path, ["Subject", "Filename"], [["1", "a"]] * 50)
+    with zipfile.ZipFile(path) as archive:
+        parts = {name: archive.read(name) for name in archive.namelist()}
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, content in parts.items():
+            cut = name.endswith("sheet1.xml")
+            archive.writestr(name, content[: len(content) // 2] if cut else content)
+
+
+def test_flipped_bytes_are_refused_or_harmless(tmp_path: Path) -> None:
+    whole = tmp_path / "whole.xlsx"
+    write_sheet(whole, ["Subject", "Filename"], [["1", f"a{n}"] for n in range(50)])
+    content = whole.read_bytes()
+    refused = 0
+    for place in range(0, len(content), len(content) // 150):
+        spoilt = bytearray(content)
+        spoilt[place : place + 4] = bytes(byte ^ 0xA5 for byte in spoilt[place : place + 4])
+        path = tmp_path / "spoilt.xlsx"
+        path.write_bytes(spoilt)
+        try:
+            read_sheet(path, NAMES)
+        except UserError:
+            refused += 1
+    assert refused > 20
+
+
+def test_whole_numbers_of_a_csv_file_are_those_of_the_workbook(tmp_path: Path) -> None:
+    path = tmp_path / "sheet.csv"
+    path.write_text("Subject,Filename,Onset,Apex\n006,1.5a,24.0,\n")
+    (row,) = read_sheet(path, NAMES)
+    assert row.cells == {"subject": "006", "filename": "1.5a", "onset": "24", "apex": ""}
+
+
 @pytest.mark.parametrize(
     ("make", "reason"),
     [
@@ -93,6 +127,7 @@ def _other_zip(path: Path) -> None:
         (_not_a_workbook, "not an .xlsx workbook"),
         (_other_zip, "not a readable .xlsx"),
         (_other_columns, "filename, subject: its first cells are Name, Age, a, 3"),
+        (_cut_worksheet, "not a readable .xlsx"),
         (_bomb, "unpacks to 70 MB"),
         (lambda path: None, "does not exist"),
     ],
@@ -112,6 +147,8 @@ def test_what_is_no_sheet_is_refused(make, reason: str, tmp_path: Path) -> None:
         ("R2+15", "R2+15"),
         ("AU1, AU2; au26", "1+2+26"),
         ("l14B + 17", "L14+17"),
+        ("4+L 10", "4+L10"),
+        ("AU 12 R2", "12+R2"),
         ("", ""),
     ],
 )
@@ -126,3 +163,11 @@ def test_alternatives_and_unreadable_parts_of_a_cell_are_named() -> None:
     assert cell.units == (ActionUnit(12), ActionUnit(14, "right"))
     assert cell.has_alternatives
     assert cell.unreadable == ("?",)
+
+
+@pytest.mark.parametrize("text", ["12or14", "12 or14", "12Bor AU14", "12 OR 14"])
+def test_alternatives_need_no_blanks(text: str) -> None:
+    cell = parse_action_units(text)
+    assert format_action_units(cell.units) == "12+14"
+    assert cell.has_alternatives
+    assert not cell.unreadable

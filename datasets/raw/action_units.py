@@ -9,8 +9,10 @@ Side = Literal["both", "left", "right"]
 SIDES: dict[str, Side] = {"": "both", "L": "left", "R": "right"}
 # A side, a FACS number, and the intensity letter A..E that some sheets append (not kept).
 UNIT = re.compile(r"(?:AU)?([LR]?)(\d{1,2})[A-E]?", re.IGNORECASE)
-SEPARATORS = re.compile(r"\s*[+,;&/、，]\s*|\s+or\s+|\s+", re.IGNORECASE)
-ALTERNATIVE = re.compile(r"\bor\b", re.IGNORECASE)
+ALTERNATIVE = re.compile(r"\bor\b|\s*or\s*(?=(?:AU)?[LR]?\d)", re.IGNORECASE)
+SEPARATORS = re.compile(rf"\s*[+,;&/、，]\s*|\s*(?:{ALTERNATIVE.pattern})\s*|\s+", re.IGNORECASE)
+# "L 10" is L10, not all of 10 and a letter.
+APART = re.compile(r"\b(AU|(?:AU)?[LR])\s+(?=\d)", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -36,7 +38,7 @@ class ActionUnitCell:
 def parse_action_units(text: str) -> ActionUnitCell:
     """Read an action-unit cell; "12 or 14" gives both units, marked as alternatives."""
     units, unreadable = [], []
-    for part in filter(None, SEPARATORS.split(text.strip())):
+    for part in filter(None, SEPARATORS.split(APART.sub(r"\1", text.strip()))):
         match = UNIT.fullmatch(part)
         if match:
             units.append(ActionUnit(int(match[2]), SIDES[match[1].upper()]))

@@ -3,8 +3,11 @@
 import csv
 import io
 import re
+import struct
 import zipfile
+import zlib
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import zip_longest
 from pathlib import Path
@@ -19,6 +22,22 @@ MOST_BYTES = 64 * 2**20
 MOST_ROWS = 20_000
 MOST_COLUMNS = 200
 HEADER_WITHIN = 60
+WHOLE_NUMBER = re.compile(r"^(\d+)\.0+$")
+# What zip, inflating, XML and openpyxl raise at a damaged workbook.
+DAMAGE = (
+    AttributeError,
+    EOFError,
+    InvalidFileException,
+    LookupError,
+    OSError,
+    RuntimeError,
+    SyntaxError,
+    TypeError,
+    ValueError,
+    struct.error,
+    zipfile.BadZipFile,
+    zlib.error,
+)
 
 Row = tuple[str, ...]
 
@@ -107,27 +126,36 @@ def _csv_rows(path: Path) -> list[Row]:
 
 def _workbook_rows(path: Path) -> Iterator[list[Row]]:
     _refuse_bomb(path)
-    try:
+    with _damage_named(path):
         workbook = load_workbook(path, read_only=True, data_only=True, keep_links=False)
-    except (InvalidFileException, KeyError, ValueError, OSError, SyntaxError) as error:
-        raise UserError(f"{path} is not a readable .xlsx workbook: {error}.") from None
     try:
         for sheet in workbook.worksheets:
-            # Some writers declare a million rows; the cells themselves are what counts.
-            sheet.reset_dimensions()
-            yield _limited(path, sheet.iter_rows(values_only=True))
+            with _damage_named(path):
+                # Some writers declare a million rows; the cells themselves are what counts.
+                sheet.reset_dimensions()
+                rows = _limited(path, sheet.iter_rows(values_only=True))
+            yield rows
     finally:
         workbook.close()
 
 
-def _refuse_bomb(path: Path) -> None:
+@contextmanager
+def _damage_named(path: Path) -> Iterator[None]:
     try:
-        with zipfile.ZipFile(path) as archive:
-            unpacked = sum(item.file_size for item in archive.infolist())
-    except zipfile.BadZipFile:
+        yield
+    except DAMAGE as error:
+        raise UserError(
+            f"{path} is not a readable .xlsx workbook: {error}. Get it anew, or save it again."
+        ) from None
+
+
+def _refuse_bomb(path: Path) -> None:
+    if not zipfile.is_zipfile(path):
         raise UserError(
             f"{path} is not an .xlsx workbook (an old .xls renamed?). Save it as .xlsx or .csv."
-        ) from None
+        )
+    with _damage_named(path), zipfile.ZipFile(path) as archive:
+        unpacked = sum(item.file_size for item in archive.infolist())
     if unpacked > MOST_BYTES:
         raise UserError(
             f"{path} unpacks to {unpacked >> 20} MB, more than {MOST_BYTES >> 20} MB: "
@@ -154,4 +182,6 @@ def _cell_text(cell: object) -> str:
         return ""
     if isinstance(cell, float) and cell.is_integer():
         return str(int(cell))
-    return str(cell).strip()
+    text = str(cell).strip()
+    # pandas writes a column with an empty cell so, as text.
+    return WHOLE_NUMBER.sub(r"\1", text)
