@@ -134,7 +134,7 @@ def _build(
     building = build_clips(jobs, config.out, settings, config.workers)
     results += with_progress(building, len(jobs), "computing flow")
     failed = {result.stem: result for result in results if result.status == "failed"}
-    problems = [clip_finding(clips[stem], f.rule, f.problem) for stem, f in failed.items()]
+    problems = [clip_finding(clips[stem], f.rule, f.value, f.problem) for stem, f in failed.items()]
     return [item for item in labelled if item.clip.stem not in failed], problems
 
 

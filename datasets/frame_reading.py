@@ -17,9 +17,18 @@ GREY_MODES = ("1", "L", "LA")
 
 
 class FrameError(UserError):
-    """A frame that cannot be used; the message names the file and the reason."""
+    """A frame that cannot be used; the message names the file and the reason.
+
+    Attributes:
+        rule: the rule of the audit that is broken.
+        value: the offending file's name.
+    """
 
     rule = "bad frame"
+
+    def __init__(self, message: str, value: str = "") -> None:
+        super().__init__(message)
+        self.value = value
 
 
 @dataclass(frozen=True)
@@ -42,13 +51,13 @@ def read_frame(path: Path) -> Frame:
             in_colour = picture.mode not in GREY_MODES
             return Frame(np.asarray(picture.convert("L")), in_colour)
     except FileNotFoundError:
-        raise FrameError(f"frame {path} is missing.") from None
+        raise FrameError(f"frame {path} is missing.", path.name) from None
     except Image.DecompressionBombError:
-        raise FrameError(f"frame {path} is too large for a frame.") from None
+        raise FrameError(f"frame {path} is too large for a frame.", path.name) from None
     except UnidentifiedImageError:
-        raise FrameError(f"frame {path} is not a readable picture.") from None
+        raise FrameError(f"frame {path} is not a readable picture.", path.name) from None
     except (OSError, SyntaxError, ValueError) as error:
-        raise FrameError(f"frame {path} cannot be decoded: {error}.") from None
+        raise FrameError(f"frame {path} cannot be decoded: {error}.", path.name) from None
 
 
 def read_frames(paths: Mapping[str, Path]) -> dict[str, NDArray[np.uint8]]:
@@ -66,7 +75,8 @@ def read_frames(paths: Mapping[str, Path]) -> dict[str, NDArray[np.uint8]]:
         if odd is not None:
             raise FrameError(
                 f"frames of one clip differ in {what}: "
-                f"{first[0]} is {first[1]}, {odd[0].name} is {odd[1]}."
+                f"{first[0]} is {first[1]}, {odd[0].name} is {odd[1]}.",
+                odd[0].name,
             )
     return {name: read[path].pixels for name, path in paths.items()}
 
@@ -75,8 +85,12 @@ def _check_header(path: Path, picture: ImageFile.ImageFile) -> None:
     """Refuse by the header alone, before anything is unpacked."""
     width, height = picture.size
     if width * height > MOST_PIXELS:
-        raise FrameError(f"frame {path} is {width}x{height} pixels: too large for a frame.")
+        raise FrameError(
+            f"frame {path} is {width}x{height} pixels: too large for a frame.", path.name
+        )
     # Pillow names a file's own bits in the tile's raw mode ("RGB;16B") or in the mode ("I;16").
     raw_modes = [str(tile[3]) for tile in picture.tile]
     if picture.mode.startswith(("I", "F")) or any(";16" in mode for mode in raw_modes):
-        raise FrameError(f"frame {path} has 16 bits a pixel; convert the frames to 8 bits.")
+        raise FrameError(
+            f"frame {path} has 16 bits a pixel; convert the frames to 8 bits.", path.name
+        )

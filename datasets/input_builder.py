@@ -84,11 +84,12 @@ class ClipJob:
 
 @dataclass(frozen=True)
 class BuiltClip:
-    """What became of a clip; where it failed, the rule that is broken and the problem."""
+    """What became of a clip; where it failed, the rule broken, the file's name, the problem."""
 
     stem: str
     status: BuildStatus
     rule: str = ""
+    value: str = ""
     problem: str = ""
 
 
@@ -122,13 +123,17 @@ def plan_clips(
         try:
             job = make_job(clip, settings)
         except FrameError as error:
-            settled.append(BuiltClip(clip.stem, "failed", error.rule, str(error)))
+            settled.append(_failed(clip.stem, error))
             continue
         if is_up_to_date(job, out):
             settled.append(BuiltClip(clip.stem, "unchanged"))
         else:
             jobs.append(job)
     return jobs, settled
+
+
+def _failed(stem: str, error: FrameError) -> BuiltClip:
+    return BuiltClip(stem, "failed", error.rule, error.value, str(error))
 
 
 def build_clips(
@@ -178,7 +183,7 @@ def hash_file(path: Path) -> str:
     try:
         return hashlib.sha256(path.read_bytes()).hexdigest()
     except OSError as error:
-        raise FrameError(f"frame {path} cannot be read: {error.strerror}.") from None
+        raise FrameError(f"frame {path} cannot be read: {error.strerror}.", path.name) from None
 
 
 def is_up_to_date(job: ClipJob, out: Path) -> bool:
@@ -274,7 +279,7 @@ def build_clip(job: ClipJob, out: Path, settings: InputSettings) -> BuiltClip:
     try:
         result = compute_clip(job.frames, settings)
     except FrameError as error:
-        return BuiltClip(job.stem, "failed", error.rule, str(error))
+        return _failed(job.stem, error)
     picture_path(out, job.stem).unlink(missing_ok=True)
     write_maps(out, job.stem, result.maps)
     _write_flow(job, out, result)
