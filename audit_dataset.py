@@ -21,6 +21,7 @@ from datasets.raw import (
     Finding,
     RawDataset,
     RawSource,
+    exclusion_findings,
     findings_table,
     label_clips,
     read_raw_dataset,
@@ -64,7 +65,8 @@ def main() -> None:
     bad_frames = _check_frames(config, raw)
     bad_rows = {finding.row for finding in bad_frames}
     clips = [clip for clip in raw.clips if clip.row not in bad_rows]
-    findings = [*raw.findings, *bad_frames]
+    excluded = exclusion_findings(raw.clips, config.dataset)
+    findings = [*raw.findings, *bad_frames, *excluded]
     print("\n".join(finding_lines(findings)))
     for scheme in SCHEMES.values():
         if config.dataset in scheme.emotions:
@@ -78,7 +80,7 @@ def main() -> None:
 def _check_frames(config: Config, raw: RawDataset) -> list[Finding]:
     if config.frames is None or config.check_frames == "none":
         return []
-    checks = (check_clip_frames(clip, config.check_frames) for clip in raw.clips)
+    checks = (check_clip_frames(clip, config.check_frames, config.registered) for clip in raw.clips)
     results = with_progress(checks, len(raw.clips), "decoding frames")
     return [finding for finding in results if finding is not None]
 

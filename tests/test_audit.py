@@ -17,6 +17,7 @@ from datasets.raw.label_schemes import DEFAULT_SCHEMES
 from datasets.synthetic_raw_datasets import write_raw_datasets
 from datasets.synthetic_sheets import FORMATS
 from datasets.synthetic_specs import ALL_DATASETS, list_synthetic_clips
+from tests.raw_fixtures import CASME2_HEADER, casme2_row, write_sheet
 from tests.scripts import run_main
 
 ROOT = Path(__file__).parent.parent
@@ -136,6 +137,13 @@ def test_the_clean_clips_and_those_with_remarks_are_all_built(
     )
     built = pd.read_csv(tmp_path / f"clips_{dataset}.csv", dtype=str)
     assert names(built) == expected_clips(registered, dataset, faults)
+
+
+def test_the_audit_says_what_corrections_leave_out(tmp_path: Path) -> None:
+    sheet = write_sheet(tmp_path / "s.xlsx", CASME2_HEADER, [casme2_row(24, "EP10_03")])
+    printed = run_main(audit_dataset.main, ["--dataset", "casme2", "--sheet", str(sheet)])
+    line = "excluded: row 2 sub24/EP10_03, correction (exclude megc2019): Copies of the sheet"
+    assert printed.count(line) == 1
 
 
 def names(table: pd.DataFrame) -> set[tuple[str, str]]:

@@ -13,11 +13,13 @@ from datasets.raw import (
     RawDataset,
     RawSource,
     clip_table,
+    exclusion_findings,
     findings_table,
     get_scheme,
     label_clips,
     read_raw_dataset,
 )
+from datasets.raw.frame_check import check_clip_frames
 from datasets.released_maps import TABLE_NAME
 from tests.raw_fixtures import (
     CASME2_HEADER,
@@ -265,6 +267,114 @@ def test_a_users_corrections_win_and_those_without_a_row_are_named(tmp_path: Pat
     assert [finding.clip for finding in unused] == ["EP99_99"]
 
 
+def test_exclusions_are_audited_with_their_scheme_and_reason(tmp_path: Path) -> None:
+    table = write_corrections(
+        tmp_path / "mine.csv",
+        "casme2,24,EP10_03,exclude,casme2_5,two emotions",
+        "casme2,1,EP02_01f,exclude,all,face covered",
+    )
+    rows = [casme2_row(), casme2_row(24, "EP10_03", emotion="others")]
+    raw = read_casme2(tmp_path, *rows, corrections=table)
+    found = {
+        (f.clip, f.value, f.outcome, f.detail) for f in exclusion_findings(raw.clips, "casme2")
+    }
+    shipped = "Copies of the sheet give two emotions; the protocol does not have it."
+    assert found == {
+        ("EP02_01f", "exclude all", "excluded", "face covered"),
+        ("EP10_03", "exclude megc2019", "excluded", shipped),
+        ("EP10_03", "exclude casme2_5", "excluded", "two emotions"),
+    }
+    labelled, left_out = label_clips(raw.clips, get_scheme("megc2019", "casme2"))
+    assert not labelled
+    assert {f.detail for f in left_out} == {"face covered", shipped}
+
+
+def test_a_user_may_include_what_the_shipped_table_excludes(tmp_path: Path) -> None:
+    table = write_corrections(
+        tmp_path / "mine.csv",
+        "casme2,4,EP12_01f,apex,41,looked at the frames",
+        "casme2,4,EP12_01f,include,megc2019,its apex is known now",
+        "casme2,1,EP02_01f,include,all,a slip",
+    )
+    rows = [casme2_row(4, "EP12_01f", (21, "/", 61), "disgust"), casme2_row()]
+    raw = read_casme2(tmp_path, *rows, corrections=table)
+    labelled, _ = label_clips(raw.clips, get_scheme("megc2019", "casme2"))
+    assert [item.clip.clip for item in labelled] == ["EP12_01f", "EP02_01f"]
+    found = {(f.value, f.outcome) for f in findings_of(raw, "correction")}
+    assert found == {
+        ("apex / -> 41", "corrected"),
+        ("include megc2019", "corrected"),
+        ("include all", "kept"),
+    }
+
+
+def test_a_users_middle_replaces_an_apex_in_order(tmp_path: Path) -> None:
+    line = "casme2,1,EP02_01f,apex,middle,the sheet's apex is a blink"
+    table = write_corrections(tmp_path / "mine.csv", line)
+    raw = read_casme2(tmp_path, casme2_row(frames=(46, 59, 86)), corrections=table)
+    assert (raw.clips[0].apex, raw.clips[0].apex_source) == (66, "middle")
+    (finding,) = findings_of(raw, "correction")
+    assert (finding.value, finding.outcome) == ("46, 59, 86", "corrected")
+
+
+def test_corrections_name_smic_clips_as_the_dataset_or_the_tables_do(tmp_path: Path) -> None:
+    header, row, *_ = CASES["smic"]
+    sheet = write_sheet(tmp_path / "sheet.xlsx", header, [row])
+    for name in ("s1_ne_01", "s01_ne_01"):
+        table = write_corrections(tmp_path / "mine.csv", f"smic,s1,{name},apex,110,looked")
+        (clip,) = read_raw_dataset(RawSource("smic", sheet, corrections=table)).clips
+        assert (clip.apex, clip.apex_source) == (110, "annotated")
+
+
+@pytest.mark.parametrize("dataset", ["mmew", "smic"])
+def test_a_corrected_emotion_keeps_the_clips_folder(dataset: str, tmp_path: Path) -> None:
+    header, row, folder, file_name, expected = CASES[dataset]
+    sheet = write_sheet(tmp_path / "sheet.xlsx", header, [row])
+    numbers = range(expected[2], expected[4] + 1)  # type: ignore[arg-type]
+    write_frames(tmp_path / folder, [file_name.format(number) for number in numbers])
+    line = f"{dataset},{expected[0]},{expected[1]},emotion,surprise,second coder"
+    table = write_corrections(tmp_path / "mine.csv", line)
+    (clip,) = read_raw_dataset(RawSource(dataset, sheet, tmp_path, corrections=table)).clips
+    assert clip.emotion == "surprise"
+    assert clip.folder == tmp_path / folder
+
+
+def test_a_casme3_onset_that_is_no_number_is_named(tmp_path: Path) -> None:
+    row = ["spNO.1", "a", "/", 15, 80, "", "", "happy"]
+    sheet = write_sheet(tmp_path / "s.xlsx", CASME3_HEADER, [row])
+    raw = read_raw_dataset(RawSource("casme3", sheet))
+    (finding,) = findings_of(raw, "not a frame number")
+    assert (finding.value, finding.outcome) == ("onset '/'", "excluded")
+    assert not findings_of(raw, "name")
+
+
+def test_a_name_too_long_for_a_file_excludes_its_clip_alone(tmp_path: Path) -> None:
+    write_frames(tmp_path / "sub01/EP02_01f", [f"img{n}.jpg" for n in range(46, 87)])
+    long = casme2_row(clip="EP01_" + "1" * 300)
+    raw = read_casme2(tmp_path, casme2_row(), long, frames=tmp_path)
+    assert [clip.clip for clip in raw.clips] == ["EP02_01f"]
+    (finding,) = findings_of(raw, "name")
+    assert "too long for a file name" in finding.detail
+
+
+@pytest.mark.parametrize("rate", [-5.0, 0.0, float("nan")])
+def test_a_frame_rate_is_a_positive_number(rate: float, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=f"frame rate {rate}"):
+        RawSource("casme3", tmp_path, frame_rate=rate)
+
+
+def test_registered_frames_are_checked_without_the_first_one(tmp_path: Path) -> None:
+    folder = tmp_path / "Cropped/sub01/EP02_01f"
+    write_frames(folder, [f"reg_img{n}.jpg" for n in range(40, 90)])
+    (folder / "reg_img40.jpg").write_bytes(b"")
+    raw = read_casme2(tmp_path, casme2_row(), frames=tmp_path, registered=True)
+    (clip,) = raw.clips
+    assert check_clip_frames(clip, "key", registered=True) is None
+    finding = check_clip_frames(clip, "key", registered=False)
+    assert finding is not None
+    assert (finding.rule, finding.value) == ("bad frame", "reg_img40.jpg")
+
+
 @pytest.mark.parametrize(
     ("line", "reason"),
     [
@@ -273,6 +383,9 @@ def test_a_users_corrections_win_and_those_without_a_row_are_named(tmp_path: Pat
         ("casme2,1,EP1_1,offset,middle,why", "'middle' is not a frame number"),
         ("casme2,1,EP1_1,apex,3,", "needs a reason"),
         ("casme2,1,EP1_1,exclude,megc2091,why", "no label scheme"),
+        ("casme2,1,EP1_1,include,megc2091,why", "no label scheme"),
+        ("casmeii,1,EP1_1,apex,3,why", "unknown dataset 'casmeii'.*casme2, samm, smic"),
+        (f"casme2,1,EP1_1,note,,{'x' * 140_000}", "after line 1: not a comma-separated table"),
     ],
 )
 def test_corrections_that_make_no_sense_are_refused(line: str, reason: str, tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from datasets.raw.label_schemes import (
     SCHEMES,
     LabelledClip,
     LabelScheme,
+    exclusion_findings,
     get_scheme,
     label_clips,
 )
@@ -25,6 +26,7 @@ __all__ = [
     "RawDataset",
     "RawSource",
     "clip_table",
+    "exclusion_findings",
     "findings_table",
     "get_scheme",
     "label_clips",

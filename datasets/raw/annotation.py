@@ -39,7 +39,7 @@ def read_annotation(
         report: takes a finding for every cell that is corrected or cannot be used.
     """
     cells = _corrected(cells, corrections, report)
-    middle = next((line for line in corrections if line.value == MIDDLE), None)
+    middle = next((c for c in corrections if (c.field, c.value) == ("apex", MIDDLE)), None)
     emotion = _emotion(dataset, cells, report)
     action_units = _action_units(cells.get("action_units", ""), report)
     _note_second_movement(cells.get("second_onset", ""), report)
@@ -60,11 +60,22 @@ def _corrected(
     for line in corrections:
         if line.field == "note":
             report.add("known fault", line.value, "kept", line.reason)
+        elif line.field == "include":
+            _note_inclusion(line, corrections, report)
         elif line.field != "exclude" and line.value not in (cells.get(line.field), MIDDLE):
             change = f"{line.field} {cells.get(line.field, '')} -> {line.value}"
             corrected[line.field] = line.value
             report.add("correction", change, "corrected", line.reason)
     return corrected
+
+
+def _note_inclusion(line: Correction, corrections: list[Correction], report: RowReport) -> None:
+    value = f"include {line.value}"
+    if any(line.lifts(other) for other in corrections):
+        report.add("correction", value, "corrected", line.reason)
+    else:
+        detail = "the shipped table does not exclude the clip; the correction does nothing."
+        report.add("correction", value, "kept", detail)
 
 
 def _key_frames(
@@ -103,8 +114,12 @@ def _frame_number(text: str) -> int | None:
 def _with_apex(
     onset: int, apex: int | None, offset: int, middle: Correction | None, report: RowReport
 ) -> tuple[int, int | None, int] | None:
-    """Check onset <= apex <= offset; a correction may let the middle frame stand in."""
-    if apex is not None and onset <= apex <= offset:
+    """Check onset <= apex <= offset; a correction may let the middle frame stand in.
+
+    A shipped one only where the sheet's apex is out of order: copies of the sheet may be right.
+    """
+    wanted = middle is not None and not middle.shipped
+    if apex is not None and onset <= apex <= offset and not wanted:
         for name, number in (("onset", onset), ("offset", offset)):
             if apex == number:
                 detail = f"the apex is the {name}: this phase has no motion."
@@ -120,8 +135,13 @@ def _with_apex(
     return None
 
 
+def emotion_name(dataset: DatasetFormat, cell: str) -> str | None:
+    """The common name of an emotion as a sheet writes it; None for one that is not known."""
+    return dataset.emotions.get(reduce_name(cell))
+
+
 def _emotion(dataset: DatasetFormat, cells: Mapping[str, str], report: RowReport) -> str | None:
-    emotion = dataset.emotions.get(reduce_name(cells["emotion"]))
+    emotion = emotion_name(dataset, cells["emotion"])
     if emotion is None:
         known = name_list(sorted(set(dataset.emotions.values())))
         report.add("emotion", cells["emotion"], "excluded", f"{dataset.title} has {known}.")

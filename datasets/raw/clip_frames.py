@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from common.errors import name_list
+from datasets.raw.annotation import emotion_name
 from datasets.raw.dataset_format import DatasetFormat
 from datasets.raw.findings import RowReport
 from datasets.raw.frame_folders import FrameFinder, FrameFolder
@@ -27,13 +28,14 @@ def attach_frames(
         dataset: the clip's dataset.
         clip: as annotated.
         finder: looks below the folder of the dataset's frames.
-        cells: the row's text by field.
+        cells: the row's text by field, as the sheet has it.
         report: takes the findings.
     """
     names = {
         "subject": clip.subject,
         "clip": clip.clip,
-        "emotion": clip.emotion,
+        # Folders are named by the sheet's own emotion, whatever a correction says.
+        "emotion": emotion_name(dataset, cells["emotion"]) or clip.emotion,
         **dataset.folder_names(cells),
     }
     # A cell such as "../.." must not lead out of the folder that the user gave.

@@ -37,6 +37,7 @@ class DatasetFormat:
         clip_pattern: matches a file-name cell of this dataset; tells a wrong sheet.
         subject_name: a subject cell -> the subject's name in tables.
         clip_name: cells of a row -> the clip's name in tables.
+        written_clip: a clip's name as a user may write it -> its name in tables.
         folder_names: (cells, subject, clip, emotion) -> the names that folders may use.
         layouts: where frames are.
         frame_rate: frames per second; None where the sheet's owner must say it.
@@ -53,6 +54,7 @@ class DatasetFormat:
     subject_name: Callable[[str], str]
     layouts: tuple[FrameLayout, ...]
     clip_name: Callable[[Mapping[str, str]], str] = field(default=lambda cells: cells["clip"])
+    written_clip: Callable[[str], str] = str
     folder_names: Callable[[Mapping[str, str]], Mapping[str, str]] = field(default=lambda _: {})
     frame_rate: float | None = None
     long_recordings: bool = False

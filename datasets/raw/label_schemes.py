@@ -118,16 +118,25 @@ def label_clips(
     labelled, left_out = [], []
     for clip in clips:
         label = scheme.label(clip.dataset, clip.emotion)
-        if label is None:
-            left_out.append(_left_out(clip, f"{scheme.name} has no class for this emotion."))
-        elif clip.left_out_of & {scheme.name, ALL_SCHEMES}:
-            left_out.append(_left_out(clip, f"a correction excludes the clip from {scheme.name}."))
+        excluded = [name for name in (ALL_SCHEMES, scheme.name) if name in clip.left_out_of]
+        if excluded:
+            value, reason = f"exclude {excluded[0]}", clip.left_out_of[excluded[0]]
+            left_out.append(_left_out(clip, "correction", value, reason))
+        elif label is None:
+            reason = f"{scheme.name} has no class for this emotion."
+            left_out.append(_left_out(clip, "scheme", clip.emotion, reason))
         else:
             labelled.append(LabelledClip(clip, label))
     return labelled, left_out
 
 
-def _left_out(clip: RawClip, reason: str) -> Finding:
-    return Finding(
-        clip.dataset, clip.row, clip.subject, clip.clip, "scheme", clip.emotion, "excluded", reason
-    )
+def exclusion_findings(clips: Iterable[RawClip], dataset: str) -> list[Finding]:
+    """What corrections leave out, under each of the dataset's schemes; one line a correction."""
+    clips = list(clips)
+    schemes = [scheme for scheme in SCHEMES.values() if dataset in scheme.emotions]
+    left_out = [finding for scheme in schemes for finding in label_clips(clips, scheme)[1]]
+    return list(dict.fromkeys(finding for finding in left_out if finding.rule == "correction"))
+
+
+def _left_out(clip: RawClip, rule: str, value: str, reason: str) -> Finding:
+    return Finding(clip.dataset, clip.row, clip.subject, clip.clip, rule, value, "excluded", reason)

@@ -28,7 +28,7 @@ class RawClip:
         folder: folder of its frames, None where only the sheet was read.
         frame_names: frame number -> file name, by rising number. Of a long recording only the
             frames of the clip and of its length before and after it.
-        left_out_of: label schemes that corrections exclude it from ("all": every one).
+        left_out_of: label schemes that corrections exclude it from ("all": every one), and why.
         synthetic: whether the sheet says that the clip is drawn.
     """
 
@@ -45,7 +45,7 @@ class RawClip:
     frame_rate: float | None = None
     folder: Path | None = None
     frame_names: dict[int, str] = field(default_factory=dict)
-    left_out_of: frozenset[str] = frozenset()
+    left_out_of: dict[str, str] = field(default_factory=dict)
     synthetic: bool = False
 
     @property

@@ -1,5 +1,6 @@
 """From a dataset as received (sheet and frames) to one table of clips and one list of findings."""
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +10,7 @@ from datasets.raw.annotation import Annotation, read_annotation
 from datasets.raw.casme2 import CASME2
 from datasets.raw.casme3 import CASME3
 from datasets.raw.clip_frames import attach_frames
-from datasets.raw.corrections import ClipKey, Correction, read_corrections
+from datasets.raw.corrections import ClipKey, Correction, exclusions, read_corrections
 from datasets.raw.dataset_format import DatasetFormat
 from datasets.raw.findings import Finding, RowReport
 from datasets.raw.frame_folders import FrameFinder, wanted_layouts
@@ -23,6 +24,8 @@ from datasets.released_maps import SAFE_NAME, SYNTHETIC
 FORMATS = {dataset.name: dataset for dataset in (CASME2, SAMM, SMIC, MMEW, CASME3)}
 # Fields that a sheet may lack: nothing is built from them.
 OPTIONAL_FIELDS = ("action_units", "second_onset")
+# Map files are named by subject and clip; file systems allow 255 bytes with the ending.
+MOST_NAME_BYTES = 200
 
 
 @dataclass(frozen=True)
@@ -44,6 +47,11 @@ class RawSource:
     registered: bool = False
     corrections: Path | None = None
     frame_rate: float | None = None
+
+    def __post_init__(self) -> None:
+        rate = self.frame_rate
+        if rate is not None and not (math.isfinite(rate) and rate > 0):
+            raise UserError(f"frame rate {rate} is not a positive number. Give frames per second.")
 
 
 @dataclass(frozen=True)
@@ -164,15 +172,29 @@ class _RowReader:
         report.clip = self.dataset.clip_name(cells)
         for name, cell in ((report.subject, cells["subject"]), (report.clip, cells["clip"])):
             if not cell or not SAFE_NAME.fullmatch(name):
-                report.add("name", cell, "excluded", "subject and file name must be plain names.")
+                self._refuse_name(cells, report)
                 return None
         key = report.subject, report.clip
+        if len("_".join(key).encode("utf-8")) > MOST_NAME_BYTES:
+            detail = f"over {MOST_NAME_BYTES} bytes with the subject: too long for a file name."
+            report.add("name", f"{report.clip[:40]}...", "excluded", detail)
+            return None
         if key in self.first_rows:
             detail = f"row {self.first_rows[key]} names the same clip."
             report.add("duplicate", report.clip, "excluded", detail)
             return None
         self.first_rows[key] = report.row
         return key
+
+    def _refuse_name(self, cells: Mapping[str, str], report: RowReport) -> None:
+        """Say which cell is no name; of a clip that is named by its onset, it may be that one."""
+        refused = [c for c in (cells["subject"], cells["clip"]) if not SAFE_NAME.fullmatch(c)]
+        if refused:
+            detail = "subject and file name must be plain names."
+            report.add("name", refused[0], "excluded", detail)
+        else:
+            detail = "the clip is named by its onset: correct the sheet."
+            report.add("not a frame number", f"onset {cells['onset']!r}", "excluded", detail)
 
     def _make_clip(
         self, row: SheetRow, key: ClipKey, annotation: Annotation, corrections: list[Correction]
@@ -189,7 +211,7 @@ class _RowReader:
             emotion=annotation.emotion,
             action_units=annotation.action_units,
             frame_rate=self.frame_rate,
-            left_out_of=frozenset(line.value for line in corrections if line.field == "exclude"),
+            left_out_of=exclusions(corrections),
             synthetic=row.cells.get("source", "").lower() == SYNTHETIC,
         )
 

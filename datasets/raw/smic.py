@@ -14,10 +14,15 @@ def subject_name(text: str) -> str:
     return f"s{int(digits):02d}" if digits.isdecimal() else text
 
 
-def clip_name(cells: Mapping[str, str]) -> str:
+def padded_clip(text: str) -> str:
     """Zero-padded as in the tables of the field: s1_ne_01 is s01_ne_01."""
-    match = CLIP.fullmatch(cells["clip"])
-    return f"s{int(match[1]):02d}_{match[2]}_{match[3]}" if match else cells["clip"]
+    match = CLIP.fullmatch(text)
+    return f"s{int(match[1]):02d}_{match[2]}_{match[3]}" if match else text
+
+
+def clip_name(cells: Mapping[str, str]) -> str:
+    """The padded file name."""
+    return padded_clip(cells["clip"])
 
 
 def folder_names(cells: Mapping[str, str]) -> Mapping[str, str]:
@@ -60,6 +65,7 @@ SMIC = DatasetFormat(
     clip_pattern=CLIP,
     subject_name=subject_name,
     clip_name=clip_name,
+    written_clip=padded_clip,
     folder_names=folder_names,
     layouts=(
         FrameLayout(
