@@ -80,8 +80,9 @@ def add_key_frame_noise(
 ) -> NoisyKeyFrames:
     """Move the key frames of one clip.
 
-    A clip whose annotation leaves no frame between its key frames, or no other place for a frame
-    that is to move, keeps its key frames and says so.
+    A clip that has no place for the moving frames at which onset < apex < offset holds, or no
+    other than theirs, keeps its key frames and says so. Where there is room, key frames that were
+    annotated on one frame are moved apart by the clamping.
 
     Args:
         key_frames: positions of onset, apex and offset among the clip's frames.
@@ -109,16 +110,16 @@ def add_key_frame_noise(
 
 
 def _has_no_room(key_frames: KeyFrames, last: int, frames: NoisyFrames) -> bool:
+    """Whether the moving frames can be nowhere else in order; of the others the order is given."""
     onset, apex, offset = key_frames.onset, key_frames.apex, key_frames.offset
-    if not onset < apex < offset:
-        return True
     places = {
-        "onset": apex,
+        "onset": apex if apex < offset else 0,
         "apex": offset - onset - 1,
-        "offset": last - apex,
+        "offset": last - apex if onset < apex else 0,
         "all": last - 1,
-    }
-    return places[frames] == 1
+    }[frames]
+    in_order = onset < apex < offset
+    return places < 1 or (places == 1 and in_order)
 
 
 def _shift(key_frames: KeyFrames, noise: KeyFrameNoise, frame: KeyFrame, draw: float) -> int:

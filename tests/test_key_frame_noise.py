@@ -89,6 +89,30 @@ def test_a_clip_without_room_keeps_its_frames_and_says_so() -> None:
     assert moved(KeyFrameNoise("all", 0), key_frames=apex_is_onset).too_short == ()
 
 
+@pytest.mark.parametrize("unit", ["relative", "frames"])
+@pytest.mark.parametrize("frames", ["onset", "apex", "all"])
+def test_an_apex_on_the_onset_moves_where_there_is_room(frames: NoisyFrames, unit: str) -> None:
+    apexes = set()
+    for seed in range(40):
+        noise = KeyFrameNoise(frames, 0.3 if unit == "relative" else 8, unit, seed)  # type: ignore[arg-type]
+        noisy = add_key_frame_noise(KeyFrames(2, 2, 20), 30, noise, "d", "s", "c")
+        assert noisy.too_short == ()
+        result = noisy.key_frames
+        assert 0 <= result.onset < result.apex < result.offset <= 30
+        apexes.add(result.apex)
+    # The onset alone moves before the apex; the apex, which may not, goes through its draws.
+    assert (apexes == {2}) if frames == "onset" else len(apexes) > 4
+
+
+def test_the_only_other_place_is_taken_and_the_only_place_is_too_short() -> None:
+    noise = KeyFrameNoise("apex", 8, "frames")
+    noisy = add_key_frame_noise(KeyFrames(0, 0, 2), 2, noise, "d", "s", "c")
+    assert noisy == NoisyKeyFrames(KeyFrames(0, 1, 2), ())
+    for key_frames in (KeyFrames(0, 0, 1), KeyFrames(0, 1, 2)):
+        noisy = add_key_frame_noise(key_frames, 2, noise, "d", "s", "c")
+        assert noisy == NoisyKeyFrames(key_frames, ("apex",))
+
+
 @pytest.mark.parametrize(
     ("frames", "level", "unit"), [("middle", 0.1, "relative"), ("apex", -1, "frames")]
 )
