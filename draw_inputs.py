@@ -14,7 +14,7 @@ from typing import Literal
 import tyro
 
 from common.errors import UserError, run_script
-from common.files import write_bytes
+from common.files import check_output_folder, write_bytes
 from datasets.flow import FlowMethod
 from datasets.input_builder import DEFAULT_MARGIN, InputSettings
 from datasets.input_pictures import draw_clip_animation, draw_clip_sheet
@@ -46,6 +46,9 @@ class Config:
     corrections: Path | None = None
     """Your own table of corrections."""
 
+    def __post_init__(self) -> None:
+        check_output_folder(self.out)
+
 
 def main() -> None:
     """Read, draw, write."""
@@ -71,8 +74,9 @@ def _find_clip(config: Config) -> RawClip:
     for finding in raw.findings:
         if f"{finding.subject}/{finding.clip}" == config.clip and finding.outcome == "excluded":
             raise UserError(f"{config.clip} cannot be used, {finding.rule}: {finding.detail}")
-    known = next(f"{clip.subject}/{clip.clip}" for clip in raw.clips)
-    raise UserError(f"the sheet has no clip {config.clip!r}. Its first usable one is {known}.")
+    known = [f"{clip.subject}/{clip.clip}" for clip in raw.clips[:1]]
+    usable = f"Its first usable one is {known[0]}." if known else "None of its rows can be used."
+    raise UserError(f"the sheet has no clip {config.clip!r}. {usable}")
 
 
 if __name__ == "__main__":

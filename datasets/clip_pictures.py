@@ -7,11 +7,13 @@ Flow is shown less its median, which is mostly the head's own motion; its colour
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
+from PIL.PngImagePlugin import PngInfo
 
 from datasets.direction_maps import direction_map
 from datasets.flow import flow_map, optical_strain
@@ -23,6 +25,7 @@ ARROW_STEP = 10
 # The longest motion shown at full depth lies at this percentile, so that no single pixel rules.
 LONGEST_PERCENTILE = 99.5
 INK, PAPER = (25, 25, 25), (255, 255, 255)
+MADE_FROM = "made from"
 STRAIN_COLOURS = cv2.COLORMAP_MAGMA
 
 RGB = NDArray[np.uint8]
@@ -47,8 +50,13 @@ class ClipPicture:
     flows: NDArray[np.floating]
 
 
-def draw_contact_sheet(clip: ClipPicture) -> bytes:
-    """Frames, then for each phase flow as colours and as arrows, strain and maps; a PNG's bytes."""
+def draw_contact_sheet(clip: ClipPicture, made_from: str = "") -> bytes:
+    """Frames, then for each phase flow as colours and as arrows, strain and maps; a PNG's bytes.
+
+    Args:
+        clip: what is shown.
+        made_from: kept in the file for ``read_made_from``.
+    """
     centred = [without_median(flow) for flow in clip.flows]
     longest = longest_motion(centred)
     names = [f"{n}: {number}" for n, number in zip(KEY_FRAMES, clip.frame_numbers, strict=True)]
@@ -66,7 +74,16 @@ def draw_contact_sheet(clip: ClipPicture) -> bytes:
                 ("direction map", direction_map(maps)[..., ::-1]),
             ]
         )
-    return draw_tiles(clip.title, clip.subtitle, tiles)
+    return _png(_page(clip.title, clip.subtitle, tiles), made_from)
+
+
+def read_made_from(path: Path) -> str | None:
+    """What a picture's file says it was made from; None where there is no such picture."""
+    try:
+        with Image.open(path, formats=("PNG",)) as picture:
+            return str(picture.info.get(MADE_FROM, ""))
+    except (OSError, SyntaxError, ValueError):
+        return None
 
 
 def draw_overview(title: str, tiles: Sequence[tuple[str, RGB]], columns: int = 10) -> bytes:
@@ -202,7 +219,9 @@ def _fit(tile: RGB, height: int) -> Image.Image:
     return Image.fromarray(np.ascontiguousarray(tile)).resize((width, height), how)
 
 
-def _png(page: Image.Image) -> bytes:
-    buffer = io.BytesIO()
-    page.save(buffer, "PNG")
+def _png(page: Image.Image, made_from: str = "") -> bytes:
+    buffer, texts = io.BytesIO(), PngInfo()
+    if made_from:
+        texts.add_text(MADE_FROM, made_from)
+    page.save(buffer, "PNG", pnginfo=texts)
     return buffer.getvalue()

@@ -1,7 +1,9 @@
 """Pictures of a whole folder of inputs: a contact sheet a clip, an overview page a dataset."""
 
+import hashlib
+import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -15,6 +17,7 @@ from datasets.clip_pictures import (
     draw_contact_sheet,
     draw_overview,
     overview_tile,
+    read_made_from,
 )
 from datasets.frame_reading import read_frame, read_frames
 from datasets.input_builder import (
@@ -48,7 +51,14 @@ class PictureJob:
     title: str
     subtitle: str
     caption: str
-    wants_sheet: bool
+    synthetic: bool
+    wants_sheet: bool = True
+
+    @property
+    def made_from(self) -> str:
+        """SHA-256 over all that a sheet shows; another one makes the picture an old one."""
+        shown = (self.job.content, self.numbers, self.title, self.subtitle)
+        return hashlib.sha256(json.dumps(shown).encode("utf-8")).hexdigest()
 
 
 def plan_pictures(
@@ -57,7 +67,9 @@ def plan_pictures(
     settings: InputSettings,
     scheme: LabelScheme,
 ) -> list[PictureJob]:
-    """The clips to draw: none if all pictures are there; else all, for the overview shows all.
+    """The clips to draw: none if all pictures show the clips as they are now; else all.
+
+    The overview shows all.
 
     Args:
         out: the folder of inputs, where the clips are built.
@@ -68,9 +80,9 @@ def plan_pictures(
     jobs = []
     for item in clips:
         job = make_job(item.clip, settings)
-        wanted = not picture_path(out, job.stem).is_file()
-        name = scheme.classes[item.label]
-        jobs.append(_picture_job(item.clip, job, name, settings, wanted))
+        drawn = _picture_job(item.clip, job, scheme.classes[item.label], settings)
+        old = read_made_from(picture_path(out, job.stem))
+        jobs.append(replace(drawn, wants_sheet=old != drawn.made_from))
     overview = overview_path(out, clips[0].clip.dataset)
     return jobs if not overview.is_file() or any(job.wants_sheet for job in jobs) else []
 
@@ -89,7 +101,8 @@ def write_pictures(
         yield stem
     if jobs:
         captioned = [(job.caption, tiles[job.job.stem]) for job in jobs]
-        write_bytes(overview_path(out, dataset), draw_overview(dataset, captioned))
+        title = f"SYNTHETIC {dataset}" if any(job.synthetic for job in jobs) else dataset
+        write_bytes(overview_path(out, dataset), draw_overview(title, captioned))
 
 
 def draw_clip_sheet(clip: RawClip, class_name: str, settings: InputSettings) -> bytes:
@@ -98,7 +111,7 @@ def draw_clip_sheet(clip: RawClip, class_name: str, settings: InputSettings) -> 
     Raises:
         FrameError: a frame cannot be used, or no face is found.
     """
-    job = _picture_job(clip, make_job(clip, settings), class_name, settings, True)
+    job = _picture_job(clip, make_job(clip, settings), class_name, settings)
     computed = compute_clip(job.job.frames, settings)
     return draw_contact_sheet(
         ClipPicture(job.title, job.subtitle, computed.frames, job.numbers, computed.flows)
@@ -111,7 +124,7 @@ def draw_clip_animation(clip: RawClip, class_name: str, settings: InputSettings)
     Raises:
         FrameError: a frame cannot be used, or no face is found.
     """
-    job = _picture_job(clip, make_job(clip, settings), class_name, settings, True)
+    job = _picture_job(clip, make_job(clip, settings), class_name, settings)
     transform = compute_clip(job.job.frames, settings).transform
     inside = [n for n in clip.frame_numbers if clip.onset <= n <= clip.offset]
     places = np.unique(np.linspace(0, len(inside) - 1, MOST_FRAMES).round().astype(int))
@@ -127,7 +140,7 @@ def draw_clip_animation(clip: RawClip, class_name: str, settings: InputSettings)
 
 
 def _picture_job(
-    clip: RawClip, job: ClipJob, class_name: str, settings: InputSettings, wanted: bool
+    clip: RawClip, job: ClipJob, class_name: str, settings: InputSettings
 ) -> PictureJob:
     units = format_action_units(clip.action_units)
     parts = [
@@ -145,7 +158,7 @@ def _picture_job(
         f"{synthetic}{clip.dataset} {clip.subject}/{clip.clip}",
         ", ".join(filter(None, parts)),
         f"{clip.subject}/{clip.clip} {class_name}",
-        wanted,
+        clip.synthetic,
     )
 
 
@@ -160,5 +173,6 @@ def _draw(picture: PictureJob, out: Path, settings: InputSettings) -> tuple[str,
     frames = np.stack([without_margin(square, settings) for square in squares])
     if picture.wants_sheet:
         sheet = ClipPicture(picture.title, picture.subtitle, frames, picture.numbers, flows)
-        write_bytes(picture_path(out, job.stem), draw_contact_sheet(sheet))
+        content = draw_contact_sheet(sheet, picture.made_from)
+        write_bytes(picture_path(out, job.stem), content)
     return job.stem, overview_tile(frames[1], flows[0])

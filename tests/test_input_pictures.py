@@ -4,13 +4,20 @@ import io
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from PIL import Image
 
 import build_inputs
 import draw_inputs
-from datasets.clip_pictures import ClipPicture, draw_animation, draw_contact_sheet
-from tests.raw_fixtures import write_drawn_casme2
+from datasets import input_pictures
+from datasets.clip_pictures import (
+    ClipPicture,
+    draw_animation,
+    draw_contact_sheet,
+    read_made_from,
+)
+from tests.raw_fixtures import CASME2_HEADER, casme2_row, write_drawn_casme2, write_sheet
 from tests.scripts import run_main
 
 RED_RIGHT, CYAN_LEFT = (255, 0, 0), (0, 255, 255)
@@ -93,6 +100,40 @@ def test_pictures_are_drawn_once_and_again_when_the_clip_is(
     run_main(build_inputs.main, [*flags, "--pictures"])
     assert {path: path.read_bytes() for path in before} == {p: b[0] for p, b in before.items()}
 
+    # What is written over a picture counts too: the same flow under another scheme's class names.
+    run_main(build_inputs.main, [*flags, "--pictures", "--scheme", "casme2_5"])
+    same = [path for path, (content, _) in before.items() if path.read_bytes() == content]
+    # Surprise is called so in both.
+    emotions = pd.read_csv(tmp_path / "clips_casme2.csv")["emotion"]
+    assert same == [sheets[place] for place in emotions.index[emotions == "surprise"]]
+    assert len(same) == 1
+
+
+def test_the_overview_says_synthetic(
+    drawn: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    titles = []
+
+    def note_title(title: str, tiles: object) -> bytes:
+        titles.append(title)
+        return b""
+
+    monkeypatch.setattr(input_pictures, "draw_overview", note_title)
+    flags = [*drawn, "--out", str(tmp_path), "--workers", "1", "--pictures"]
+    run_main(build_inputs.main, flags)
+    assert titles == ["SYNTHETIC casme2"]
+
+
+def test_a_damaged_picture_is_drawn_again(tmp_path: Path) -> None:
+    path = tmp_path / "sheet.png"
+    assert read_made_from(path) is None
+    frames, flows = np.zeros((3, 96, 96), np.uint8), np.zeros((2, 96, 96, 2), np.float32)
+    content = draw_contact_sheet(ClipPicture("a", "b", frames, (1, 2, 3), flows), "a hash")
+    path.write_bytes(content)
+    assert read_made_from(path) == "a hash"
+    path.write_bytes(content[:20])
+    assert read_made_from(path) is None
+
 
 def test_one_clip_can_be_drawn_and_an_unknown_one_is_refused(
     drawn: list[str], tmp_path: Path
@@ -104,3 +145,11 @@ def test_one_clip_can_be_drawn_and_an_unknown_one_is_refused(
     assert Image.open(tmp_path / "sub01_EP01_02.png").width > 800
     refused = run_main(draw_inputs.main, [*flags, "--clip", "sub09/EP01_02"], refused=True)
     assert "no clip 'sub09/EP01_02'" in refused
+    assert "Its first usable one is sub01/EP01_01." in refused
+
+
+def test_a_sheet_without_a_usable_row_is_said(tmp_path: Path) -> None:
+    sheet = write_sheet(tmp_path / "s.xlsx", CASME2_HEADER, [casme2_row(emotion="joy")])
+    flags = ["--dataset", "casme2", "--sheet", str(sheet), "--frames", str(tmp_path)]
+    flags += ["--clip", "sub09/EP01_02", "--out", str(tmp_path / "out")]
+    assert "None of its rows can be used" in run_main(draw_inputs.main, flags, refused=True)
