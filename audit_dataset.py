@@ -13,8 +13,8 @@ from typing import Literal
 
 import tyro
 
-from common.errors import UserError, run_script
-from common.files import write_text
+from common.errors import run_script
+from common.files import check_output_file, write_text
 from datasets.job_progress import with_progress
 from datasets.raw import (
     SCHEMES,
@@ -50,8 +50,8 @@ class Config:
     """A .csv file for the whole table of findings."""
 
     def __post_init__(self) -> None:
-        if self.out is not None and self.out.is_dir():
-            raise UserError(f"--out {self.out} is a folder. Give the name of a .csv file.")
+        if self.out is not None:
+            check_output_file(self.out)
 
 
 def main() -> None:

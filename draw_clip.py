@@ -11,7 +11,7 @@ from pathlib import Path
 import tyro
 
 from common.errors import run_script
-from common.files import write_bytes
+from common.files import check_output_file, write_bytes
 from datasets.flow import FlowMethod
 from datasets.synthetic_clips import draw_clip, find_synthetic_clip
 from datasets.synthetic_pictures import draw_clip_picture
@@ -29,6 +29,9 @@ class Config:
     """The seed that the clips were made with."""
     flow: FlowMethod = "tvl1"
     """Optical flow method shown beside the true motion."""
+
+    def __post_init__(self) -> None:
+        check_output_file(self.out)
 
 
 def main() -> None:

@@ -15,7 +15,7 @@ from typing import Literal
 import tyro
 
 from common.errors import UserError, run_script
-from common.files import write_text
+from common.files import check_output_file, write_text
 from datasets.input_builder import InputSettings
 from datasets.raw import RawSource, read_raw_dataset
 from datasets.spotter_error import error_summary, spot_clips
@@ -45,6 +45,8 @@ class Config:
     def __post_init__(self) -> None:
         if self.workers < 1:
             raise UserError(f"workers is {self.workers}: give at least 1.")
+        if self.out is not None:
+            check_output_file(self.out)
 
 
 def main() -> None:

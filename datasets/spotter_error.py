@@ -7,6 +7,7 @@ from functools import partial
 import numpy as np
 import pandas as pd
 
+from common.errors import UserError
 from datasets.frame_reading import FrameError, read_frame
 from datasets.input_builder import InputSettings, place_face
 from datasets.key_frame_noise import KEY_FRAMES, KeyFrames
@@ -31,8 +32,16 @@ def spot_clips(
         One row a clip, in order: identity, ``length`` (frames from onset to offset), the annotated
         key frames, the spotted ones (``spotted_...``), the frame in the middle of all frames, and
         ``problem``, which says why nothing could be spotted.
+
+    Raises:
+        UserError: no clip has an annotated apex.
     """
     annotated = [clip for clip in clips if clip.apex_source == "annotated"]
+    if not annotated:
+        raise UserError(
+            f"none of {len(clips)} usable clips has an annotated apex to measure against. "
+            "audit_dataset.py says why rows cannot be used."
+        )
     spot = partial(_spot, settings=settings, boundaries=boundaries)
     rows = dict(run_jobs(spot, annotated, workers))
     return pd.DataFrame([rows[clip.dataset, clip.stem] for clip in annotated])

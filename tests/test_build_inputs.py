@@ -12,7 +12,12 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+import audit_dataset
 import build_inputs
+import draw_clip
+import draw_inputs
+import make_synthetic_raw_datasets
+import measure_spotter
 from common.errors import UserError
 from common.files import lock_folder
 from datasets import direction_map, read_inputs
@@ -22,7 +27,9 @@ from datasets.input_folder import begin
 from datasets.raw import RawSource, read_raw_dataset
 from datasets.released_maps import TABLE_NAME
 from tests.raw_fixtures import (
+    CASME2_HEADER,
     SMIC_HEADER,
+    casme2_row,
     write_drawn_casme2,
     write_frames,
     write_many_casme3,
@@ -391,6 +398,34 @@ def test_another_datasets_clips_are_needed(
     assert reason in printed
     clips.unlink(missing_ok=True)
     assert "written: " in build(raw, out)
+
+
+RAW = ("--dataset", "casme2", "--sheet", "{sheet}", "--frames", "{folder}")
+# The scripts that write, and a name that each cannot write to.
+NO_PLACES = {
+    "build_inputs": (build_inputs.main, "{file}", RAW),
+    "draw_inputs": (draw_inputs.main, "{file}/x", (*RAW, "--clip", "sub01/EP01_01")),
+    "synthetic": (make_synthetic_raw_datasets.main, "{file}", ("--subjects", "1", "--clips", "1")),
+    "audit": (audit_dataset.main, "{file}/x.csv", RAW[:4]),
+    "spotter": (measure_spotter.main, "{folder}", RAW),
+    "draw_clip": (draw_clip.main, "{folder}", ("--clip", "sub01/EP01_01")),
+}
+
+
+@pytest.mark.parametrize("script", NO_PLACES)
+def test_a_file_for_a_folder_and_a_folder_for_a_file_are_refused_at_once(
+    script: str, tmp_path: Path
+) -> None:
+    main, out, flags = NO_PLACES[script]
+    sheet = write_sheet(tmp_path / "s.xlsx", CASME2_HEADER, [casme2_row()])
+    write_frames(tmp_path / "sub01/EP02_01f", [f"img{n}.jpg" for n in (46, 59, 86)])
+    places = {"folder": tmp_path, "sheet": sheet, "file": tmp_path / "file"}
+    places["file"].write_text("mine")
+    words = [word.format_map(places) for word in (*flags, "--out", out)]
+    printed = run_main(main, words, refused=True)
+    assert f"{places['folder' if 'folder' in out else 'file']} is a f" in printed
+    assert printed.count("\n") == 1
+    assert places["file"].read_text() == "mine"
 
 
 def test_inputs_of_other_making_are_left_alone(drawn: Path, tiny_folder: Path) -> None:

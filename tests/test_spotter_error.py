@@ -7,7 +7,13 @@ import pytest
 
 import measure_spotter
 from datasets.spotter_error import error_summary
-from tests.raw_fixtures import FIRST_FRAME, write_drawn_casme2
+from tests.raw_fixtures import (
+    CASME2_HEADER,
+    FIRST_FRAME,
+    casme2_row,
+    write_drawn_casme2,
+    write_sheet,
+)
 from tests.scripts import run_main
 
 
@@ -43,3 +49,10 @@ def test_the_script_reports_every_clip(tmp_path: Path) -> None:
     rows = pd.read_csv(tmp_path / "rows.csv").set_index("clip")
     assert (rows["spotted_onset"].dropna() == FIRST_FRAME).all()
     assert rows.loc["EP01_01", "spotted_apex"] == pytest.approx(rows.loc["EP01_01", "apex"], abs=8)
+
+
+def test_a_sheet_without_an_annotated_apex_is_refused(tmp_path: Path) -> None:
+    sheet = write_sheet(tmp_path / "s.xlsx", CASME2_HEADER, [casme2_row(frames=(1, "/", 9))])
+    flags = ["--dataset", "casme2", "--sheet", str(sheet), "--frames", str(tmp_path)]
+    printed = run_main(measure_spotter.main, flags, refused=True)
+    assert "has an annotated apex to measure against" in printed
