@@ -1,7 +1,7 @@
 """Matrix products that keep less for the backward pass and touch memory less often.
 
-Each is the plain expression in its docstring with the plain gradient; what is cheap (a norm, a
-GELU) is computed again in the backward pass instead of being kept. All work under
+Each is the plain expression in its docstring with the plain gradient; norms, GELUs and hidden
+values are computed again in the backward pass instead of being kept. All work under
 ``torch.func.vmap`` with stacked weights.
 
 Legend of dimensions: k stacked networks, y and x places of a grid, b batch, i channels in,
