@@ -64,6 +64,8 @@ def main() -> None:
     for table, title, note in tables:
         print_table(console, table, title, note)
     console.print(*notes, sep="\n", highlight=False)
+    if len(methods) == 1 and len(config.folders) > 1:
+        sentence = f"All folders are seeds of one method, {methods[0].title}: nothing to compare."
     if sentence:
         console.print(sentence, highlight=False, markup=False)
     if config.latex is not None:

@@ -25,6 +25,8 @@ from evaluation.tables import print_figures
 from training.device import pick_device
 from training.evaluate_weights import UNKNOWN_RULE, Evaluation, evaluate_weights, read_origin
 from training.fold_counts import fold_counts
+from training.fold_store import FOLDER as STORED_FOLDS
+from training.run_record import read_record
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,7 @@ def main() -> None:
         raise UserError("give --inputs (a folder of motion maps) and --weights (of <subject>.pth).")
     if not config.weights.is_dir():
         raise UserError(f"--weights {config.weights} is not a folder.")
+    _refuse_folder_of_a_run(config.results)
     inputs, origin = read_inputs(config.inputs), read_origin(config.weights)
     device = pick_device(config.device)
     if origin.threads is not None:
@@ -69,12 +72,22 @@ def main() -> None:
         raise UserError(f"{len(evaluation.refused)} refused: {' '.join(evaluation.refused)}")
 
 
+def _refuse_folder_of_a_run(results: Path) -> None:
+    """A run's own predictions are never replaced by an evaluation's."""
+    trained = any((folder / STORED_FOLDS).is_dir() for folder in (results, results.parent))
+    if trained or read_record(results) is not None:
+        raise UserError(
+            f"--results {results} holds the results of a training run. Give a folder of its own."
+        )
+
+
 def _write(
     config: Config, inputs: Inputs, folds: list[Fold], rows: pd.DataFrame, note: str
 ) -> None:
     with lock_folder(config.results):
         remove_unfinished(config.results)
-        counts = fold_counts(inputs.clips, folds, inputs.synthetic)
+        notes = ["SYNTHETIC clips"] if inputs.synthetic else []
+        counts = fold_counts(inputs.clips, folds, inputs.synthetic, notes)
         write_expected_clips(config.results, counts)
         write_result_files(config.results, rows, title=f"weights {config.weights}", note=note)
 

@@ -119,7 +119,12 @@ def resolve_run(config: Config, inputs: Inputs) -> Run:
     training = training_settings(config, preset)
     if training is not None:
         check_precision(training.precision, device)
-    threads = config.threads or recorded.get("threads") or _default_threads(config, device)
+    threads, group_size = (
+        recorded.get(name) if getattr(config, name) is None else getattr(config, name)
+        for name in ("threads", "group_size")
+    )
+    if threads is None:
+        threads = _default_threads(config, device)
     return Run(
         inputs_sha256=inputs.sha256,
         synthetic=inputs.synthetic,
@@ -133,7 +138,7 @@ def resolve_run(config: Config, inputs: Inputs) -> Run:
         seed=config.seed,
         device=device,
         threads=_positive("threads", threads),
-        group_size=_positive("group-size", config.group_size or recorded.get("group_size") or 1),
+        group_size=_positive("group-size", 1 if group_size is None else group_size),
         protocol=config.protocol,
         inner=config.inner,
         label_shuffle=config.label_shuffle,
@@ -230,6 +235,8 @@ def main() -> None:
         )
     inputs = read_inputs(config.inputs)
     if config.label_shuffle is not None:
+        if config.label_shuffle < 0:
+            raise UserError(f"--label-shuffle {config.label_shuffle}: give a seed of 0 or more.")
         inputs = shuffle_labels(inputs, config.label_shuffle)
     run = resolve_run(config, inputs)
     grid = configurations(config, get_preset(config.preset), len(inputs.class_names))

@@ -8,13 +8,14 @@ network, and pictures/*.png and *.svg, below --out (default: report, inside the 
 """
 
 import shlex
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import tyro
+import yaml
 
 import main_train_for_parameter_tuning as grid_script
 from common.errors import UserError, name_list, run_script
@@ -27,6 +28,7 @@ from training.fold_store import FoldIdentity, read_fold
 from training.presets import get_preset
 from training.run_record import CONFIGURATIONS, read_record
 
+ROBUSTNESS_SETTINGS = "robustness.yaml"
 MOST_DETAILED = 4
 """Configurations that get a section of their own when none is named."""
 RUN_FLAGS = (
@@ -69,7 +71,11 @@ def main() -> None:
     run, record = _find_record(config.folder)
     contents = read_contents(config.folder, record, epoch_predictions)
     detailed = _detailed(contents, config.configurations)
-    lines = [*training_commands(run, record), *reading_commands(config, detailed)]
+    lines = [
+        *training_commands(run, record),
+        *robustness_commands(config.folder),
+        *reading_commands(config, detailed),
+    ]
     out = config.folder / "report" if config.out is None else config.out
     print(f"written: {write_page(build_page(contents, lines, detailed), out)}")
 
@@ -144,6 +150,21 @@ def reading_commands(config: Config, detailed: list[str]) -> list[str]:
     return [shlex.join(["python", *line]) for line in lines]
 
 
+def robustness_commands(folder: Path) -> list[str]:
+    """The shell line that repeats ``measure_robustness.py`` into the folder, if it wrote it."""
+    path = folder / ROBUSTNESS_SETTINGS
+    if not path.is_file():
+        return []
+    words = ["python", "measure_robustness.py"]
+    for name, value in yaml.safe_load(path.read_text(encoding="utf-8")).items():
+        flag = name.replace("_", "-")
+        if isinstance(value, bool):
+            words.append(f"--{flag}" if value else f"--no-{flag}")
+        elif value is not None:
+            words += [f"--{flag}", *map(str, value if isinstance(value, list) else [value])]
+    return [shlex.join([*words, "--results", str(folder)])]
+
+
 def training_flags(record: dict[str, Any]) -> list[str]:
     """The flags of the grid search that give a recorded run: a line for each ablation.
 
@@ -154,6 +175,11 @@ def training_flags(record: dict[str, Any]) -> list[str]:
     settings = {name: record[name] for name in RUN_FLAGS if record.get(name) is not None}
     training = record.get("training") or {}
     settings |= {name: training[name] for name in TRAINING_FLAGS if name in training}
+    usual = asdict(get_preset(record["preset"]).preparation)
+    for name, value in (record.get("preparation") or {}).items():
+        if value != usual.get(name):
+            # Given by value, also where it is True or False.
+            settings[name] = str(value)
     labels: dict[str, dict[str, str]] = {}
     for name, label in record.get(CONFIGURATIONS, {}).items():
         labels.setdefault(parameters_of(label).get("ablation", "none"), {})[name] = label

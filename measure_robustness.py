@@ -13,9 +13,9 @@ method leave-one-subject-out at its last epoch:
 * no annotation: first frame, spotted apex, last frame.
 
 Writes robustness.csv (a row for each figure), robustness_curves.csv (means with 95 % intervals),
-robustness_summary.csv (area under each curve, level at which five points of UF1 are lost) and
-key_frames.csv. Stopped, the same command goes on; the bytes depend neither on that nor on
---workers.
+robustness_summary.csv (area under each curve, level at which five points of UF1 are lost),
+key_frames.csv, and robustness.yaml (the settings that the tables are of). Stopped, the same command
+goes on; the bytes depend neither on that nor on --workers.
 """
 
 import sys
@@ -25,6 +25,7 @@ from typing import Literal, get_args
 
 import numpy as np
 import pandas as pd
+import yaml
 
 import main_train_for_parameter_tuning as grid_script
 from common.command_line import parse_settings
@@ -42,6 +43,8 @@ from evaluation.robustness import curve_points, curve_summary, robustness_rows
 from training.grid_run import GridSearch
 from training.presets import get_preset
 from training.robustness import MethodBenchmark, Point, noise_points
+
+SETTINGS_NAME = "robustness.yaml"
 
 Method = Literal["majority", "linear", "ststnet", "compact"]
 
@@ -99,8 +102,13 @@ class Config:
         for name in ("noise_seeds", "training_noise_seeds", "workers", "threads", "group_size"):
             if getattr(self, name) < 1:
                 raise UserError(f"{name} is {getattr(self, name)}: give at least 1.")
-        if not self.methods:
-            raise UserError(f"methods is empty: give some of {name_list(get_args(Method))}.")
+        if not self.methods or len(set(self.methods)) < len(self.methods):
+            raise UserError(
+                f"methods is {name_list(self.methods) or 'empty'}: give some of "
+                f"{name_list(get_args(Method))}, each once."
+            )
+        if self.epochs is not None and self.epochs < 1:
+            raise UserError(f"epochs is {self.epochs}: give at least 1.")
 
 
 def main() -> None:
@@ -116,12 +124,39 @@ def main() -> None:
             flush=True,
         )
         _write(config.results / "key_frames.csv", sweep.key_frames)
+        if config.spotter:
+            print(spotter_sentence(sweep.key_frames), flush=True)
         tables, stacks = [], []
         for method in config.methods:
             predicted = _benchmark(config, method, inputs, sweep).predictions(points)
             stacks.append(_confusions(inputs, predicted))
             tables.append(pd.DataFrame([{"model": method, **p.columns()} for p in points]))
         report(config.results, inputs, pd.concat(tables, ignore_index=True), np.concatenate(stacks))
+        write_text(config.results / SETTINGS_NAME, yaml.safe_dump(settings_record(config)))
+
+
+def settings_record(config: Config) -> dict[str, object]:
+    """What the tables are of: every setting that decides their bytes, as plain YAML types."""
+    as_plain = {Path: str, tuple: list}
+    record: dict[str, object] = {}
+    for name, value in vars(config).items():
+        if name not in ("workers", "results"):
+            kind = next((own for own in as_plain if isinstance(value, own)), None)
+            record[name] = value if kind is None else as_plain[kind](value)
+    return record
+
+
+def spotter_sentence(key_frames: pd.DataFrame) -> str:
+    """How far the spotted apexes are from the annotated ones."""
+    clip = ["dataset", "subject", "clip"]
+    by_condition = {name: own.set_index(clip) for name, own in key_frames.groupby("condition")}
+    annotated, spotted = by_condition["annotated"], by_condition["spotted"]
+    frames = (spotted["apex"] - annotated["apex"]).abs()
+    percent = 100 * (frames / (annotated["offset"] - annotated["onset"])).mean()
+    return (
+        f"the spotter's apex is {frames.mean():.1f} frames ({percent:.0f} % of the clip) from the "
+        f"annotated one on average, {frames.median():.0f} in the median"
+    )
 
 
 def benchmark_points(config: Config) -> list[Point]:

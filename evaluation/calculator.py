@@ -3,8 +3,9 @@
 from pathlib import Path
 
 from common.errors import UserError
-from evaluation.predictions import class_names_of, figures_of
+from evaluation.predictions import class_names_of, epoch_rules_of, figures_of
 from evaluation.results_folder import Results, read_results
+from evaluation.selection import selection_warnings
 from evaluation.spreadsheet import write_spreadsheet
 from evaluation.tables import DATASET_TITLES, print_confusion
 
@@ -45,8 +46,8 @@ def calculate(folder: Path, *, dataset: str | None, partial: bool) -> None:
 
 
 def _note(results: Results) -> str:
-    """What must stand beside the figures: synthetic clips, missing clips."""
-    notes = ["synthetic clips"] if results.synthetic else []
+    """What must stand beside the figures: the run's own notes, its selection, missing clips."""
+    notes = [*results.notes, *selection_warnings(epoch_rules_of(results.rows))]
     if results.problems:
         notes.append(
             f"PARTIAL: {results.missing_clips} clips missing; {'; '.join(results.problems)}"

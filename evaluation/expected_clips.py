@@ -19,8 +19,9 @@ _LEVELS_ABOVE = 2
 
 
 def write_expected_clips(folder: Path, counts: pd.DataFrame) -> None:
-    """Write columns dataset, subject, clips, file (stem of the subject's result files), source."""
-    columns = ["dataset", "subject", "clips", "file", "source"]
+    """Write columns dataset, subject, clips, file (stem of the subject's result files), source and
+    note (what must stand beside every figure)."""
+    columns = ["dataset", "subject", "clips", "file", "source", "note"]
     write_text(folder / FILE_NAME, counts[columns].to_csv(index=False, lineterminator="\n"))
 
 
@@ -28,7 +29,7 @@ def expected_clips(folder: Path) -> tuple[pd.DataFrame, str]:
     """The counts for a results folder and where they come from, as words.
 
     Returns:
-        Columns dataset, subject, clips, file, source; one row a subject.
+        Columns dataset, subject, clips, file, source, note; one row a subject.
     """
     resolved = folder.resolve()
     for place in (resolved, *resolved.parents[:_LEVELS_ABOVE]):
@@ -41,8 +42,9 @@ def expected_clips(folder: Path) -> tuple[pd.DataFrame, str]:
 def _read(path: Path) -> pd.DataFrame:
     try:
         counts = pd.read_csv(
-            path, dtype={"dataset": str, "subject": str, "file": str, "source": str}
+            path, dtype=dict.fromkeys(("dataset", "subject", "file", "source", "note"), str)
         )
-        return counts.astype({"clips": int})
+        notes = counts["note"].fillna("") if "note" in counts else ""
+        return counts.astype({"clips": int}).assign(note=notes)
     except (OSError, ValueError, KeyError) as error:
         raise UserError(f"{path} cannot be read as a table of clip counts: {error}") from error

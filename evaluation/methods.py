@@ -30,6 +30,7 @@ class Method:
         predicted: int [R, N].
         scores: float [R, N, C]; None where the files hold no scores.
         synthetic: whether any of the clips is synthetic.
+        notes: what else must stand beside the figures, such as the protocol or shuffled labels.
     """
 
     name: str
@@ -40,12 +41,13 @@ class Method:
     scores: np.ndarray | None
     class_names: tuple[str, ...]
     synthetic: bool
+    notes: tuple[str, ...] = ()
 
     @property
     def title(self) -> str:
         """Name, epoch rule and, where there are several, the number of seeds."""
-        seeds = f", {self.seeds} seeds" if self.seeds > 1 else ""
-        return f"{self.name} ({rule_title(self.rule)}{seeds})"
+        seeds = [f"{self.seeds} seeds"] if self.seeds > 1 else []
+        return f"{self.name} ({', '.join([rule_title(self.rule), *seeds, *self.notes])})"
 
     @property
     def seeds(self) -> int:
@@ -85,6 +87,7 @@ class _Run:
     folder: Path
     rows: pd.DataFrame
     synthetic: bool
+    notes: tuple[str, ...]
     key: tuple[str, str]
     seed: object
 
@@ -122,11 +125,13 @@ def _read_run(folder: Path, dataset: str | None) -> _Run:
             "Finish the run before comparing it."
         )
     rows = results.rows.sort_values(CLIP_COLUMNS, kind="stable", ignore_index=True)
+    # Synthetic clips have a line of their own below the tables.
+    notes = tuple(note for note in results.notes if not note.startswith("SYNTHETIC clips"))
     origins = ("configuration", "epoch_rule", "seed")
     if not set(origins) <= set(rows):
-        return _Run(folder, rows, results.synthetic, (str(folder), UNKNOWN_RULE), None)
+        return _Run(folder, rows, results.synthetic, notes, (str(folder), UNKNOWN_RULE), None)
     configuration, rule, seed = (_only(folder, rows, origin) for origin in origins)
-    return _Run(folder, rows, results.synthetic, (str(configuration), str(rule)), seed)
+    return _Run(folder, rows, results.synthetic, notes, (str(configuration), str(rule)), seed)
 
 
 def _only(folder: Path, rows: pd.DataFrame, column: str) -> object:
@@ -172,4 +177,5 @@ def _method(name: str, runs: list[_Run]) -> Method:
         scores=scores,
         class_names=class_names_of(first),
         synthetic=any(run.synthetic for run in runs),
+        notes=runs[0].notes,
     )

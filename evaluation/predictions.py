@@ -88,6 +88,11 @@ def class_names_of(rows: pd.DataFrame) -> tuple[str, ...]:
     return tuple(names) or (*CLASS_NAMES, *beyond)
 
 
+def epoch_rules_of(rows: pd.DataFrame) -> list[str]:
+    """The epoch rules that the rows name; none where they do not tell."""
+    return sorted(rows["epoch_rule"].dropna().unique()) if "epoch_rule" in rows else []
+
+
 def figures_of(rows: pd.DataFrame, classes: int) -> Figures:
     """Pooled figures of a set of rows."""
     return compute_figures(rows["true"].to_numpy(), rows["predicted"].to_numpy(), classes)

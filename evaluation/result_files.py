@@ -6,8 +6,14 @@ import pandas as pd
 
 from evaluation.acc_files import SUFFIX, write_acc_file
 from evaluation.confusion_picture import write_confusion_picture
-from evaluation.predictions import class_names_of, figures_of, write_predictions
+from evaluation.predictions import (
+    class_names_of,
+    epoch_rules_of,
+    figures_of,
+    write_predictions,
+)
 from evaluation.results_folder import PREDICTIONS_NAME
+from evaluation.selection import selection_warnings
 from evaluation.spreadsheet import write_spreadsheet
 
 SPREADSHEET_NAME = "CausalNet.xlsx"
@@ -22,8 +28,10 @@ def write_result_files(folder: Path, rows: pd.DataFrame, *, title: str, note: st
     Args:
         rows: prediction rows with their origin columns.
         title: stands over the picture.
-        note: what a reader must know of the inputs ("synthetic", a partial run); may be empty.
+        note: what a reader must know of the inputs ("synthetic", a partial run); may be empty. A
+            rule that selects on the test subject is told after it.
     """
+    note = "; ".join(filter(None, [note, *selection_warnings(epoch_rules_of(rows))]))
     class_names = class_names_of(rows)
     figures = figures_of(rows, len(class_names))
     kept = set()

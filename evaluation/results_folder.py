@@ -25,12 +25,14 @@ class Results:
         rows: columns dataset, subject, clip, true, predicted (and more where the file has them).
         missing_clips: how many expected clips have no row.
         synthetic: whether any of the clips is synthetic.
+        notes: what the run's record wants to stand beside every figure.
         problems: one sentence each; empty when the folder is complete.
     """
 
     rows: pd.DataFrame
     missing_clips: int
     synthetic: bool
+    notes: list[str]
     problems: list[str]
 
 
@@ -126,4 +128,7 @@ def _compare(rows: pd.DataFrame, counts: pd.DataFrame, problems: list[str], sour
         problems.append(f"subjects that are not expected: {name_list(names)}")
     missing = int((expected - found).clip(lower=0).sum())
     synthetic = bool((counts["source"] == SYNTHETIC).any())
-    return Results(rows[known].reset_index(drop=True), missing, synthetic, problems)
+    notes = [note for joined in counts["note"].unique() for note in joined.split("; ") if note]
+    if synthetic and not notes:
+        notes = ["SYNTHETIC clips"]
+    return Results(rows[known].reset_index(drop=True), missing, synthetic, notes, problems)

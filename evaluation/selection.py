@@ -17,6 +17,15 @@ RULE_NOTES = {
 ORACLE_FOOTNOTE = "* epoch selected on the test subject: not an estimate for new subjects"
 
 
+def selection_warnings(rules: Collection[str]) -> list[str]:
+    """What must stand beside figures of these rules: a sentence where the test subject chose."""
+    return [
+        f"epoch rule {rule}: selected on the test subject, not an estimate for new subjects"
+        for rule in rules
+        if rule in SELECTED_ON_TEST_SUBJECT
+    ]
+
+
 def rules_footnote(rules: Collection[str]) -> str:
     """A sentence for each of the rules, a line each."""
     notes = [RULE_NOTES[rule] for rule in rules if rule in RULE_NOTES]

@@ -53,6 +53,6 @@ def write_folder(folder: Path, rows: pd.DataFrame) -> Path:
     """A complete results folder of these rows."""
     write_predictions(folder / PREDICTIONS_NAME, rows)
     counts = rows.groupby(["dataset", "subject", "fold"]).size().reset_index(name="clips")
-    counts = counts.rename(columns={"fold": "file"}).assign(source=RECORDED)
+    counts = counts.rename(columns={"fold": "file"}).assign(source=RECORDED, note="")
     write_expected_clips(folder, counts)
     return folder

@@ -313,7 +313,7 @@ def test_configurations_of_several_grids_get_a_command_each(
 def configuration_of(label: str, pairs: Pairs) -> ConfigurationResults:
     """Results of one subject under ``last``."""
     rows = rows_of_subjects({("samm", "006"): pairs})
-    rule = RuleResults("last", Results(rows, 0, False, []))
+    rule = RuleResults("last", Results(rows, 0, False, [], []))
     return ConfigurationResults(label, label, [rule], None)
 
 

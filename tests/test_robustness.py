@@ -81,7 +81,8 @@ def test_from_frames_to_tables_and_again_with_other_workers(
     one, two = tmp_path / "one", tmp_path / "two"
     assert run_here(monkeypatch, measure_robustness.main, *raw, *SMALL, "--workers", 1,
                     "--results", one) == 0, capsys.readouterr().err  # fmt: skip
-    assert "SYNTHETIC" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "SYNTHETIC" in printed and "the spotter's apex is" in printed
     rows = pd.read_csv(one / "robustness.csv")
     assert set(rows["source"]) == {"synthetic"}
     annotated = rows[rows["condition"] == "test: annotated"].set_index("model")["uf1"]
@@ -105,7 +106,9 @@ def test_from_frames_to_tables_and_again_with_other_workers(
                     "--results", two) == 0  # fmt: skip
     assert folder_bytes(one) == folder_bytes(two)
     assert run_here(monkeypatch, make_report.main, one) == 0
-    assert "Key-frame errors" in (one / "report" / "report.html").read_text(encoding="utf-8")
+    page = (one / "report" / "report.html").read_text(encoding="utf-8")
+    assert "Key-frame errors" in page and "95 % interval, bootstrap over subjects" in page
+    assert "Read off the curves of UF1" in page and "--training-noise-seeds 1" in page
 
 
 def test_what_is_missing_is_named(
@@ -115,3 +118,6 @@ def test_what_is_missing_is_named(
     assert "--dataset" in capsys.readouterr().err
     assert run_here(monkeypatch, measure_robustness.main, "--noise-seeds", 0) == 2
     assert "noise_seeds is 0" in capsys.readouterr().err
+    twice = "--methods", "linear", "linear"
+    assert run_here(monkeypatch, measure_robustness.main, *twice) == 2
+    assert "each once" in capsys.readouterr().err

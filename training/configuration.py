@@ -3,6 +3,7 @@
 import hashlib
 import itertools
 import json
+import math
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -35,8 +36,8 @@ class TrainingSettings:
 
     def __post_init__(self) -> None:
         for name in ("epochs", "batch_size", "learning_rate"):
-            if not getattr(self, name) > 0:
-                raise UserError(f"{name} is {getattr(self, name)}; it must be above 0.")
+            if not 0 < getattr(self, name) < math.inf:
+                raise UserError(f"{name} is {getattr(self, name)}; it must be a number above 0.")
         if self.weight_decay < 0:
             raise UserError(f"weight_decay is {self.weight_decay}; it must not be negative.")
 
@@ -83,10 +84,10 @@ class Grid:
 def causalnet_configuration(gamma: float, block_repeats: Any, **settings: Any) -> Configuration:
     """A CausalNet configuration under its published folder name ``<gamma>_<l1>_<l2>_<l3>``."""
     repeats = tuple(int(repeat) for repeat in block_repeats)
-    if min(repeats) < 1 or gamma < 0:
+    if min(repeats) < 1 or not 0 <= gamma < math.inf:
         raise UserError(
             f"layers {repeats} and gamma {gamma}: every layer count must be at least 1 "
-            "and gamma not negative."
+            "and gamma a number from 0."
         )
     ablation = settings.get("ablation", "none")
     suffix = "" if ablation == "none" else f"_{ablation}"

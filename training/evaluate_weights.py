@@ -135,10 +135,11 @@ def load_network(path: Path, origin: WeightsOrigin, gamma: float | None, device:
             settings = geometry_of(state)
         if gamma is not None:
             settings = {**settings, "gamma": gamma}
+        if "gamma" in settings:
+            check_gamma(state, settings["gamma"], path)
     except UserError as error:
-        raise UserError(f"{path}: {error}") from error
-    if "gamma" in settings:
-        check_gamma(state, settings["gamma"], path)
+        named = str(error) if str(path) in str(error) else f"{path}: {error}"
+        raise UserError(named) from error
     network = create_model(origin.model, **settings)
     load_into(network, state, path)
     return network.to(device)

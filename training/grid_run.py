@@ -39,7 +39,14 @@ from training.fold_store import StoredFold, fold_path, write_fold
 from training.grid_summary import report_grid
 from training.group_task import GroupTask, group_folds
 from training.progress import RunProgress
-from training.run_record import Run, claim_results_folder, note_used_size, read_used_sizes
+from training.run_record import (
+    Run,
+    claim_results_folder,
+    note_used_size,
+    read_record,
+    read_used_sizes,
+    release_results_folder,
+)
 from training.weights_folder import weights_folder, weights_path, write_description, write_weights
 from training.worker import GroupOutcome, Worker
 
@@ -118,9 +125,11 @@ def run_grid(
             other folds are then finished and saved).
     """
     with lock_folder(search.results):
+        fresh = read_record(search.results) is None
         claim_results_folder(search.results, search.run, search.configurations)
         remove_unfinished(search.results)
-        counts = fold_counts(search.inputs.clips, search.all_folds, search.run.synthetic)
+        run = search.run
+        counts = fold_counts(search.inputs.clips, search.all_folds, run.synthetic, run.notes)
         write_expected_clips(search.results, counts)
         _read_what_is_there(search)
         _claim_weights_folders(search)
@@ -134,11 +143,22 @@ def run_grid(
                 who = create(search.executor, _start_worker(search), search.run)
                 with closing(who) as executor:
                     seconds = executor.measure_step(tasks[0])
-                    confirm(estimate_cost(seconds, tasks, search.run, executor.workers))
+                    cost = estimate_cost(seconds, tasks, search.run, executor.workers)
+                    _confirm(search, confirm, cost, fresh)
                     _train(search, executor, tasks, progress)
         _report_grid(search, progress.console)
     if search.failures:
         raise UserError(" ".join(search.failures))
+
+
+def _confirm(search: GridSearch, confirm: Callable[[Cost], None], cost: Cost, fresh: bool) -> None:
+    """A run that is refused before its first fold does not keep the folder that it found empty."""
+    try:
+        confirm(cost)
+    except UserError:
+        if fresh:
+            release_results_folder(search.results)
+        raise
 
 
 def _select(folds: list[Fold], subjects: tuple[str, ...]) -> list[Fold]:

@@ -130,6 +130,11 @@ def claim_results_folder(results: Path, run: Run, configurations: list[Configura
     _write_record(results, record)
 
 
+def release_results_folder(results: Path) -> None:
+    """Forget a run that has nothing in the folder yet, so that another may have it."""
+    (results / FILE_NAME).unlink(missing_ok=True)
+
+
 def read_used_sizes(results: Path) -> UsedSizes:
     """The group sizes that a run went down to where memory was short."""
     return (read_record(results) or {}).get(USED_SIZES, {})

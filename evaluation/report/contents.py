@@ -14,7 +14,13 @@ from evaluation.acc_files import SUFFIX
 from evaluation.confusions import confusion_stack, subject_confusions
 from evaluation.metrics import Figures
 from evaluation.predictions import SYNTHETIC, class_names_of, figures_of
-from evaluation.report.robustness import ROBUSTNESS_NAME, read_robustness
+from evaluation.report.robustness import (
+    CURVES_NAME,
+    ROBUSTNESS_NAME,
+    SUMMARY_NAME,
+    read_robustness,
+    read_table_beside,
+)
 from evaluation.results_folder import PREDICTIONS_NAME, Results, read_results
 from evaluation.selection import SELECTED_ON_TEST_SUBJECT
 
@@ -114,6 +120,8 @@ class Contents:
         record: the run's ``config.yaml``; empty for results without one.
         chosen: what the rules choose among all configurations; None where nothing was chosen.
         robustness: rows of ``robustness.csv`` where there is one.
+        robustness_curves: the same curves with intervals; None where they are not there.
+        robustness_summary: what was read off each curve; None where it is not there.
         synthetic: whether any of the clips is synthetic.
     """
 
@@ -123,6 +131,8 @@ class Contents:
     chosen: ConfigurationResults | None
     robustness: pd.DataFrame | None
     synthetic: bool
+    robustness_curves: pd.DataFrame | None = None
+    robustness_summary: pd.DataFrame | None = None
 
     @property
     def partial(self) -> bool:
@@ -162,6 +172,8 @@ def read_contents(
         chosen=_read_chosen(folder / CHOSEN_FOLDER),
         robustness=robustness,
         synthetic=_any_synthetic(record, configurations, robustness),
+        robustness_curves=read_table_beside(folder, CURVES_NAME),
+        robustness_summary=read_table_beside(folder, SUMMARY_NAME),
     )
 
 

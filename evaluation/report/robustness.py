@@ -13,6 +13,7 @@ from evaluation.report.drawing import MARKERS, SERIES, Picture, canvas, finish, 
 from evaluation.robustness import CURVE
 
 ROBUSTNESS_NAME = "robustness.csv"
+CURVES_NAME, SUMMARY_NAME = "robustness_curves.csv", "robustness_summary.csv"
 COLUMNS = ["model", "condition", "frames", "level", "seed", "uf1", "uar"]
 
 
@@ -46,6 +47,30 @@ def read_robustness(folder: Path) -> pd.DataFrame | None:
     return rows.fillna(dict.fromkeys(CURVE, ""))
 
 
+def read_table_beside(folder: Path, name: str) -> pd.DataFrame | None:
+    """Another table of ``measure_robustness.py``; None where there is none.
+
+    Raises:
+        UserError: it cannot be read as a table of curves.
+    """
+    path = folder / name
+    if not path.is_file():
+        return None
+    try:
+        rows = pd.read_csv(path, dtype=dict.fromkeys(CURVE, str))
+        return rows.fillna({column: "" for column in CURVE if column in rows})
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path} cannot be read as a table: {error}") from error
+
+
+def with_intervals(table: pd.DataFrame, curves: pd.DataFrame | None) -> pd.DataFrame:
+    """The table of ``over_seeds`` with the bootstrap's ``uf1_low`` and ``uf1_high`` where known."""
+    if curves is None:
+        return table
+    bounds = curves[[*CURVE, "level", "uf1_low", "uf1_high"]]
+    return table.merge(bounds, how="left", on=[*CURVE, "level"])
+
+
 def over_seeds(rows: pd.DataFrame) -> pd.DataFrame:
     """Mean, spread and number of seeds at every level of every curve.
 
@@ -68,7 +93,7 @@ def robustness_picture(table: pd.DataFrame, marks: str) -> Picture | None:
     """UF1 over the level of noise, a panel for each condition and frames, a line for each model.
 
     Args:
-        table: what ``over_seeds`` gives.
+        table: what ``over_seeds`` gives, ``with_intervals`` where they are known.
 
     Returns:
         None where no condition has two levels.
@@ -91,7 +116,9 @@ def robustness_picture(table: pd.DataFrame, marks: str) -> Picture | None:
             axes.set_title(short(", ".join(filter(None, map(str, names)))))
         for axes in grid[:, 0]:
             axes.set_ylabel("UF1")
-        caption = "Line: mean over noise seeds. Band: from the lowest seed to the highest."
+        known = "uf1_low" in table
+        band = "95 % interval, bootstrap over subjects" if known else "lowest seed to the highest"
+        caption = f"Line: mean over noise seeds. Band: {band}."
         return finish(figure, "robustness", caption, _alt(table[levelled]))
 
 
@@ -100,7 +127,8 @@ def _draw_panel(axes: Axes, part: pd.DataFrame, models: list[str]) -> None:
         look = _line(models, str(model))
         axes.plot(rows["level"], rows["uf1_mean"], **look)
         band = {"color": look["color"], "alpha": 0.15, "linewidth": 0}
-        axes.fill_between(rows["level"], rows["uf1_min"], rows["uf1_max"], **band)
+        low, high = ("uf1_low", "uf1_high") if "uf1_low" in rows else ("uf1_min", "uf1_max")
+        axes.fill_between(rows["level"], rows[low], rows[high], **band)
     axes.set_xlabel("noise level")
     axes.grid(axis="y")
 

@@ -25,12 +25,13 @@ from evaluation.report.pictures import (
     file_name,
     subject_picture,
 )
-from evaluation.report.robustness import over_seeds, robustness_picture
+from evaluation.report.robustness import over_seeds, robustness_picture, with_intervals
 from evaluation.report.tables import (
     confusion_table,
     epoch_table,
     figure_table,
     overview_table,
+    robustness_summary_table,
     robustness_table,
     subjects_table,
 )
@@ -279,9 +280,11 @@ def _subject_blocks(configuration: ConfigurationResults, marks: str) -> list[Blo
 def _robustness(contents: Contents) -> Section:
     assert contents.robustness is not None
     marks = _marks(replace(contents, configurations=[]))
-    table = over_seeds(contents.robustness)
+    table = with_intervals(over_seeds(contents.robustness), contents.robustness_curves)
     picture = robustness_picture(table, marks)
     blocks: list[Block] = [] if picture is None else [Drawing(picture, marks)]
+    if contents.robustness_summary is not None:
+        blocks.append(robustness_summary_table(contents.robustness_summary, marks))
     return Section("Key-frame errors", "robustness", [*blocks, robustness_table(table, marks)])
 
 

@@ -10,6 +10,7 @@ from evaluation.report.blocks import Cell, Table
 from evaluation.report.contents import ConfigurationResults, RuleResults
 from evaluation.report.intervals import FigureRow, dataset_title, interval_text
 from evaluation.report.pictures import subject_table
+from evaluation.robustness import CURVE
 from evaluation.selection import ORACLE_FOOTNOTE, rule_title
 from evaluation.statistics import Interval
 
@@ -113,6 +114,31 @@ def subjects_table(configuration: ConfigurationResults, marks: str) -> Table:
         rows=body,
         words=2,
         note=_star_note(rules),
+    )
+
+
+def robustness_summary_table(summary: pd.DataFrame, marks: str) -> Table:
+    """What was read off every curve: a row each, as ``robustness_summary.csv`` holds them."""
+    body = []
+    for _, row in summary.iterrows():
+        level = float(row["level_of_loss"])
+        lost = Cell("not lost") if math.isnan(level) else Cell(f"{level:.3g}", value=level)
+        figures = [number(float(row[name])) for name in ("uf1_without_noise", "area")]
+        body.append([*(Cell(row[name]) for name in CURVE), *figures, lost])
+    return Table(
+        caption=_marked("Read off the curves of UF1", marks),
+        columns=[
+            "Model",
+            "Condition",
+            "Frames",
+            "UF1 without noise",
+            "Area",
+            "Five points lost at",
+        ],
+        rows=body,
+        words=3,
+        note="Area: under the curve, 1 where no level loses anything. 5 points lost at: the lowest "
+        "level at which UF1 is 0.05 below that without noise, linear between the levels.",
     )
 
 
