@@ -67,10 +67,17 @@ RUNS := linear majority $(SEEDS:%=compact-seed%) $(SEEDS:%=ststnet-seed%) \
 # The first seed of a method is trained on a split of its training subjects too, for rule "inner".
 INNER = $(if $(filter 1,$*),--inner)
 
-results: $(RUNS:%=results-%)
+COMPACT := 0.5_1_1_2
+NULL := results/null-linear/linear results/null-compact/$(COMPACT)
+results: $(RUNS:%=results-%) robustness
 	$(BIN)/python compare_results.py results/linear/linear results/majority/majority \
-		$(SEEDS:%=results/ststnet-seed%/ststnet) $(SEEDS:%=results/compact-seed%/0.5_1_1_2)
-	$(BIN)/python -m benchmarks.oracle_by_epochs $(SEEDS:%=results/compact-seed%/0.5_1_1_2)
+		$(SEEDS:%=results/ststnet-seed%/ststnet) $(SEEDS:%=results/compact-seed%/$(COMPACT)) \
+		$(foreach a,$(ABLATIONS),results/compact-$(a)/$(COMPACT)_$(a))
+	$(BIN)/python -m benchmarks.results_tables results
+	$(BIN)/python compare_results.py $(NULL) results/null-compact/$(COMPACT)/inner \
+		results/null-compact/$(COMPACT)/oracle
+	$(BIN)/python -m benchmarks.oracle_by_epochs $(SEEDS:%=results/compact-seed%/$(COMPACT)) \
+		results/compact-200/$(COMPACT)
 	$(BIN)/python make_report.py results/compact-seed1
 
 results-linear results-majority: results-%: inputs-given
@@ -83,9 +90,11 @@ results-compact-200: inputs-given
 	$(TRAIN) --preset compact --seed 1 --epochs 200 --schedule constant $(FAST) \
 		--results results/compact-200
 $(ABLATIONS:%=results-%): results-%: inputs-given
-	$(TRAIN) --preset compact --seed 1 --ablation $* $(FAST) --results results/compact-$*
-results-null-linear results-null-compact: results-null-%: inputs-given
-	$(TRAIN) --preset $* --seed 1 --label-shuffle 1 $(FAST) --results results/null-$*
+	$(TRAIN) --preset compact --seed 1 --ablation $* --inner $(FAST) --results results/compact-$*
+results-null-linear: inputs-given
+	$(TRAIN) --preset linear --seed 1 --label-shuffle 1 $(FAST) --results results/null-linear
+results-null-compact: inputs-given
+	$(TRAIN) --preset compact --seed 1 --label-shuffle 1 --inner $(FAST) --results results/null-compact
 
 .PHONY: inputs-given
 inputs-given: .venv/.installed

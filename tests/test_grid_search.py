@@ -9,6 +9,8 @@ import pytest
 import torch
 import yaml
 
+import calculate_all_results
+import compare_results
 import eval as eval_script
 import main_train_for_parameter_tuning as grid_script
 from tests.conftest import SUBJECTS
@@ -123,6 +125,57 @@ def test_another_run_into_the_folder_is_refused_with_the_difference(
     assert "seed is 2025 there and 7 here" in capsys.readouterr().err
 
 
+def test_a_run_refused_for_its_cost_leaves_the_folder_to_others(
+    tiny_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    results = tmp_path / "results"
+    assert search(monkeypatch, tiny_folder, results, "--epochs", 30_000_000) == 2
+    assert not (results / "config.yaml").exists()
+    assert search(monkeypatch, tiny_folder, results, "--epochs", 1) == 0
+
+
+def test_the_oracles_sheet_says_so_and_a_calculator_does_not_change_it(
+    finished: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = finished / "results" / CONFIGURATION / "oracle"
+    sheet = (folder / "CausalNet.xlsx").read_bytes()
+    assert run_here(monkeypatch, calculate_all_results.main, folder) == 0
+    printed = capsys.readouterr().out
+    assert "epoch rule oracle: selected on the test subject" in printed
+    assert (folder / "CausalNet.xlsx").read_bytes() == sheet
+
+
+def test_a_note_of_the_run_stands_beside_every_later_figure(
+    tiny_folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("COLUMNS", "300")
+    flags = "--preset", "majority", "--label-shuffle", 1, "--protocol", "leave_one_dataset_out"
+    places = "--inputs", tiny_folder, "--results", tmp_path
+    assert run_here(monkeypatch, grid_script.main, *places, *flags) == 0
+    capsys.readouterr()
+    for script in (calculate_all_results, compare_results):
+        assert run_here(monkeypatch, script.main, tmp_path / "majority") == 0
+        printed = " ".join(capsys.readouterr().out.split())
+        assert "LABELS SHUFFLED" in printed and "leave_one_dataset_out" in printed
+
+
+def test_an_evaluation_does_not_replace_a_runs_predictions(
+    finished: Path,
+    tiny_folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    own = finished / "results" / CONFIGURATION
+    weights = finished / "weights" / f"results-{CONFIGURATION}"
+    for results in (finished / "results", own, own / "oracle"):
+        arguments = ("--inputs", tiny_folder, "--weights", weights, "--results", results)
+        assert run_here(monkeypatch, eval_script.main, *arguments) == 2
+        assert "results of a training run" in capsys.readouterr().err
+
+
 def test_a_second_process_is_refused(
     tiny_folder: Path,
     tmp_path: Path,
@@ -154,6 +207,11 @@ def test_a_loss_that_is_not_finite_stops_its_fold_only(
         (("--subjects", "sub99"), "no subject is called sub99"),
         (("--epochs", 0), "epochs is 0"),
         (("--gammas", -1), "gamma -1"),
+        (("--gammas", "nan"), "gamma nan"),
+        (("--learning-rate", "inf"), "learning_rate is inf"),
+        (("--threads", 0), "--threads 0"),
+        (("--group-size", 0), "--group-size 0"),
+        (("--label-shuffle", -1), "--label-shuffle -1"),
         (("--learning-rates", 3), "learning-rates"),
         (("--config", "missing.yaml"), "missing.yaml cannot be read"),
     ],

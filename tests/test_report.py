@@ -272,6 +272,16 @@ RUNS = {
     "an ablation": ("--preset", "compact", "--ablation", "no_cab", "--inner", "--batch-size", 8),
     "no epochs": ("--preset", "linear", "--protocol", "leave_one_dataset_out"),
     "shuffled labels": ("--preset", "ststnet", "--label-shuffle", 4, "--learning-rate", 0.01),
+    "a preparation": (
+        "--preset",
+        "linear",
+        "--scale",
+        0.5,
+        "--strain",
+        "False",
+        "--mirror",
+        "False",
+    ),
 }
 
 
