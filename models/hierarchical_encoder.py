@@ -10,7 +10,7 @@ Departures, none of which changes a result beyond rounding:
 * where a block holds one token its softmax is 1, so neither q nor k is computed; their rows are
   kept for the state dict as a buffer, without gradient or optimiser state;
 * a 3x3 convolution multiplies only the taps that fall on the map, not the zeros around it;
-* norms, GELUs and hidden values are computed again in the backward pass, not kept.
+* norms, GELUs and all but the widest hidden values are computed again in the backward pass.
 Where a block holds several tokens there is one ``pos_emb`` scalar for each of them.
 
 Legend of dimensions: y and x places of the grid, b batch, t token of a block, h head, c channel,

@@ -1,7 +1,7 @@
 """Matrix products that keep less for the backward pass and touch memory less often.
 
-Each is the plain expression in its docstring with the plain gradient; norms, GELUs and hidden
-values are computed again in the backward pass instead of being kept. All work under
+Each is the plain expression in its docstring with the plain gradient; norms, GELUs and all but the
+widest hidden values are computed again in the backward pass instead of being kept. All work under
 ``torch.func.vmap`` with stacked weights.
 
 Legend of dimensions: k stacked networks, y and x places of a grid, b batch, i channels in,
@@ -22,6 +22,9 @@ TAPS = 3
 POOL_WINDOW = (3, 3), (2, 2), (1, 1)
 # Rows of a tile: few enough for a tile to stay in the cache, enough for full-speed products.
 TILE_ROWS = 1024
+# Inputs at least this wide keep their hidden values: computing them again costs width / 2
+# operations for each byte saved.
+KEPT_WIDTH = 1024
 
 Layer = tuple[Tensor, Tensor | None]
 
@@ -31,7 +34,8 @@ def residual_pair(
 ) -> Tensor:
     """``x + linear(gelu(linear(layer_norm(x), *first)), *second)``. [..., i] -> [..., i].
 
-    The rows go through in tiles, in both passes, so that hidden values never exist all at once.
+    The rows go through in tiles, in both passes, so that hidden values of all but the widest inputs
+    never exist all at once.
 
     Args:
         x: [..., i].
@@ -42,7 +46,7 @@ def residual_pair(
     """
     tensors = _in_one_type(x.flatten(0, -2), *(norm or (None, None)), *first, *second)
     stacks = [tensor if tensor is None else tensor[None] for tensor in tensors]
-    out: Tensor = _ResidualPair.apply(*stacks, gelu)
+    out: Tensor = _ResidualPair.apply(*stacks, gelu)[0]
     return out.view_as(x)
 
 
@@ -66,30 +70,36 @@ class _OfStacks(Function):
 
 
 class _ResidualPair(_OfStacks):
-    """[k, n, i], [k, i] twice, [k, h, i], [k, h], [k, i, h], [k, i] -> [k, n, i]."""
+    """[k, n, i], [k, i] twice, [k, h, i], [k, h], [k, i, h], [k, i] -> [k, n, i], and [k, n, h] or
+    [k, 0]: the hidden values, where they are kept."""
 
     @staticmethod
-    def forward(x: Tensor, *weights_and_gelu: Any) -> Tensor:
+    def forward(x: Tensor, *weights_and_gelu: Any) -> tuple[Tensor, Tensor]:
         *weights, gelu = weights_and_gelu
-        out = torch.empty_like(x)
+        out, kept = torch.empty_like(x), x.new_empty(len(x), 0)
+        if x.shape[-1] >= KEPT_WIDTH:
+            kept = x.new_empty(*x.shape[:2], weights[2].shape[1])
         for network, own in enumerate(_by_network(weights, len(x))):
             scale, shift, weight_1, bias_1, weight_2, bias_2 = own
             tiles = x[network].split(TILE_ROWS), out[network].split(TILE_ROWS)
-            for tile, place in zip(*tiles, strict=True):
+            for tile, place, keep in zip(*tiles, _kept_tiles(kept[network], x), strict=True):
                 hidden = F.linear(_normed(tile, scale, shift)[0], weight_1, bias_1)
+                if keep is not None:
+                    keep.copy_(hidden)
                 active = F.gelu(hidden) if gelu else hidden
                 torch.addmm(bias_2, active, weight_2.mT, out=place)
                 place.add_(tile)
-        return out
+        return out, kept
 
     @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
         *tensors, gelu = inputs
-        ctx.save_for_backward(*tensors)
+        ctx.mark_non_differentiable(output[1])
+        ctx.save_for_backward(output[1], *tensors)
         ctx.gelu = gelu
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+    def backward(ctx: Any, grad: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:
         return *_ResidualPairGradients.apply(grad, *ctx.saved_tensors, ctx.gelu), None
 
 
@@ -97,16 +107,26 @@ class _ResidualPairGradients(_OfStacks):
     """Gradients of ``_ResidualPair`` by its rows and by its six weights."""
 
     @staticmethod
-    def forward(grad: Tensor, x: Tensor, *weights_and_gelu: Any) -> tuple[Tensor | None, ...]:
+    def forward(
+        grad: Tensor, kept: Tensor, x: Tensor, *weights_and_gelu: Any
+    ) -> tuple[Tensor | None, ...]:
         *weights, gelu = weights_and_gelu
         d_x = torch.empty_like(x)
         d_weights = [None if weight is None else torch.empty_like(weight) for weight in weights]
         networks = _by_network(weights, len(x)), _by_network(d_weights, len(x))
         for network, (own, sums) in enumerate(zip(*networks, strict=True)):
             tiles = (rows[network].split(TILE_ROWS) for rows in (x, grad, d_x))
-            for number, (tile, d_out, d_tile) in enumerate(zip(*tiles, strict=True)):
-                _tile_gradients(tile, d_out, own, gelu, d_tile, sums, added=number > 0)
+            places = zip(*tiles, _kept_tiles(kept[network], x), strict=True)
+            for number, (tile, d_out, d_tile, hidden) in enumerate(places):
+                _tile_gradients(tile, d_out, hidden, own, gelu, d_tile, sums, added=number > 0)
         return d_x, *d_weights
+
+
+def _kept_tiles(kept: Tensor, x: Tensor) -> list[Tensor | None]:
+    """One network's kept hidden values, a tile of rows each; None where nothing was kept."""
+    if kept.numel():
+        return list(kept.split(TILE_ROWS))
+    return [None] * -(-x.shape[1] // TILE_ROWS)
 
 
 def _by_network(stacks: Sequence[Tensor | None], networks: int) -> list[list[Any]]:
@@ -120,6 +140,7 @@ def _by_network(stacks: Sequence[Tensor | None], networks: int) -> list[list[Any
 def _tile_gradients(
     x: Tensor,
     d_out: Tensor,
+    hidden: Tensor | None,
     weights: list[Any],
     gelu: bool,
     d_x: Tensor,
@@ -129,7 +150,8 @@ def _tile_gradients(
     """Write a tile's gradients by its rows to ``d_x``, write or add its weights' to ``sums``."""
     scale, shift, weight_1, bias_1, weight_2, _ = weights
     normed, *statistics = _normed(x, scale, shift)
-    hidden = F.linear(normed, weight_1, bias_1)
+    if hidden is None:
+        hidden = F.linear(normed, weight_1, bias_1)
     d_hidden = d_out @ weight_2
     if gelu:
         d_hidden = torch.ops.aten.gelu_backward(d_hidden, hidden)
