@@ -23,12 +23,12 @@ from evaluation.report.contents import Contents, read_contents
 from evaluation.report.grid import parameters_of
 from evaluation.report.page import write_page
 from evaluation.report.sections import build_page
+from evaluation.robustness import SETTINGS_NAME
 from training.configuration import fold_seed
 from training.fold_store import FoldIdentity, read_fold
 from training.presets import get_preset
 from training.run_record import CONFIGURATIONS, read_record
 
-ROBUSTNESS_SETTINGS = "robustness.yaml"
 MOST_DETAILED = 4
 """Configurations that get a section of their own when none is named."""
 RUN_FLAGS = (
@@ -152,7 +152,7 @@ def reading_commands(config: Config, detailed: list[str]) -> list[str]:
 
 def robustness_commands(folder: Path) -> list[str]:
     """The shell line that repeats ``measure_robustness.py`` into the folder, if it wrote it."""
-    path = folder / ROBUSTNESS_SETTINGS
+    path = folder / SETTINGS_NAME
     if not path.is_file():
         return []
     words = ["python", "measure_robustness.py"]

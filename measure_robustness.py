@@ -39,12 +39,18 @@ from datasets.noise_sweep import NoiseSweep, sweep_key_frames
 from datasets.raw import DEFAULT_SCHEMES, RawSource, get_scheme, label_clips, read_raw_dataset
 from evaluation.confusions import confusion_stack, subject_numbers
 from evaluation.predictions import RECORDED, SYNTHETIC
-from evaluation.robustness import curve_points, curve_summary, robustness_rows
+from evaluation.robustness import (
+    CURVES_NAME,
+    ROBUSTNESS_NAME,
+    SETTINGS_NAME,
+    SUMMARY_NAME,
+    curve_points,
+    curve_summary,
+    robustness_rows,
+)
 from training.grid_run import GridSearch
 from training.presets import get_preset
 from training.robustness import MethodBenchmark, Point, noise_points
-
-SETTINGS_NAME = "robustness.yaml"
 
 Method = Literal["majority", "linear", "ststnet", "compact"]
 
@@ -252,9 +258,9 @@ def report(folder: Path, inputs: Inputs, points: pd.DataFrame, confusions: np.nd
     source = SYNTHETIC if inputs.synthetic else RECORDED
     curves = curve_points(points, confusions)
     summary = curve_summary(curves)
-    _write(folder / "robustness.csv", robustness_rows(points, confusions).assign(source=source))
-    _write(folder / "robustness_curves.csv", curves.assign(source=source))
-    _write(folder / "robustness_summary.csv", summary.assign(source=source))
+    _write(folder / ROBUSTNESS_NAME, robustness_rows(points, confusions).assign(source=source))
+    _write(folder / CURVES_NAME, curves.assign(source=source))
+    _write(folder / SUMMARY_NAME, summary.assign(source=source))
     print("UF1 under key-frame noise" + (" (SYNTHETIC clips)" if inputs.synthetic else ""))
     print(summary.to_string(index=False, float_format="%.3f"))
     print(f"written: {folder}")

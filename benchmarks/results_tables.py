@@ -18,6 +18,7 @@ import tyro
 from common.errors import UserError, run_script
 from evaluation.comparison import Comparison, compare, p_text
 from evaluation.methods import Method, read_methods
+from evaluation.results_folder import PREDICTIONS_NAME
 from evaluation.selection import SELECTED_ON_TEST_SUBJECT, rules_footnote
 from evaluation.statistics import bootstrap_interval, spread_over_seeds
 from training.configuration_results import DEFAULT_RULE
@@ -48,7 +49,7 @@ class Config:
 def main() -> None:
     """Read, compare and print."""
     config = tyro.cli(Config, description=__doc__)
-    if not (config.results / REFERENCE / "predictions.csv").is_file():
+    if not (config.results / REFERENCE / PREDICTIONS_NAME).is_file():
         raise UserError(f"{config.results / REFERENCE} holds no results. Run `make results` first.")
     rows = []
     for rule in RULES:
@@ -82,7 +83,7 @@ def _folders(results: Path, pattern: str, rule: str) -> list[Path]:
     places = sorted(results.glob(pattern))
     if rule != DEFAULT_RULE:
         places = [place / rule for place in places]
-    return [place for place in places if (place / "predictions.csv").is_file()]
+    return [place for place in places if (place / PREDICTIONS_NAME).is_file()]
 
 
 def _row(

@@ -10,6 +10,9 @@ from scipy.integrate import trapezoid
 from evaluation.confusions import uar_of, uf1_of
 from evaluation.statistics import bootstrap_interval
 
+ROBUSTNESS_NAME, CURVES_NAME = "robustness.csv", "robustness_curves.csv"
+SUMMARY_NAME, SETTINGS_NAME = "robustness_summary.csv", "robustness.yaml"
+"""Files of ``measure_robustness.py``, which the report reads."""
 CURVE = ["model", "condition", "frames"]
 """Rows that agree in these are one curve over the levels."""
 LOSS = 0.05

@@ -10,10 +10,8 @@ from matplotlib.lines import Line2D
 
 from common.errors import UserError, name_list
 from evaluation.report.drawing import MARKERS, SERIES, Picture, canvas, finish, short
-from evaluation.robustness import CURVE
+from evaluation.robustness import CURVE, ROBUSTNESS_NAME
 
-ROBUSTNESS_NAME = "robustness.csv"
-CURVES_NAME, SUMMARY_NAME = "robustness_curves.csv", "robustness_summary.csv"
 COLUMNS = ["model", "condition", "frames", "level", "seed", "uf1", "uar"]
 
 
