@@ -19,7 +19,7 @@ from common.errors import UserError, name_list, run_script
 from common.files import lock_folder, remove_unfinished
 from datasets import Fold, Inputs, loso_folds, read_inputs
 from evaluation.expected_clips import write_expected_clips
-from evaluation.predictions import figures_per_dataset
+from evaluation.predictions import SYNTHETIC_NOTE, figures_per_dataset
 from evaluation.result_files import write_result_files
 from evaluation.tables import print_figures
 from training.device import pick_device
@@ -86,7 +86,7 @@ def _write(
 ) -> None:
     with lock_folder(config.results):
         remove_unfinished(config.results)
-        notes = ["SYNTHETIC clips"] if inputs.synthetic else []
+        notes = [SYNTHETIC_NOTE] if inputs.synthetic else []
         counts = fold_counts(inputs.clips, folds, inputs.synthetic, notes)
         write_expected_clips(config.results, counts)
         write_result_files(config.results, rows, title=f"weights {config.weights}", note=note)
@@ -106,7 +106,7 @@ def _say_what_is_known(evaluation: Evaluation, rule: str) -> None:
 
 
 def _notes(evaluation: Evaluation, synthetic: bool) -> list[str]:
-    notes = ["SYNTHETIC clips"] if synthetic else []
+    notes = [SYNTHETIC_NOTE] if synthetic else []
     if evaluation.missing:
         clips = sum(len(fold.test_indices) for fold in evaluation.missing)
         notes.append(f"PARTIAL: {len(evaluation.missing)} subjects ({clips} clips) have no weights")

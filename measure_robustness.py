@@ -38,7 +38,7 @@ from datasets.key_frame_noise import FRAME_LEVELS, RELATIVE_LEVELS, NoisyFrames
 from datasets.noise_sweep import NoiseSweep, sweep_key_frames
 from datasets.raw import DEFAULT_SCHEMES, RawSource, get_scheme, label_clips, read_raw_dataset
 from evaluation.confusions import confusion_stack, subject_numbers
-from evaluation.predictions import RECORDED, SYNTHETIC
+from evaluation.predictions import RECORDED, SYNTHETIC, SYNTHETIC_NOTE
 from evaluation.robustness import (
     CURVES_NAME,
     ROBUSTNESS_NAME,
@@ -261,7 +261,7 @@ def report(folder: Path, inputs: Inputs, points: pd.DataFrame, confusions: np.nd
     _write(folder / ROBUSTNESS_NAME, robustness_rows(points, confusions).assign(source=source))
     _write(folder / CURVES_NAME, curves.assign(source=source))
     _write(folder / SUMMARY_NAME, summary.assign(source=source))
-    print("UF1 under key-frame noise" + (" (SYNTHETIC clips)" if inputs.synthetic else ""))
+    print("UF1 under key-frame noise" + (f" ({SYNTHETIC_NOTE})" if inputs.synthetic else ""))
     print(summary.to_string(index=False, float_format="%.3f"))
     print(f"written: {folder}")
 

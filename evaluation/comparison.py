@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from evaluation.methods import UNKNOWN_RULE, Method
+from evaluation.predictions import SYNTHETIC_NOTE
 from evaluation.statistics import (
     ALPHA,
     Interval,
@@ -87,7 +88,7 @@ def claim(comparisons: Sequence[Comparison]) -> str:
     """One plain sentence: what may be said of the methods beside the reference."""
     reference = comparisons[0].reference
     subjects = len(reference.confusions(reference.predicted[0]))
-    kind = "SYNTHETIC clips" if reference.synthetic else "clips"
+    kind = SYNTHETIC_NOTE if reference.synthetic else "clips"
     parts = "; ".join(_verdict(comparison) for comparison in comparisons)
     scope = f"On these {len(reference.clips)} {kind} of {subjects} subjects, against"
     return f"{scope} {reference.title}: {parts}."

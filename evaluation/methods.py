@@ -10,7 +10,7 @@ import pandas as pd
 
 from common.errors import UserError, name_list
 from evaluation.confusions import confusion_stack, subject_numbers
-from evaluation.predictions import SCORE_PREFIX, class_names_of
+from evaluation.predictions import SCORE_PREFIX, SYNTHETIC_NOTE, class_names_of
 from evaluation.results_folder import read_results
 from evaluation.selection import SELECTED_ON_TEST_SUBJECT, rule_title
 
@@ -126,7 +126,7 @@ def _read_run(folder: Path, dataset: str | None) -> _Run:
         )
     rows = results.rows.sort_values(CLIP_COLUMNS, kind="stable", ignore_index=True)
     # Synthetic clips have a line of their own below the tables.
-    notes = tuple(note for note in results.notes if not note.startswith("SYNTHETIC clips"))
+    notes = tuple(note for note in results.notes if not note.startswith(SYNTHETIC_NOTE))
     origins = ("configuration", "epoch_rule", "seed")
     if not set(origins) <= set(rows):
         return _Run(folder, rows, results.synthetic, notes, (str(folder), UNKNOWN_RULE), None)

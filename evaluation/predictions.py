@@ -17,6 +17,8 @@ TEXT_COLUMNS = ("dataset", "subject", "clip", "fold", "epoch_rule", "configurati
 
 SYNTHETIC, RECORDED = "synthetic", "recorded"
 """Where clips come from; figures of the two are never mixed."""
+SYNTHETIC_NOTE = "SYNTHETIC clips"
+"""What stands beside every figure of synthetic clips."""
 
 
 def prediction_rows(

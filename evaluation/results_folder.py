@@ -12,7 +12,7 @@ import pandas as pd
 from common.errors import UserError, name_list
 from evaluation.acc_files import SUFFIX, read_acc_file
 from evaluation.expected_clips import expected_clips
-from evaluation.predictions import SYNTHETIC, read_predictions
+from evaluation.predictions import SYNTHETIC, SYNTHETIC_NOTE, read_predictions
 
 PREDICTIONS_NAME = "predictions.csv"
 
@@ -130,5 +130,5 @@ def _compare(rows: pd.DataFrame, counts: pd.DataFrame, problems: list[str], sour
     synthetic = bool((counts["source"] == SYNTHETIC).any())
     notes = [note for joined in counts["note"].unique() for note in joined.split("; ") if note]
     if synthetic and not notes:
-        notes = ["SYNTHETIC clips"]
+        notes = [SYNTHETIC_NOTE]
     return Results(rows[known].reset_index(drop=True), missing, synthetic, notes, problems)

@@ -25,7 +25,7 @@ from evaluation.metrics import compute_figures
 from evaluation.predictions import SYNTHETIC, read_predictions
 from evaluation.report.contents import ConfigurationResults, RuleResults, read_contents
 from evaluation.report.grid import grid_of
-from evaluation.report.robustness import over_seeds, read_robustness
+from evaluation.report.robustness import over_seeds, read_curves, read_robustness, read_summary
 from evaluation.results_folder import Results
 from evaluation.selection import ORACLE_FOOTNOTE
 from evaluation.statistics import bootstrap_interval
@@ -376,6 +376,17 @@ def test_a_robustness_file_that_cannot_be_used_is_refused(
     table.to_csv(tmp_path / "robustness.csv", index=False)
     with pytest.raises(UserError, match=reason):
         read_robustness(tmp_path)
+
+
+def test_a_damaged_table_beside_the_robustness_rows_is_refused(tmp_path: Path) -> None:
+    write_robustness(tmp_path)
+    curves = tmp_path / "robustness_curves.csv"
+    curves.write_text("model,condition,frames,level\nlinear,test,apex,0.1\n")
+    with pytest.raises(UserError, match="has no column uf1_low, uf1_high"):
+        read_curves(tmp_path)
+    (tmp_path / "robustness_summary.csv").write_text("model\nlinear\n")
+    with pytest.raises(UserError, match="has no column condition, frames, uf1_without_noise"):
+        read_summary(tmp_path)
 
 
 def test_what_cannot_be_reported_is_refused_by_name(

@@ -12,6 +12,7 @@ import yaml
 from common.errors import UserError
 from common.files import write_text
 from datasets import Preparation, Protocol
+from evaluation.predictions import SYNTHETIC_NOTE
 from training.configuration import Configuration, TrainingSettings, short_hash
 from training.group_task import GroupTask
 from training.short_memory import UsedSizes
@@ -49,7 +50,7 @@ class Run:
     @property
     def notes(self) -> list[str]:
         """What must stand beside every figure of this run."""
-        notes = ["SYNTHETIC clips"] if self.synthetic else []
+        notes = [SYNTHETIC_NOTE] if self.synthetic else []
         if self.label_shuffle is not None:
             notes.append("LABELS SHUFFLED: chance is the right result")
         if self.protocol != "composite":

@@ -14,9 +14,9 @@ from evaluation.acc_files import SUFFIX
 from evaluation.confusions import confusion_stack, subject_confusions
 from evaluation.metrics import Figures
 from evaluation.predictions import SYNTHETIC, class_names_of, figures_of
-from evaluation.report.robustness import read_robustness, read_table_beside
+from evaluation.report.robustness import read_curves, read_robustness, read_summary
 from evaluation.results_folder import PREDICTIONS_NAME, Results, read_results
-from evaluation.robustness import CURVES_NAME, ROBUSTNESS_NAME, SUMMARY_NAME
+from evaluation.robustness import ROBUSTNESS_NAME
 from evaluation.selection import SELECTED_ON_TEST_SUBJECT
 
 RULES = ("last", "inner", "inner_refit", "cross_fitted", "oracle")
@@ -167,8 +167,8 @@ def read_contents(
         chosen=_read_chosen(folder / CHOSEN_FOLDER),
         robustness=robustness,
         synthetic=_any_synthetic(record, configurations, robustness),
-        robustness_curves=read_table_beside(folder, CURVES_NAME),
-        robustness_summary=read_table_beside(folder, SUMMARY_NAME),
+        robustness_curves=read_curves(folder),
+        robustness_summary=read_summary(folder),
     )
 
 

@@ -10,9 +10,9 @@ from matplotlib.lines import Line2D
 
 from common.errors import UserError, name_list
 from evaluation.report.drawing import MARKERS, SERIES, Picture, canvas, finish, short
-from evaluation.robustness import CURVE, ROBUSTNESS_NAME
+from evaluation.robustness import CURVE, CURVES_NAME, ROBUSTNESS_NAME, SUMMARY_NAME
 
-COLUMNS = ["model", "condition", "frames", "level", "seed", "uf1", "uar"]
+_WHAT_TO_GIVE = "Give the file that measure_robustness.py writes."
 
 
 def read_robustness(folder: Path) -> pd.DataFrame | None:
@@ -26,39 +26,50 @@ def read_robustness(folder: Path) -> pd.DataFrame | None:
         UserError: a column is missing, or a figure is not a number in 0..1.
     """
     path = folder / ROBUSTNESS_NAME
-    if not path.is_file():
+    rows = _read_table(path, ("level", "seed", "uf1", "uar"))
+    if rows is None:
         return None
-    try:
-        rows = pd.read_csv(path, dtype=dict.fromkeys(CURVE, str))
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path} cannot be read as a table: {error}") from error
-    missing = [name for name in COLUMNS if name not in rows]
-    if missing or rows.empty:
-        what = f"has no column {name_list(missing)}" if missing else "has no rows"
-        raise UserError(f"{path} {what}. Give the file that measure_robustness.py writes.")
-    for name in ("level", "uf1", "uar"):
-        rows[name] = pd.to_numeric(rows[name], errors="coerce")
+    if rows.empty:
+        raise UserError(f"{path} has no rows. {_WHAT_TO_GIVE}")
     wrong = ~(rows["uf1"].between(0, 1) & rows["uar"].between(0, 1))
     if wrong.any():
         lines = name_list(np.flatnonzero(wrong) + 2)
         raise UserError(f"{path}: uf1 and uar must be numbers in 0..1, but not so in line {lines}.")
-    return rows.fillna(dict.fromkeys(CURVE, ""))
+    return rows
 
 
-def read_table_beside(folder: Path, name: str) -> pd.DataFrame | None:
-    """Another table of ``measure_robustness.py``; None where there is none.
+def read_curves(folder: Path) -> pd.DataFrame | None:
+    """The curves of ``robustness_curves.csv`` with their intervals; None where there are none.
 
     Raises:
-        UserError: it cannot be read as a table of curves.
+        UserError: it cannot be read, or a column is missing.
     """
-    path = folder / name
+    return _read_table(folder / CURVES_NAME, ("level", "uf1_low", "uf1_high"))
+
+
+def read_summary(folder: Path) -> pd.DataFrame | None:
+    """What was read off the curves, ``robustness_summary.csv``; None where there is none.
+
+    Raises:
+        UserError: it cannot be read, or a column is missing.
+    """
+    return _read_table(folder / SUMMARY_NAME, ("uf1_without_noise", "area", "level_of_loss"))
+
+
+def _read_table(path: Path, numbers: tuple[str, ...]) -> pd.DataFrame | None:
+    """Text columns ``CURVE`` (a missing value is empty) and float ``numbers`` (nan)."""
     if not path.is_file():
         return None
     try:
         rows = pd.read_csv(path, dtype=dict.fromkeys(CURVE, str))
-        return rows.fillna({column: "" for column in CURVE if column in rows})
     except (OSError, ValueError) as error:
         raise UserError(f"{path} cannot be read as a table: {error}") from error
+    missing = [name for name in (*CURVE, *numbers) if name not in rows]
+    if missing:
+        raise UserError(f"{path} has no column {name_list(missing)}. {_WHAT_TO_GIVE}")
+    for name in numbers:
+        rows[name] = pd.to_numeric(rows[name], errors="coerce")
+    return rows.fillna(dict.fromkeys(CURVE, ""))
 
 
 def with_intervals(table: pd.DataFrame, curves: pd.DataFrame | None) -> pd.DataFrame:
