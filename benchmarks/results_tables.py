@@ -98,14 +98,14 @@ def _row(
     }
     for figure in ("UF1", "UAR", "ACC"):
         interval = bootstrap_interval(confusions, figure)
-        row[figure] = round(interval.value, 4)
-        row[f"{figure} interval"] = [round(interval.low, 4), round(interval.high, 4)]
+        row[figure] = interval.value
+        row[f"{figure} interval"] = [interval.low, interval.high]
         if method.seeds > 1:
-            row[f"{figure} deviation"] = round(spread_over_seeds(confusions, figure).deviation, 4)
+            row[f"{figure} deviation"] = spread_over_seeds(confusions, figure).deviation
     if comparison is not None and rule not in SELECTED_ON_TEST_SUBJECT:
         for figure, difference in comparison.differences.items():
-            row[f"{figure} minus linear"] = round(difference.interval.value, 4)
-            row[f"{figure} p"] = round(difference.p_holm, 4)
+            row[f"{figure} minus linear"] = difference.interval.value
+            row[f"{figure} p"] = difference.p_holm
     return row
 
 
