@@ -3,9 +3,11 @@
     python -m benchmarks.results_tables results
 
 Reads the folders that ``make results`` fills; a method or rule that is not there has no row. Prints
-one Markdown table for each rule: UF1 with its 95 % interval (bootstrap over subjects) and standard
-deviation over seeds, UAR, ACC, and the difference to ``linear`` with p (paired permutation over
-subjects, Holm over the methods of the table and dataset). Prints one JSON object.
+two Markdown tables for each rule, the methods and the ablations of ``compact``: UF1 with its 95 %
+interval (bootstrap over subjects) and standard deviation over seeds, UAR, ACC, and the difference
+to a reference with p (paired permutation over subjects, Holm over the methods of the table that are
+compared with this reference on this dataset). A rule that selects on the test subject is not
+compared: the figures of the same networks under ``last`` stand beside. Prints one JSON object.
 """
 
 import json
@@ -15,8 +17,9 @@ from pathlib import Path
 
 import tyro
 
-from common.errors import UserError, run_script
-from evaluation.comparison import Comparison, compare, p_text
+from common.errors import UserError, name_list, run_script
+from evaluation.comparison import TESTED, compare, p_text
+from evaluation.confusions import FIGURES
 from evaluation.methods import Method, read_methods
 from evaluation.results_folder import PREDICTIONS_NAME
 from evaluation.selection import SELECTED_ON_TEST_SUBJECT, rules_footnote
@@ -25,17 +28,48 @@ from training.configuration_results import DEFAULT_RULE
 
 RULES = ("last", "inner", "inner_refit", "cross_fitted", "oracle")
 DATASETS = {None: "full", "casme2": "CASME II", "smic": "SMIC", "samm": "SAMM"}
-REFERENCE = "linear/linear"
-METHODS = {
-    "majority": "majority/majority",
-    "ststnet": "ststnet-seed*/ststnet",
-    "compact": "compact-seed*/0.5_1_1_2",
-    "compact, no CMPLM": "compact-no_cmplm/0.5_1_1_2_no_cmplm",
-    "compact, no CAB": "compact-no_cab/0.5_1_1_2_no_cab",
-    "compact, no direction maps": "compact-no_direction/0.5_1_1_2_no_direction",
-    "compact, contraction only": "compact-contraction_only/0.5_1_1_2_contraction_only",
-}
-"""Title and folder of every method, under the results folder."""
+LINEAR = "linear/linear"
+COMPACT = "0.5_1_1_2"
+
+
+@dataclass(frozen=True)
+class Family:
+    """Methods that stand in one table and are adjusted for their number together.
+
+    Attributes:
+        methods: title -> pattern of the folders of its seeds, under the results folder.
+        references: title -> the same of what the methods are compared with.
+    """
+
+    title: str
+    methods: dict[str, str]
+    references: dict[str, str]
+
+
+FAMILIES = [
+    Family(
+        "methods",
+        {
+            "majority": "majority/majority",
+            "ststnet": "ststnet-seed*/ststnet",
+            "compact": f"compact-seed*/{COMPACT}",
+        },
+        {"linear": LINEAR},
+    ),
+    Family(
+        "ablations of `compact`, seed 1",
+        {
+            title: f"compact-{name}/{COMPACT}_{name}"
+            for title, name in {
+                "no CMPLM": "no_cmplm",
+                "no CAB": "no_cab",
+                "no direction maps": "no_direction",
+                "contraction only": "contraction_only",
+            }.items()
+        },
+        {"linear": LINEAR, "compact": f"compact-seed1/{COMPACT}"},
+    ),
+]
 
 
 @dataclass(frozen=True)
@@ -49,34 +83,73 @@ class Config:
 def main() -> None:
     """Read, compare and print."""
     config = tyro.cli(Config, description=__doc__)
-    if not (config.results / REFERENCE / PREDICTIONS_NAME).is_file():
-        raise UserError(f"{config.results / REFERENCE} holds no results. Run `make results` first.")
+    if not (config.results / LINEAR / PREDICTIONS_NAME).is_file():
+        raise UserError(f"{config.results / LINEAR} holds no results. Run `make results` first.")
     rows = []
     for rule in RULES:
-        own = [row for dataset in DATASETS for row in rows_of(config.results, rule, dataset)]
-        if own:
-            print(f"\n### Epoch rule `{rule}`\n\n{rules_footnote([rule])}\n\n{markdown(own)}")
-        rows += own
+        for family in FAMILIES:
+            own = [
+                row
+                for dataset in DATASETS
+                for row in rows_of(config.results, family, rule, dataset)
+            ]
+            if own:
+                print(f"\n### Rule `{rule}`: {family.title}\n\n{rules_footnote([rule])}\n")
+                print(markdown(own, list(family.references)))
+            rows += own
     print(json.dumps({"benchmark": "results_tables", "rows": rows}))
 
 
-def rows_of(results: Path, rule: str, dataset: str | None) -> list[dict[str, object]]:
-    """One row a method; ``linear`` and ``majority`` have no epochs and stand in the first table."""
-    folders = {title: _folders(results, pattern, rule) for title, pattern in METHODS.items()}
+def rows_of(
+    results: Path, family: Family, rule: str, dataset: str | None
+) -> list[dict[str, object]]:
+    """One row a method, and above them one for every reference.
+
+    ``linear`` has no epochs: it is compared with under every rule and shown under the first.
+    """
+    folders = {title: _folders(results, at, rule) for title, at in family.methods.items()}
     found = {title: own for title, own in folders.items() if own}
     if not found:
         return []
-    # One call reads all, so that they are checked to hold the same clips.
-    together = [results / REFERENCE, *(folder for own in found.values() for folder in own)]
-    reference, *methods = read_methods(together, dataset)
-    titled = list(zip(["linear", *found], [reference, *methods], strict=True))
-    comparisons: list[Comparison | None] = [None, *compare(reference, methods)]
-    kept = titled if rule == DEFAULT_RULE else titled[1:]
-    against = comparisons if rule == DEFAULT_RULE else comparisons[1:]
-    return [
-        _row(title, rule, DATASETS[dataset], method, comparison)
-        for (title, method), comparison in zip(kept, against, strict=True)
-    ]
+    methods = _read(results, found, dataset)
+    rows = {title: _row(title, family, rule, dataset, method) for title, method in methods.items()}
+    if rule in SELECTED_ON_TEST_SUBJECT:
+        honest = {title: _folders(results, family.methods[title], DEFAULT_RULE) for title in found}
+        for title, method in _read(results, honest, dataset).items():
+            for figure in ("UF1", "UAR"):
+                of_last = bootstrap_interval(method.confusions(method.predicted), figure).value
+                rows[title][f"{figure} of {DEFAULT_RULE}"] = of_last
+        return list(rows.values())
+    above = []
+    for name, at in family.references.items():
+        own = _folders(results, at, DEFAULT_RULE if at == LINEAR else rule)
+        if not own:
+            continue
+        # One call reads all, so that they are checked to hold the same clips.
+        reference, *others = _read(results, {name: own, **found}, dataset).values()
+        for title, comparison in zip(found, compare(reference, others), strict=True):
+            for figure, difference in comparison.differences.items():
+                rows[title][f"{figure} minus {name}"] = difference.interval.value
+                rows[title][f"{figure} minus {name}, p"] = difference.p_holm
+        if at != LINEAR or (rule == DEFAULT_RULE and len(family.references) == 1):
+            above.append(_row(name, family, rule, dataset, reference))
+    return [*above, *rows.values()]
+
+
+def _read(results: Path, folders: dict[str, list[Path]], dataset: str | None) -> dict[str, Method]:
+    """The methods by title; the seeds of each must be one configuration's.
+
+    Raises:
+        UserError: they are not.
+    """
+    methods = read_methods([folder for own in folders.values() for folder in own], dataset)
+    if len(methods) != len(folders):
+        titles = name_list(folders)
+        raise UserError(
+            f"{results}: {len(methods)} configurations where {len(folders)} were expected "
+            f"({titles}). Run all seeds of a method with the same settings."
+        )
+    return dict(zip(folders, methods, strict=True))
 
 
 def _folders(results: Path, pattern: str, rule: str) -> list[Path]:
@@ -87,38 +160,42 @@ def _folders(results: Path, pattern: str, rule: str) -> list[Path]:
 
 
 def _row(
-    title: str, rule: str, dataset: str, method: Method, comparison: Comparison | None
+    title: str, family: Family, rule: str, dataset: str | None, method: Method
 ) -> dict[str, object]:
     confusions = method.confusions(method.predicted)
     row: dict[str, object] = {
-        "dataset": dataset,
+        "family": family.title,
+        "dataset": DATASETS[dataset],
         "method": title,
         "rule": rule,
         "seeds": method.seeds,
     }
-    for figure in ("UF1", "UAR", "ACC"):
+    for figure in FIGURES:
         interval = bootstrap_interval(confusions, figure)
         row[figure] = interval.value
         row[f"{figure} interval"] = [interval.low, interval.high]
         if method.seeds > 1:
             row[f"{figure} deviation"] = spread_over_seeds(confusions, figure).deviation
-    if comparison is not None and rule not in SELECTED_ON_TEST_SUBJECT:
-        for figure, difference in comparison.differences.items():
-            row[f"{figure} minus linear"] = difference.interval.value
-            row[f"{figure} p"] = difference.p_holm
     return row
 
 
-def markdown(rows: Sequence[dict]) -> str:
-    """A table of rows; what is not tested has a dash."""
-    lines = [
-        "| dataset | method | seeds | UF1 | UAR | ACC | UF1 minus linear | UAR minus linear |",
-        "|---|---|---|---|---|---|---|---|",
-    ]
+def markdown(rows: Sequence[dict], references: Sequence[str]) -> str:
+    """A table of rows of one rule; what is not compared has a dash."""
+    of_last = any(f"UF1 of {DEFAULT_RULE}" in row for row in rows)
+    beside = (
+        [f"{figure} of `{DEFAULT_RULE}`" for figure in TESTED]
+        if of_last
+        else [f"{figure} minus {name}" for name in references for figure in TESTED]
+    )
+    names = ["dataset", "method", "seeds", *FIGURES, *beside]
+    lines = [f"| {' | '.join(names)} |", "|---" * len(names) + "|"]
     for row in rows:
         cells = [row["dataset"], row["method"], str(row["seeds"])]
-        cells += [_figure_text(row, figure) for figure in ("UF1", "UAR", "ACC")]
-        cells += [_difference_text(row, figure) for figure in ("UF1", "UAR")]
+        cells += [_figure_text(row, figure) for figure in FIGURES]
+        if of_last:
+            cells += [_short(row[f"{figure} of {DEFAULT_RULE}"]) for figure in TESTED]
+        else:
+            cells += [_difference_text(row, name) for name in beside]
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
 
@@ -129,10 +206,8 @@ def _figure_text(row: dict, figure: str) -> str:
     return text if row["seeds"] == 1 else f"{text} ± {_short(row[f'{figure} deviation'])}"
 
 
-def _difference_text(row: dict, figure: str) -> str:
-    if f"{figure} p" not in row:
-        return "–"
-    return f"{row[f'{figure} minus linear']:+.3f}, p {p_text(row[f'{figure} p'])}"
+def _difference_text(row: dict, name: str) -> str:
+    return f"{row[name]:+.3f}, p {p_text(row[f'{name}, p'])}" if name in row else "–"
 
 
 def _short(value: float) -> str:

@@ -12,6 +12,7 @@ from tests.scripts import run_main
 
 DATASETS = ("casme2", "samm", "smic")
 TRUE = [0, 0, 1, 2]
+LONE_NEGATIVE = pytest.approx(f1_score(TRUE, [0] * 4, average="macro", zero_division=0), abs=1e-12)
 
 
 def pairs(predicted: list[int]) -> Pairs:
@@ -41,11 +42,9 @@ def test_every_method_and_dataset_is_compared_with_linear(tmp_path: Path) -> Non
     datasets = ("full", "CASME II", "SMIC", "SAMM")
     assert names == [(dataset, method) for dataset in datasets for method in expected]
     majority = rows[1]
-    assert majority["UF1"] == pytest.approx(
-        f1_score(TRUE, [0] * 4, average="macro", zero_division=0), abs=1e-12
-    )
+    assert majority["UF1"] == LONE_NEGATIVE
     assert majority["UF1 minus linear"] == pytest.approx(majority["UF1"] - 1, abs=1e-12)
-    assert majority["UF1 p"] < 0.01
+    assert majority["UF1 minus linear, p"] < 0.01
     wrong = f1_score(TRUE, [0, 0, 1, 1], average="macro", zero_division=0)
     assert (rows[2]["seeds"], rows[2]["UF1"]) == (2, pytest.approx((wrong + 1) / 2, abs=1e-12))
 
@@ -60,9 +59,34 @@ def test_nothing_is_claimed_of_the_oracle(tmp_path: Path) -> None:
         row for row in json.loads(printed.splitlines()[-1])["rows"] if row["rule"] == "oracle"
     ]
     assert {row["method"] for row in oracle} == {"compact"}
-    assert not any("p" in key.split() for row in oracle for key in row)
+    assert not any("minus" in key for row in oracle for key in row)
+    assert [row["UF1 of last"] for row in oracle] == [LONE_NEGATIVE] * len(oracle)
+    assert "| UF1 of `last` |" in printed
     assert "epoch selected on the test subject" in printed
 
 
 def test_an_empty_folder_is_refused(tmp_path: Path) -> None:
     assert "make results" in run_main(results_tables.main, [str(tmp_path)], refused=True)
+
+
+def test_ablations_are_a_family_of_their_own(tmp_path: Path) -> None:
+    fill(tmp_path / "linear/linear", [0, 0, 1, 2], "l", "last")
+    fill(tmp_path / "majority/majority", [0, 0, 0, 0], "m", "last")
+    fill(tmp_path / "compact-seed1/0.5_1_1_2", [0, 0, 1, 1], "c", "last")
+    alone = table_rows(tmp_path)
+    fill(tmp_path / "compact-no_cab/0.5_1_1_2_no_cab", [0, 0, 0, 0], "n", "last")
+    rows = table_rows(tmp_path)
+    assert [row for row in rows if row["family"] == "methods"] == alone
+    first, second = [row for row in rows if row["family"] != "methods" and row["dataset"] == "full"]
+    assert (first["method"], second["method"]) == ("compact", "no CAB")
+    assert not any("minus" in key for key in first)
+    assert second["UF1 minus compact"] == pytest.approx(second["UF1"] - first["UF1"], abs=1e-12)
+    assert second["UF1 minus linear"] == pytest.approx(second["UF1"] - 1, abs=1e-12)
+
+
+def test_seeds_of_two_configurations_are_refused(tmp_path: Path) -> None:
+    fill(tmp_path / "linear/linear", [0, 0, 1, 2], "l", "last")
+    for seed, configuration in ((1, "c"), (2, "d")):
+        fill(tmp_path / f"compact-seed{seed}/0.5_1_1_2", [0, 0, 1, 1], configuration, "last", seed)
+    said = run_main(results_tables.main, [str(tmp_path)], refused=True)
+    assert "2 configurations where 1 were expected (compact)" in said
