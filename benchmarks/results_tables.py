@@ -22,9 +22,8 @@ from evaluation.comparison import TESTED, compare, p_text
 from evaluation.confusions import FIGURES
 from evaluation.methods import Method, read_methods
 from evaluation.results_folder import PREDICTIONS_NAME
-from evaluation.selection import SELECTED_ON_TEST_SUBJECT, rules_footnote
+from evaluation.selection import DEFAULT_RULE, SELECTED_ON_TEST_SUBJECT, rules_footnote
 from evaluation.statistics import bootstrap_interval, spread_over_seeds
-from training.configuration_results import DEFAULT_RULE
 
 RULES = ("last", "inner", "inner_refit", "cross_fitted", "oracle")
 DATASETS = {None: "full", "casme2": "CASME II", "smic": "SMIC", "samm": "SAMM"}

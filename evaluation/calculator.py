@@ -2,10 +2,11 @@
 
 from pathlib import Path
 
-from common.errors import UserError
+from common.errors import UserError, name_list
+from evaluation.metrics import Figures
 from evaluation.predictions import class_names_of, epoch_rules_of, figures_of
-from evaluation.results_folder import Results, read_results
-from evaluation.selection import selection_warnings
+from evaluation.results_folder import PREDICTIONS_NAME, Results, read_results
+from evaluation.selection import DEFAULT_RULE, selection_warnings
 from evaluation.spreadsheet import write_spreadsheet
 from evaluation.tables import DATASET_TITLES, print_confusion
 
@@ -35,10 +36,12 @@ def calculate(folder: Path, *, dataset: str | None, partial: bool) -> None:
     subjects = results.rows.groupby(["dataset", "subject"]).ngroups
     print(f"{title}: {figures.clips} clips, {subjects} subjects" + (f" ({note})" if note else ""))
     print_confusion(figures, class_names)
-    print(
-        f"UF1={figures.uf1:.4f} UAR={figures.uar:.4f} ACC={figures.accuracy:.4f} "
-        f"weighted F1={figures.weighted_f1:.4f}"
-    )
+    print(_one_line(figures))
+    honest = _honest_folder(folder) if _selected_on_test_subject(results) else None
+    if honest is not None:
+        rows = read_results(honest, dataset).rows
+        rules = name_list(epoch_rules_of(rows))
+        print(f"the same networks under {rules}: {_one_line(figures_of(rows, len(class_names)))}")
     suffix = "" if dataset is None else "_" + DATASET_TITLES[dataset].replace(" ", "")
     path = folder / f"CausalNet{suffix}.xlsx"
     write_spreadsheet(path, figures, class_names, note)
@@ -47,9 +50,29 @@ def calculate(folder: Path, *, dataset: str | None, partial: bool) -> None:
 
 def _note(results: Results) -> str:
     """What must stand beside the figures: the run's own notes, its selection, missing clips."""
-    notes = [*results.notes, *selection_warnings(epoch_rules_of(results.rows))]
+    notes = [*results.notes, *_selected_on_test_subject(results)]
     if results.problems:
         notes.append(
             f"PARTIAL: {results.missing_clips} clips missing; {'; '.join(results.problems)}"
         )
     return "; ".join(notes)
+
+
+def _one_line(figures: Figures) -> str:
+    return (
+        f"UF1={figures.uf1:.4f} UAR={figures.uar:.4f} ACC={figures.accuracy:.4f} "
+        f"weighted F1={figures.weighted_f1:.4f}"
+    )
+
+
+def _selected_on_test_subject(results: Results) -> list[str]:
+    return selection_warnings(epoch_rules_of(results.rows))
+
+
+def _honest_folder(folder: Path) -> Path | None:
+    """Where the default rule's results lie beside those of another rule: one level up, or, for what
+    was chosen in a grid, in a folder of their own."""
+    for place in (folder.resolve().parent, folder.resolve().parent / DEFAULT_RULE):
+        if (place / PREDICTIONS_NAME).is_file():
+            return place
+    return None

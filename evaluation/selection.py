@@ -2,6 +2,8 @@
 
 from collections.abc import Collection
 
+DEFAULT_RULE = "last"
+"""The rule that chooses nothing; its files lie in a configuration's own folder."""
 SELECTED_ON_TEST_SUBJECT = ("oracle",)
 """Rules that choose by the labels that the figure is then computed from."""
 

@@ -1,5 +1,6 @@
 """Epoch rules on logits written down by hand, and what each of them may look at."""
 
+import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +13,7 @@ import main_train_for_parameter_tuning as grid_script
 from common.errors import UserError
 from datasets import Inputs, loso_folds
 from evaluation import result_files
+from evaluation.calculator import calculate
 from evaluation.methods import read_methods
 from evaluation.metrics import compute_figures
 from evaluation.predictions import read_predictions
@@ -231,9 +233,16 @@ def searched(tiny_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
     return results
 
 
-def search(monkeypatch: pytest.MonkeyPatch, inputs: Path, results: Path, *more: object) -> object:
-    settings = ("--preset", "compact", "--epochs", 3, "--batch-size", 4, "--inner")
-    grid = ("--gammas", 0.5, 0.3, "--threads", 1, "--inputs", inputs, "--results", results)
+def search(
+    monkeypatch: pytest.MonkeyPatch,
+    inputs: Path,
+    results: Path,
+    *more: object,
+    gammas: tuple[float, ...] = (0.5, 0.3),
+    epochs: int = 3,
+) -> object:
+    settings = ("--preset", "compact", "--epochs", epochs, "--batch-size", 4, "--inner")
+    grid = ("--gammas", *gammas, "--threads", 1, "--inputs", inputs, "--results", results)
     return run_here(monkeypatch, grid_script.main, *settings, *grid, *more)
 
 
@@ -248,10 +257,58 @@ def test_a_search_writes_a_set_of_files_for_every_rule(searched: Path) -> None:
     choices = pd.read_csv(searched / "chosen" / "inner" / "choices.csv")
     assert list(choices["fold"]) == ["sub01", "sub02", "006", "s01"]
     assert set(choices["configuration"]) <= {"0.5_1_1_2", "0.3_1_1_2"}
-    assert read_methods([searched / "chosen" / "inner"])[0].title == "chosen (inner)"
+    assert (
+        read_methods([searched / "chosen" / "inner"])[0].title
+        == "chosen (inner, 2 configurations searched)"
+    )
     text = (searched / "grid_summary.txt").read_text()
     assert "chosen among 2 configurations" in text and "oracle* | UF1=0." in text
     assert "The search itself looked at test subjects" in text
+
+
+def test_a_later_command_cannot_choose_among_what_was_searched(
+    searched: Path,
+    tiny_folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    results = shutil.copytree(searched, tmp_path / "searched")
+    choices = results / "chosen" / "last" / "choices.csv"
+    before = choices.read_bytes()
+    assert set(pd.read_csv(choices)["configuration"]) == {"0.5_1_1_2"}
+    # Another order chooses nothing else; a part of the search says nothing of the whole.
+    search(monkeypatch, tiny_folder, results, "--group-size", 2, gammas=(0.3, 0.5))
+    assert choices.read_bytes() == before
+    search(monkeypatch, tiny_folder, results, "--group-size", 2, gammas=(0.3,))
+    assert "2 configurations were searched" in " ".join(capsys.readouterr().out.split())
+    assert not (results / "chosen").exists() and not (results / "grid_summary.txt").exists()
+
+
+def test_every_figure_of_a_search_says_that_there_was_one(
+    searched: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for folder in (searched / "0.5_1_1_2", searched / "chosen" / "last"):
+        calculate(folder, dataset=None, partial=False)
+        assert "(2 configurations searched)" in capsys.readouterr().out
+    calculate(searched / "0.5_1_1_2", dataset=None, partial=False)
+    own = capsys.readouterr().out.splitlines()[-2]
+    for oracle in ("chosen/oracle", "0.5_1_1_2/oracle"):
+        calculate(searched / oracle, dataset=None, partial=False)
+        printed = capsys.readouterr().out
+        assert "selected on the test subject" in printed
+        # The first configuration of the grid is what ``last`` quotes of it.
+        assert f"the same networks under last: {own}" in printed
+
+
+def test_configurations_of_one_epoch_are_chosen_among_too(
+    tiny_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    search(monkeypatch, tiny_folder, tmp_path / "one", "--group-size", 4, epochs=1)
+    found = {path.name for path in (tmp_path / "one" / "chosen").iterdir()}
+    assert found == {"last", "inner", "inner_refit", "cross_fitted", "oracle"}
+    choices = pd.read_csv(tmp_path / "one" / "chosen" / "oracle" / "choices.csv")
+    assert set(choices["epoch"]) == {1}
 
 
 def test_stored_validation_clips_are_training_clips_and_shape_the_rules(

@@ -10,12 +10,12 @@ from datasets import Fold, Inputs
 from evaluation.metrics import Figures
 from evaluation.predictions import RECORDED, SYNTHETIC, prediction_rows
 from evaluation.result_files import write_result_files
+from evaluation.selection import DEFAULT_RULE
 from training.configuration import Configuration, fold_seed
 from training.epoch_rules import Choice, choose, rules_for
 from training.fold_store import FoldIdentity, StoredFold, read_fold
 from training.run_record import Run, read_record
 
-DEFAULT_RULE = "last"
 SUMMARY_NAME = "result_summary.txt"
 
 

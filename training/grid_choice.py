@@ -38,13 +38,19 @@ def choose_in_grid(rule: str, grid: Grid) -> list[tuple[int, Choice]]:
     if rule == "oracle":
         best = int(np.argmax([pooled_uf1(rule, folds) for folds in grid]))
         return [(best, choice) for choice in choose(rule, grid[best])]
-    # One configuration's epochs after the other's are epochs to choose from like any others.
     epochs = len(grid[0][0].logits)
-    joined = [_joined(same_fold) for same_fold in zip(*grid, strict=True)]
     return [
         (choice.epoch // epochs, replace(choice, epoch=choice.epoch % epochs))
-        for choice in choose(rule, joined)
+        for choice in choose(rule, joined_folds(grid))
     ]
+
+
+def joined_folds(grid: Grid) -> list[StoredFold]:
+    """Every fold with the epochs of all configurations, one configuration's after the other's.
+
+    They are epochs to choose from like any others.
+    """
+    return [_joined(same_fold) for same_fold in zip(*grid, strict=True)]
 
 
 def _joined(folds: Sequence[StoredFold]) -> StoredFold:

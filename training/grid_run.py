@@ -36,10 +36,11 @@ from training.executors import (
 )
 from training.fold_counts import fold_counts
 from training.fold_store import StoredFold, fold_path, write_fold
-from training.grid_summary import report_grid
+from training.grid_summary import remove_grid_report, report_grid
 from training.group_task import GroupTask, group_folds
 from training.progress import RunProgress
 from training.run_record import (
+    CONFIGURATIONS,
     Run,
     claim_results_folder,
     note_used_size,
@@ -128,10 +129,9 @@ def run_grid(
         fresh = read_record(search.results) is None
         claim_results_folder(search.results, search.run, search.configurations)
         remove_unfinished(search.results)
-        run = search.run
-        counts = fold_counts(search.inputs.clips, search.all_folds, run.synthetic, run.notes)
-        write_expected_clips(search.results, counts)
+        _write_expected_clips(search)
         _read_what_is_there(search)
+        remove_grid_report(search.results)
         _claim_weights_folders(search)
         tasks = search.pending()
         folds = sum(len(task.folds) for task in tasks)
@@ -169,6 +169,20 @@ def _select(folds: list[Fold], subjects: tuple[str, ...]) -> list[Fold]:
         names = name_list(fold.name for fold in folds)
         raise UserError(f"no subject is called {name_list(unknown)}. There are: {names}.")
     return [fold for fold in folds if not subjects or {fold.subject, fold.name} & set(subjects)]
+
+
+def _recorded(search: GridSearch) -> list[str]:
+    """The names of all configurations that this folder's search has had, in order."""
+    return list((read_record(search.results) or {}).get(CONFIGURATIONS, {}))
+
+
+def _write_expected_clips(search: GridSearch) -> None:
+    """What the folder's results must hold, and what must be said beside each of them."""
+    notes, searched = list(search.run.notes), len(_recorded(search))
+    if searched > 1:
+        notes.append(f"{searched} configurations searched")
+    counts = fold_counts(search.inputs.clips, search.all_folds, search.run.synthetic, notes)
+    write_expected_clips(search.results, counts)
 
 
 def _read_what_is_there(search: GridSearch) -> None:
@@ -292,7 +306,21 @@ def _report(search: GridSearch, configuration: Configuration, console: Console) 
 
 
 def _report_grid(search: GridSearch, console: Console) -> None:
-    """Write and print what may be quoted of the search, once every configuration is complete."""
-    grid = [_stored(search, configuration) for configuration in search.configurations]
+    """Write and print what may be quoted of the search, once every configuration is complete.
+
+    The search is what the folder has ever been asked for, in that order: leaving configurations out
+    of a later command, or naming them in another order, must not choose among them.
+    """
+    recorded = _recorded(search)
+    asked = {configuration.name: configuration for configuration in search.configurations}
+    if set(recorded) - set(asked):
+        console.print(
+            f"{len(recorded)} configurations were searched in {search.results}: name them all in "
+            "one command to see what may be quoted of the search.",
+            highlight=False,
+        )
+        return
+    configurations = [asked[name] for name in recorded]
+    grid = [_stored(search, configuration) for configuration in configurations]
     if len(grid) > 1 and all(len(folds) == len(search.all_folds) for folds in grid):
-        report_grid(search.results, search.run, search.configurations, grid, console)
+        report_grid(search.results, search.run, configurations, grid, console)

@@ -1,5 +1,6 @@
 """Writes and prints what may be quoted of a whole grid search, one set of figures a rule."""
 
+import shutil
 from pathlib import Path
 
 import pandas as pd
@@ -14,7 +15,7 @@ from evaluation.tables import print_figures
 from training.configuration import Configuration, short_hash
 from training.configuration_results import fold_rows
 from training.epoch_rules import rules_for
-from training.grid_choice import NOTES, Grid, choose_in_grid
+from training.grid_choice import NOTES, Grid, choose_in_grid, joined_folds
 from training.run_record import Run
 
 FOLDER = "chosen"
@@ -26,6 +27,13 @@ WARNING = (
 )
 
 
+def remove_grid_report(results: Path) -> None:
+    """Remove what ``report_grid`` wrote: it is not of a search that goes on."""
+    if (results / FOLDER).is_dir():
+        shutil.rmtree(results / FOLDER)
+    (results / SUMMARY_NAME).unlink(missing_ok=True)
+
+
 def report_grid(
     results: Path, run: Run, configurations: list[Configuration], grid: Grid, console: Console
 ) -> None:
@@ -35,7 +43,7 @@ def report_grid(
         configurations: at least two.
         grid: their stored folds, every fold of the run in each.
     """
-    rules = rules_for(grid[0])
+    rules = rules_for(joined_folds(grid))
     figures = {rule: _write_rule(results, run, configurations, grid, rule) for rule in rules}
     notes = [NOTES[rule] for rule in rules]
     title = ", ".join([f"chosen among {len(configurations)} configurations", *run.notes])
