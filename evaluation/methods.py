@@ -12,7 +12,7 @@ from common.errors import UserError, name_list
 from evaluation.confusions import confusion_stack, subject_numbers
 from evaluation.predictions import SCORE_PREFIX, SYNTHETIC_NOTE, class_names_of
 from evaluation.results_folder import read_results
-from evaluation.selection import SELECTED_ON_TEST_SUBJECT, rule_title
+from evaluation.selection import KNOWN_RULES, SELECTED_ON_TEST_SUBJECT, rule_title
 
 CLIP_COLUMNS = ["dataset", "subject", "clip"]
 UNKNOWN_RULE = "unknown"
@@ -127,14 +127,26 @@ def _read_run(folder: Path, dataset: str | None) -> _Run:
     rows = results.rows.sort_values(CLIP_COLUMNS, kind="stable", ignore_index=True)
     # Synthetic clips have a line of their own below the tables.
     notes = tuple(note for note in results.notes if not note.startswith(SYNTHETIC_NOTE))
-    origins = ("configuration", "epoch_rule", "seed")
-    if not set(origins) <= set(rows):
-        return _Run(folder, rows, results.synthetic, notes, (str(folder), UNKNOWN_RULE), None)
-    configuration, rule, seed = (_only(folder, rows, origin) for origin in origins)
-    return _Run(folder, rows, results.synthetic, notes, (str(configuration), str(rule)), seed)
+    key, seed = _origin(folder, rows)
+    return _Run(folder, rows, results.synthetic, notes, key, seed)
+
+
+def _origin(folder: Path, rows: pd.DataFrame) -> tuple[tuple[str, str], object]:
+    """The key and the seed of a run; one that does not tell them is a method of its own."""
+    configuration, rule, seed = (
+        _only(folder, rows, column) for column in ("configuration", "epoch_rule", "seed")
+    )
+    if rule not in KNOWN_RULES:
+        return (str(folder.resolve()), UNKNOWN_RULE), None
+    if configuration is None or seed is None:
+        return (str(folder.resolve()), UNKNOWN_RULE), None
+    return (str(configuration), str(rule)), seed
 
 
 def _only(folder: Path, rows: pd.DataFrame, column: str) -> object:
+    """The one value of a column; None where there is no such column."""
+    if column not in rows:
+        return None
     values = rows[column].unique()
     if len(values) > 1:
         raise UserError(f"{folder} mixes runs: its rows have {column} {name_list(values)}.")

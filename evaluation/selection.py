@@ -16,6 +16,9 @@ RULE_NOTES = {
 }
 """How each rule chooses, for readers of a table."""
 
+KNOWN_RULES = (*RULE_NOTES, *SELECTED_ON_TEST_SUBJECT)
+"""Of any other rule nobody can tell what it looked at."""
+
 ORACLE_FOOTNOTE = "* epoch selected on the test subject: not an estimate for new subjects"
 
 

@@ -195,6 +195,22 @@ def test_claims_say_no_more_than_the_tests_do(folders: dict[str, Path]) -> None:
     assert oracle == "nothing may be claimed of noisy (oracle*): it was selected on test subjects."
 
 
+@pytest.mark.parametrize("rule", ["", "best", "Oracle", "oracle "])
+def test_nothing_is_claimed_under_a_rule_that_nobody_knows(
+    rule: str, folders: dict[str, Path], tmp_path: Path
+) -> None:
+    """A blank, a foreign name, and spellings that would escape the star of the oracle."""
+    rows = drawn_rows(3, 3.0, configuration="w", rule=rule)
+    strange = [write_folder(tmp_path / name, rows) for name in ("x", "y")]
+    methods = read_methods([folders["one/worse"], *strange])
+    assert [method.title for method in methods[1:]] == ["x (unknown)", "y (unknown)"]
+    sentence = claim(compare(methods[0], methods[1:]))
+    assert "nothing may be claimed of x (unknown): how it was selected is not known" in sentence
+    assert "may be called" not in sentence
+    with pytest.raises(UserError, match="Give each run once"):
+        read_methods([strange[0], strange[0]])
+
+
 def test_seeds_of_a_configuration_are_one_method_tested_on_mean_scores(
     folders: dict[str, Path],
 ) -> None:
