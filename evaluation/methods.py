@@ -3,6 +3,7 @@ their seed are one method."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from numbers import Integral
 from pathlib import Path
 
 import numpy as np
@@ -136,10 +137,12 @@ def _origin(folder: Path, rows: pd.DataFrame) -> tuple[tuple[str, str], object]:
     configuration, rule, seed = (
         _only(folder, rows, column) for column in ("configuration", "epoch_rule", "seed")
     )
-    if rule not in KNOWN_RULES:
-        return (str(folder.resolve()), UNKNOWN_RULE), None
-    if configuration is None or seed is None:
-        return (str(folder.resolve()), UNKNOWN_RULE), None
+    # A blank reads as nan, which is not equal to itself: twins would count as two seeds.
+    told = isinstance(configuration, str) and isinstance(seed, Integral)
+    if not told or rule not in KNOWN_RULES:
+        # Whatever else is unknown, a figure that was selected on test subjects keeps its star.
+        kept = str(rule) if rule in SELECTED_ON_TEST_SUBJECT else UNKNOWN_RULE
+        return (str(folder.resolve()), kept), None
     return (str(configuration), str(rule)), seed
 
 

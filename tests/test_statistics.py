@@ -211,6 +211,23 @@ def test_nothing_is_claimed_under_a_rule_that_nobody_knows(
         read_methods([strange[0], strange[0]])
 
 
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [("seed", None), ("seed", 1.5), ("seed", "one"), ("configuration", None)],
+)
+def test_runs_that_do_not_tell_their_origin_are_not_taken_for_seeds(
+    column: str, value: object, folders: dict[str, Path], tmp_path: Path
+) -> None:
+    rows = drawn_rows(3, 3.0, configuration="w").assign(**{column: value})
+    strange = [write_folder(tmp_path / name, rows) for name in ("x", "y")]
+    methods = read_methods([folders["one/reference"], *strange])
+    assert [(method.rule, method.seeds) for method in methods[1:]] == [("unknown", 1)] * 2
+    oracle = write_folder(tmp_path / "oracle", rows.assign(epoch_rule="oracle"))
+    assert read_methods([oracle])[0].title.endswith("(oracle*)")
+    with pytest.raises(UserError, match="Give each run once"):
+        read_methods([strange[0], strange[0]])
+
+
 def test_seeds_of_a_configuration_are_one_method_tested_on_mean_scores(
     folders: dict[str, Path],
 ) -> None:
