@@ -100,8 +100,8 @@ def read_methods(folders: Sequence[Path], dataset: str | None = None) -> list[Me
         dataset: only this dataset's clips.
 
     Raises:
-        UserError: a folder is incomplete or unreadable, is given twice, or the folders do not hold
-            the same clips with the same labels.
+        UserError: a folder is incomplete or unreadable, is given twice, the folders do not hold
+            the same clips with the same labels and classes, or one of several seeds has no scores.
     """
     groups: dict[tuple[str, str], list[_Run]] = {}
     for folder in folders:
@@ -113,7 +113,11 @@ def read_methods(folders: Sequence[Path], dataset: str | None = None) -> list[Me
                 "Give each run once."
             )
         groups.setdefault(run.key, []).append(run)
-    _check_same_clips([run for runs in groups.values() for run in runs])
+    every = [run for runs in groups.values() for run in runs]
+    _check_same_clips(every)
+    _check_same_classes(every)
+    for runs in groups.values():
+        _check_scores_of_seeds(runs)
     names = _names([runs[0] for runs in groups.values()])
     return [_method(name, runs) for name, runs in zip(names, groups.values(), strict=True)]
 
@@ -169,6 +173,32 @@ def _check_same_clips(runs: list[_Run]) -> None:
             raise UserError(f"{runs[0].folder} and {run.folder} label these differently: {names}.")
 
 
+def _check_same_classes(runs: list[_Run]) -> None:
+    """Names and order: classes are compared by their numbers."""
+    first = class_names_of(runs[0].rows)
+    for run in runs[1:]:
+        own = class_names_of(run.rows)
+        if own != first:
+            raise UserError(
+                f"{runs[0].folder} has the classes {name_list(first)}, but {run.folder} has "
+                f"{name_list(own)}. Compare runs of the same classes in the same order."
+            )
+
+
+def _check_scores_of_seeds(runs: list[_Run]) -> None:
+    """Seeds are averaged by their scores."""
+    for run in runs:
+        if len(runs) > 1 and not _score_columns(run.rows):
+            raise UserError(
+                f"{run.folder} is one of {len(runs)} seeds of a method and has no scores to "
+                "average. Leave it out, or compare it alone."
+            )
+
+
+def _score_columns(rows: pd.DataFrame) -> list[str]:
+    return [column for column in rows if column.startswith(SCORE_PREFIX)]
+
+
 def _names(runs: list[_Run]) -> list[str]:
     """The configuration folders' names; whole paths where two methods would share name and rule."""
     short = [run.folder.parent if run.folder.name == run.key[1] else run.folder for run in runs]
@@ -181,7 +211,7 @@ def _names(runs: list[_Run]) -> list[str]:
 
 def _method(name: str, runs: list[_Run]) -> Method:
     first = runs[0].rows
-    columns = [column for column in first if column.startswith(SCORE_PREFIX)]
+    columns = _score_columns(first)
     scores = np.stack([run.rows[columns].to_numpy() for run in runs]) if columns else None
     return Method(
         name=name,

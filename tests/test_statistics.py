@@ -272,6 +272,34 @@ def test_methods_are_only_compared_on_the_same_clips(
         read_methods([folders["one/reference"], folders["one/reference"]])
 
 
+def test_methods_are_only_compared_on_the_same_classes(tmp_path: Path) -> None:
+    rows = drawn_rows(8, 1.0, configuration="x").assign(score_surprise=-100.0)
+    rows["true"] = rows["true"].clip(upper=1)
+    rows["predicted"] = rows[["score_negative", "score_positive"]].to_numpy().argmax(axis=1)
+    reference = write_folder(tmp_path / "reference", rows)
+    swapped = {"score_negative": "score_positive", "score_positive": "score_negative"}
+    others = {
+        "renamed": rows.rename(columns={"score_surprise": "score_fear"}),
+        "swapped": rows.rename(columns=swapped),
+        "more": rows.assign(score_fear=-100.0),
+        "missing": rows.drop(columns="score_surprise"),
+    }
+    for name, part in others.items():
+        place = write_folder(tmp_path / name, part.assign(seed=9))
+        with pytest.raises(UserError, match=f"has the classes negative.*{name} has"):
+            read_methods([reference, place])
+
+
+def test_a_seed_without_scores_is_refused_by_name(folders: dict[str, Path]) -> None:
+    place = folders["seed5/noisy"]
+    rows = pd.read_csv(place / "predictions.csv")
+    write_folder(place, rows[[c for c in rows if not c.startswith("score_")]])
+    assert read_methods([folders["one/reference"], place])[1].scores is None
+    for seeds in (("seed4/noisy", "seed5/noisy"), ("seed5/noisy", "seed6/noisy")):
+        with pytest.raises(UserError, match="seed5/noisy is one of 2 seeds.*no scores"):
+            read_methods([folders[seed] for seed in seeds])
+
+
 def test_the_script_prints_tables_and_a_sentence_and_writes_latex(
     folders: dict[str, Path],
     tmp_path: Path,
