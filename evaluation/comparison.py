@@ -121,7 +121,8 @@ def _verdict(comparison: Comparison) -> str:
         f"{interval.high:+.3f}, p {p_text(difference.p_holm)}"
     )
     if not difference.significant:
-        return f"no difference may be claimed for {method.title} ({numbers})"
+        runs = _single_runs(comparison)
+        return f"no difference may be claimed for {method.title} ({numbers}){runs}"
     word = "better" if interval.value > 0 else "worse"
     beside = _beside(comparison) + _single_runs(comparison, word)
     return f"{method.title} may be called {word} in {DECISIVE} ({numbers}), {beside}"
@@ -135,8 +136,9 @@ def _beside(comparison: Comparison) -> str:
     return f"{start} ({uar.interval.value:+.3f}, p {p_text(uar.p_holm)})"
 
 
-def _single_runs(comparison: Comparison, word: str) -> str:
-    """What averaging scores over seeds hides: a single run may be on the other side."""
+def _single_runs(comparison: Comparison, word: str | None = None) -> str:
+    """What averaging scores over seeds hides: single runs, which the table of figures shows, may be
+    on the other side of the reference than the claimed ``word`` says."""
     reference, method = comparison.reference, comparison.method
     if reference.seeds == method.seeds == 1:
         return ""
@@ -145,7 +147,7 @@ def _single_runs(comparison: Comparison, word: str) -> str:
         for one in (reference, method)
     )
     figures = f"{DECISIVE} of single runs: mean {theirs:.3f} against {ours:.3f}"
-    if (theirs > ours) == (word == "better"):
+    if word is None or (theirs > ours) == (word == "better"):
         return f", scores averaged over the seeds ({figures})"
     return f", but only with scores averaged over the seeds: single runs are not ({figures})"
 
