@@ -11,7 +11,7 @@ import pandas as pd
 
 from common.errors import UserError, name_list
 from evaluation.confusions import confusion_stack, subject_numbers
-from evaluation.predictions import SCORE_PREFIX, SYNTHETIC_NOTE, class_names_of
+from evaluation.predictions import SYNTHETIC_NOTE, class_names_of, score_columns
 from evaluation.results_folder import read_results
 from evaluation.selection import KNOWN_RULES, SELECTED_ON_TEST_SUBJECT, rule_title
 
@@ -188,15 +188,11 @@ def _check_same_classes(runs: list[_Run]) -> None:
 def _check_scores_of_seeds(runs: list[_Run]) -> None:
     """Seeds are averaged by their scores."""
     for run in runs:
-        if len(runs) > 1 and not _score_columns(run.rows):
+        if len(runs) > 1 and not score_columns(run.rows):
             raise UserError(
                 f"{run.folder} is one of {len(runs)} seeds of a method and has no scores to "
                 "average. Leave it out, or compare it alone."
             )
-
-
-def _score_columns(rows: pd.DataFrame) -> list[str]:
-    return [column for column in rows if column.startswith(SCORE_PREFIX)]
 
 
 def _names(runs: list[_Run]) -> list[str]:
@@ -211,7 +207,7 @@ def _names(runs: list[_Run]) -> list[str]:
 
 def _method(name: str, runs: list[_Run]) -> Method:
     first = runs[0].rows
-    columns = _score_columns(first)
+    columns = score_columns(first)
     scores = np.stack([run.rows[columns].to_numpy() for run in runs]) if columns else None
     return Method(
         name=name,

@@ -15,6 +15,9 @@ ORIGIN_COLUMNS = ("fold", "seed", "epoch", "epoch_rule", "configuration", "sourc
 SCORE_PREFIX = "score_"
 TEXT_COLUMNS = ("dataset", "subject", "clip", "fold", "epoch_rule", "configuration", "source")
 
+MOST_CLASSES = 1000
+"""Class numbers stay below this where no score columns tell how many classes there are."""
+
 SYNTHETIC, RECORDED = "synthetic", "recorded"
 """Where clips come from; figures of the two are never mixed."""
 SYNTHETIC_NOTE = "SYNTHETIC clips"
@@ -45,10 +48,12 @@ def prediction_rows(
         source: ``SYNTHETIC`` or ``RECORDED``.
     """
     rows = pd.DataFrame({"dataset": dataset, "subject": subjects, "clip": clips})
+    # The highest of what is written: float64 logits may tie once they are rounded.
+    scores = logits.astype(np.float32)
     rows["true"] = np.asarray(true, dtype=int)
-    rows["predicted"] = logits.argmax(axis=1)
+    rows["predicted"] = scores.argmax(axis=1)
     for index, name in enumerate(class_names):
-        rows[SCORE_PREFIX + name] = logits[:, index].astype(np.float32)
+        rows[SCORE_PREFIX + name] = scores[:, index]
     origin = (fold, seed, epoch, epoch_rule, configuration, source)
     return rows.assign(**dict(zip(ORIGIN_COLUMNS, origin, strict=True)))
 
@@ -62,7 +67,8 @@ def read_predictions(path: Path) -> pd.DataFrame:
     """Read rows written by ``write_predictions``.
 
     Raises:
-        UserError: not a CSV of prediction rows, or a clip occurs twice.
+        UserError: not a CSV of prediction rows, a class that is none, a score that is no finite
+            number, a prediction that is not the highest score, or a clip that occurs twice.
     """
     try:
         rows = pd.read_csv(path, dtype=dict.fromkeys(TEXT_COLUMNS, str))
@@ -72,9 +78,8 @@ def read_predictions(path: Path) -> pd.DataFrame:
     if missing or rows.empty:
         what = f"has no column {name_list(missing)}" if missing else "has no rows"
         raise UserError(f"{path} {what}. Give a predictions.csv written by this suite.")
-    for column in ("true", "predicted"):
-        if not pd.api.types.is_integer_dtype(rows[column]) or (rows[column] < 0).any():
-            raise UserError(f"{path}: column {column} must hold class numbers from 0.")
+    _check_classes(path, rows)
+    _check_scores(path, rows)
     twice = rows[rows.duplicated(["dataset", "subject", "clip"])]
     if len(twice):
         names = twice["dataset"] + "/" + twice["subject"] + "/" + twice["clip"]
@@ -82,9 +87,56 @@ def read_predictions(path: Path) -> pd.DataFrame:
     return rows
 
 
+def _check_classes(path: Path, rows: pd.DataFrame) -> None:
+    """Refuse what is no class number; a number beyond the classes would count as another class."""
+    classes = len(score_columns(rows)) or MOST_CLASSES
+    for column in ("true", "predicted"):
+        # As text first: True is no class number.
+        numbers = pd.to_numeric(rows[column].astype(str), errors="coerce")
+        wrong = ~numbers.isin(range(classes))
+        if wrong.any():
+            raise UserError(
+                f"{path}: column {column} must hold class numbers from 0 to {classes - 1}, and "
+                f"does not in {_lines(wrong)}. Correct them, or write the file again."
+            )
+        rows[column] = numbers.astype(int)
+
+
+def _check_scores(path: Path, rows: pd.DataFrame) -> None:
+    """Refuse scores that cannot be averaged, and predictions that they do not give."""
+    columns = score_columns(rows)
+    if not columns:
+        return
+    scores = rows[columns].apply(pd.to_numeric, errors="coerce").to_numpy(float)
+    wrong = ~np.isfinite(scores).all(axis=1)
+    if wrong.any():
+        raise UserError(
+            f"{path}: the scores in {_lines(wrong)} are not all finite numbers. Write the file "
+            "again, or leave the score columns out."
+        )
+    wrong = scores.argmax(axis=1) != rows["predicted"].to_numpy()
+    if wrong.any():
+        raise UserError(
+            f"{path}: the predicted class in {_lines(wrong)} is not the one with the highest "
+            "score (the lower number on a tie). Correct the one or the other."
+        )
+    rows[columns] = scores
+
+
+def _lines(wrong: pd.Series | np.ndarray) -> str:
+    """The lines of a file, below its header, where bool [N] is true."""
+    numbers = np.flatnonzero(wrong) + 2
+    return f"line{'s' if len(numbers) > 1 else ''} {name_list(numbers)}"
+
+
+def score_columns(rows: pd.DataFrame) -> list[str]:
+    """The columns of class scores, in the order of the class numbers; none where there are none."""
+    return [name for name in rows if name.startswith(SCORE_PREFIX)]
+
+
 def class_names_of(rows: pd.DataFrame) -> tuple[str, ...]:
     """Class names from the score columns; without scores the protocol's three, numbered beyond."""
-    names = [name.removeprefix(SCORE_PREFIX) for name in rows if name.startswith(SCORE_PREFIX)]
+    names = [name.removeprefix(SCORE_PREFIX) for name in score_columns(rows)]
     most = int(rows[["true", "predicted"]].max(axis=None)) + 1
     beyond = [f"class {number}" for number in range(len(CLASS_NAMES), most)]
     return tuple(names) or (*CLASS_NAMES, *beyond)

@@ -12,7 +12,7 @@ from common.errors import UserError
 from evaluation.acc_files import read_acc_file, write_acc_file
 from evaluation.expected_clips import PROTOCOL_TABLE
 from evaluation.metrics import compute_figures
-from evaluation.predictions import prediction_rows
+from evaluation.predictions import prediction_rows, read_predictions, write_predictions
 from evaluation.result_files import write_result_files
 from tests.scripts import run_here
 
@@ -170,6 +170,54 @@ def test_result_files_replace_those_of_an_earlier_run(tmp_path: Path) -> None:
     write_result_files(tmp_path, rows, title="right", note="synthetic clips")
     assert [path.name for path in tmp_path.glob("*_acc.txt")] == ["sub01_acc.txt"]
     assert len((tmp_path / "sub01_acc.txt").read_text().splitlines()) == 3
+
+
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [("predicted", 3), ("true", 3), ("true", -1), ("predicted", 0.5), ("true", "x"), ("true", "")],
+)
+def test_classes_outside_the_score_columns_are_refused_by_line(
+    column: str, value: object, tmp_path: Path
+) -> None:
+    rows = make_rows(6, np.eye(3)[np.arange(6) % 3])
+    rows[column] = rows[column].astype(object)
+    rows.loc[[1, 4], column] = value
+    write_predictions(tmp_path / "predictions.csv", rows)
+    reason = f"predictions.csv: column {column} .* 0 to 2, and does not in lines 3, 6"
+    with pytest.raises(UserError, match=reason):
+        read_predictions(tmp_path / "predictions.csv")
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, "high", ""])
+def test_scores_that_are_no_numbers_are_refused_by_line(value: object, tmp_path: Path) -> None:
+    rows = make_rows(6, np.eye(3)[np.arange(6) % 3])
+    rows["score_surprise"] = rows["score_surprise"].astype(object)
+    rows.loc[3, "score_surprise"] = value
+    write_predictions(tmp_path / "predictions.csv", rows)
+    with pytest.raises(UserError, match=r"predictions.csv: the scores in line 5 are not all"):
+        read_predictions(tmp_path / "predictions.csv")
+
+
+def test_a_prediction_is_the_highest_score_and_the_lower_number_on_a_tie(tmp_path: Path) -> None:
+    path = tmp_path / "predictions.csv"
+    # As float32 the two are equal, and so they are in the file.
+    close = np.array([[0.0, 1.0, 1.0 + 1e-12], [2.0, 2.0, 1.0], [0.0, 0.0, 3.0]])
+    rows = make_rows(3, close)
+    write_predictions(path, rows)
+    pd.testing.assert_frame_equal(read_predictions(path), rows, check_dtype=False)
+    assert list(rows["predicted"]) == [1, 0, 2]
+    write_predictions(path, rows.assign(predicted=[1, 1, 0]))
+    with pytest.raises(UserError, match=r"predicted class in lines 3, 4 is not the one"):
+        read_predictions(path)
+
+
+def test_rows_without_scores_are_read_and_their_classes_need_not_be_the_usual_three(
+    tmp_path: Path,
+) -> None:
+    rows = make_rows(3, np.eye(3)).assign(predicted=[4, 0, 1])
+    rows = rows[[name for name in rows if not name.startswith("score_")]]
+    write_predictions(tmp_path / "predictions.csv", rows)
+    pd.testing.assert_frame_equal(read_predictions(tmp_path / "predictions.csv"), rows)
 
 
 def test_figures_refuse_labels_outside_the_classes() -> None:
