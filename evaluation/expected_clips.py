@@ -4,16 +4,20 @@ A run of this suite records its own counts beside its results; for results from 
 subjects of the MEGC2019 composite are shipped as a table.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
-from common.errors import UserError
+from common.errors import UserError, name_list
 from common.files import write_text
 from evaluation.predictions import RECORDED
 
 FILE_NAME = "expected_clips.csv"
 PROTOCOL_TABLE = Path(__file__).with_name("protocol_clip_counts.csv")
+_NEEDED = ("dataset", "subject", "clips", "file", "source")
+"""Columns of every record; those of early runs have no ``note``."""
 _LEVELS_ABOVE = 2
 """An ``oracle`` folder lies two levels below the run's record."""
 
@@ -30,21 +34,44 @@ def expected_clips(folder: Path) -> tuple[pd.DataFrame, str]:
 
     Returns:
         Columns dataset, subject, clips, file, source, note; one row a subject.
+
+    Raises:
+        UserError: the record lacks a column, names a subject twice, or a count is no whole number.
     """
     resolved = folder.resolve()
     for place in (resolved, *resolved.parents[:_LEVELS_ABOVE]):
         if (place / FILE_NAME).is_file():
-            return _read(place / FILE_NAME), "the run's own record"
-    counts = _read(PROTOCOL_TABLE)
+            return _read(place / FILE_NAME, _NEEDED), "the run's own record"
+    counts = _read(PROTOCOL_TABLE, _NEEDED[:3])
     return counts.assign(file=counts["subject"], source=RECORDED), "the MEGC2019 protocol"
 
 
-def _read(path: Path) -> pd.DataFrame:
+def _read(path: Path, needed: Sequence[str]) -> pd.DataFrame:
     try:
-        counts = pd.read_csv(
-            path, dtype=dict.fromkeys(("dataset", "subject", "file", "source", "note"), str)
-        )
-        notes = counts["note"].fillna("") if "note" in counts else ""
-        return counts.astype({"clips": int}).assign(note=notes)
-    except (OSError, ValueError, KeyError) as error:
+        counts = pd.read_csv(path, dtype=str)
+    except (OSError, ValueError) as error:
         raise UserError(f"{path} cannot be read as a table of clip counts: {error}") from error
+    faults = _faults(counts, needed)
+    if faults:
+        raise UserError(f"{path} {faults}. Correct it, or run the grid search or eval.py again.")
+    notes = counts["note"].fillna("") if "note" in counts else ""
+    return counts.astype({"clips": int}).assign(note=notes)
+
+
+def _faults(counts: pd.DataFrame, needed: Sequence[str]) -> str:
+    """What is wrong with a table of counts, as the rest of a sentence; empty when nothing is."""
+    missing = [name for name in needed if name not in counts]
+    if missing:
+        return f"has no column {name_list(missing)}"
+    if counts.empty:
+        return "has no rows"
+    names = counts["dataset"] + "/" + counts["subject"]
+    blank = np.flatnonzero(counts[list(needed)].isna().any(axis=1)) + 2
+    if len(blank):
+        return f"has an empty cell in line {name_list(blank)}"
+    wrong = ~counts["clips"].str.fullmatch(r"0*[1-9]\d{0,8}")
+    if wrong.any():
+        pairs = names[wrong] + ": " + counts["clips"][wrong]
+        return f"holds counts of clips that are no whole numbers from 1 ({name_list(pairs)})"
+    twice = names[names.duplicated()].unique()
+    return f"holds these subjects more than once: {name_list(twice)}" if len(twice) else ""

@@ -10,7 +10,7 @@ import pytest
 import calculate_all_results
 from common.errors import UserError
 from evaluation.acc_files import read_acc_file, write_acc_file
-from evaluation.expected_clips import PROTOCOL_TABLE
+from evaluation.expected_clips import PROTOCOL_TABLE, expected_clips
 from evaluation.metrics import compute_figures
 from evaluation.predictions import prediction_rows, read_predictions, write_predictions
 from evaluation.result_files import write_result_files
@@ -218,6 +218,32 @@ def test_rows_without_scores_are_read_and_their_classes_need_not_be_the_usual_th
     rows = rows[[name for name in rows if not name.startswith("score_")]]
     write_predictions(tmp_path / "predictions.csv", rows)
     pd.testing.assert_frame_equal(read_predictions(tmp_path / "predictions.csv"), rows)
+
+
+COUNTS = "dataset,subject,clips,file,source\na,s1,4,a_s1,recorded\na,s2,5,a_s2,recorded\n"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "reason"),
+    [
+        (",source", ",origin", "has no column source"),
+        (COUNTS[COUNTS.index("\n") :], "\n", "has no rows"),
+        ("s1,4", "s1,4.5", r"holds counts of clips that are no whole numbers from 1 \(a/s1: 4.5\)"),
+        ("s1,4", "s1,-4", r"holds counts of clips that are no whole numbers from 1 \(a/s1: -4\)"),
+        ("s1,4", "s1,", "has an empty cell in line 2"),
+        ("a,s2", "a,s1", "holds these subjects more than once: a/s1"),
+    ],
+)
+def test_faulty_clip_counts_are_refused_by_name(
+    old: str, new: str, reason: str, tmp_path: Path
+) -> None:
+    (tmp_path / "expected_clips.csv").write_text(COUNTS)
+    counts, source = expected_clips(tmp_path)
+    assert counts["clips"].tolist() == [4, 5] and counts["note"].tolist() == ["", ""]
+    assert source == "the run's own record"
+    (tmp_path / "expected_clips.csv").write_text(COUNTS.replace(old, new))
+    with pytest.raises(UserError, match=f"expected_clips.csv {reason}"):
+        expected_clips(tmp_path)
 
 
 def test_figures_refuse_labels_outside_the_classes() -> None:
