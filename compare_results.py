@@ -14,7 +14,7 @@ import tyro
 from rich.console import Console
 
 from common.errors import UserError, run_script
-from common.files import write_text
+from common.files import check_output_file, write_text
 from evaluation.comparison import claim, compare
 from evaluation.comparison_tables import (
     COMPARISON_NOTE,
@@ -40,6 +40,10 @@ class Config:
     """Compare on this dataset's clips alone: casme2, samm or smic."""
     latex: Path | None = None
     """Also write the tables to this file."""
+
+    def __post_init__(self) -> None:
+        if self.latex is not None:
+            check_output_file(self.latex)
 
 
 def main() -> None:

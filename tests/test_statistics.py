@@ -352,3 +352,15 @@ def test_the_script_limits_itself_to_a_dataset_and_names_the_known_ones(
     assert "has no dataset 'b'; it has a" in capsys.readouterr().err
     assert run_here(monkeypatch, compare_results.main) == 2
     assert "give the results folders" in capsys.readouterr().err
+
+
+def test_the_script_refuses_a_place_for_latex_before_it_computes(
+    folders: dict[str, Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    place = folders["one/reference"]
+    assert run_here(monkeypatch, compare_results.main, place, "--latex", tmp_path) == 2
+    output = capsys.readouterr()
+    assert f"{tmp_path} is a folder" in output.err and not output.out
