@@ -32,7 +32,7 @@ PRINTED = (1, 5, 10, 20, 30, 50, 100, 150, 200)
 class Config:
     """What to read and where to draw."""
 
-    runs: tyro.conf.Positional[tuple[Path, ...]]
+    runs: tyro.conf.Positional[tuple[Path, ...]] = ()
     """Folders of configurations, such as results/compact-seed1/0.5_1_1_2."""
     figure: Path = Path("docs/pictures/oracle_by_epochs.png")
     """Where to draw."""
@@ -41,6 +41,8 @@ class Config:
 def main() -> None:
     """Read, score, draw and print."""
     config = tyro.cli(Config, description=__doc__)
+    if not config.runs:
+        raise UserError("give folders of finished runs, such as results/compact-seed1/0.5_1_1_2.")
     by_length: dict[int, list[np.ndarray]] = defaultdict(list)
     for folder in config.runs:
         curves = oracle_curves(folder)

@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 
 import main_train_for_parameter_tuning as grid_script
+from benchmarks import oracle_by_epochs
 from common.errors import UserError
 from datasets import Inputs, loso_folds
 from evaluation import result_files
@@ -20,7 +21,7 @@ from evaluation.predictions import read_predictions
 from tests.scripts import run_here
 from training.configuration import fold_seed
 from training.epoch_rules import choose, rules_for
-from training.fold_store import FoldIdentity, StoredFold
+from training.fold_store import FoldIdentity, StoredFold, fold_path, read_fold, write_fold
 from training.grid_choice import choose_in_grid
 from training.inner_validation import InnerTraining, validation_rows
 
@@ -208,6 +209,23 @@ def test_validation_subjects_are_whole_training_subjects_of_every_dataset_and_cl
         again = validation_rows(clips, own, seed=fold_seed(1, own.dataset, own.subject, "inner"))
         np.testing.assert_array_equal(rows, again)
     assert len(drawn) > 10
+
+
+@pytest.mark.parametrize("kept", [0, 10, 200])
+def test_a_stored_fold_that_was_cut_off_is_refused_by_name(kept: int, tmp_path: Path) -> None:
+    own = THREE_SUBJECTS[0]
+    write_fold(tmp_path, own)
+    path = fold_path(tmp_path, own.identity.name)
+    path.write_bytes(path.read_bytes()[:kept])
+    with pytest.raises(UserError, match=r"s1.npz is damaged .* Delete it"):
+        read_fold(tmp_path, own.identity)
+
+
+def test_the_benchmark_of_the_oracle_asks_for_runs(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run_here(monkeypatch, oracle_by_epochs.main) == 2
+    assert capsys.readouterr().err.startswith("error: give folders of finished runs")
 
 
 def test_validation_needs_two_training_subjects() -> None:

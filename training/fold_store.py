@@ -79,7 +79,7 @@ def read_fold(folder: Path, expected: FoldIdentity) -> StoredFold | None:
         with np.load(path, allow_pickle=False) as file:
             identity = FoldIdentity(**json.loads(file["identity"].tobytes()))
             fold = StoredFold(identity, file["logits"], file["losses"], _read_inner(file))
-    except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
+    except (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
         raise UserError(
             f"{path} is damaged ({error}). Delete it; the fold is then trained again."
         ) from error
