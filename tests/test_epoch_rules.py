@@ -228,6 +228,22 @@ def test_the_benchmark_of_the_oracle_asks_for_runs(
     assert capsys.readouterr().err.startswith("error: give folders of finished runs")
 
 
+@pytest.mark.parametrize(("subjects", "kept"), [(3, 1), (4, 1), (5, 2), (6, 2), (9, 2)])
+def test_of_few_training_subjects_at_least_two_are_kept_where_two_remain(
+    subjects: int, kept: int
+) -> None:
+    names = np.repeat([f"s{number}" for number in range(subjects)], 3)
+    labels = np.arange(3 * subjects) % 3
+    clips = pd.DataFrame({"dataset": "a", "subject": names, "label": labels})
+    drawn = set()
+    for own in loso_folds(clips):
+        rows = validation_rows(clips, own, seed=fold_seed(1, own.dataset, own.subject, "inner"))
+        assert np.isin(rows, own.train_indices).all() and len(rows) == 3 * kept
+        assert clips["subject"].iloc[rows].nunique() == kept
+        drawn.add(tuple(rows))
+    assert len(drawn) > 1
+
+
 def test_validation_needs_two_training_subjects() -> None:
     clips = pd.DataFrame({"dataset": "a", "subject": ["s1", "s2", "s2"], "label": [0, 1, 2]})
     with pytest.raises(UserError, match="too few training subjects"):

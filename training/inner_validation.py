@@ -13,6 +13,8 @@ from datasets import Fold
 
 PARTS = 5
 """One of so many parts of the training subjects is kept for validation."""
+FEWEST_FOR_TWO = 4
+"""From so many training subjects on, at least two are kept: one would choose for itself alone."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +38,8 @@ def validation_rows(clips: pd.DataFrame, fold: Fold, seed: int) -> np.ndarray:
     """Row numbers of the validation clips of a fold, ascending.
 
     Whole subjects are drawn, a fifth of the clips, with the datasets and classes in about the
-    shares that they have among the training clips.
+    shares that they have among the training clips. Where that is a single subject of four or more,
+    one of the next part is added.
 
     Args:
         clips: columns dataset, subject and label.
@@ -58,5 +61,14 @@ def validation_rows(clips: pd.DataFrame, fold: Fold, seed: int) -> np.ndarray:
     with warnings.catch_warnings():
         # A dataset's rare class may have fewer clips than there are parts; some parts go without.
         warnings.filterwarnings("ignore", message="The least populated class")
-        _, chosen = next(splitter.split(own, strata, subjects))
-    return fold.train_indices[chosen]
+        drawn = [part for _, part in splitter.split(own, strata, subjects)]
+    return fold.train_indices[_first_part(drawn, subjects)]
+
+
+def _first_part(drawn: list[np.ndarray], subjects: np.ndarray) -> np.ndarray:
+    """The first part's rows of int [N] subjects, with a subject more where it has too few."""
+    fewest = 2 if len(np.unique(subjects)) >= FEWEST_FOR_TWO else 1
+    if len(np.unique(subjects[drawn[0]])) >= fewest:
+        return drawn[0]
+    in_turn = pd.unique(subjects[np.concatenate(drawn)])
+    return np.flatnonzero(np.isin(subjects, in_turn[:fewest]))
