@@ -37,7 +37,8 @@ class FoldOutcome:
     Attributes:
         logits: float32 [epochs, T, C] of the test clips after every epoch.
         losses: float32 [epochs]; mean training loss over the steps of an epoch.
-        failed_epoch: the epoch (from 1) whose loss was not finite; None when all went well.
+        failed_epoch: the epoch (from 1) whose loss, or else whose logits, were not finite; None
+            when all went well.
         weights: the state dict after the last epoch, on the CPU, when asked for.
     """
 
@@ -245,7 +246,7 @@ def train_group(
                 name=fold.name,
                 logits=own,
                 losses=losses[:, place].copy(),
-                failed_epoch=_first_failure(losses[:, place]),
+                failed_epoch=_first_failure(losses[:, place], own),
                 weights=state if keep_weights else None,
             )
         )
@@ -306,6 +307,9 @@ def _padded_test_clips(folds: Sequence[FoldTask], data: TrainingData, length: in
     return data.views[0, torch.from_numpy(np.stack(rows)).to(data.views.device)]
 
 
-def _first_failure(losses: np.ndarray) -> int | None:
-    failed = np.flatnonzero(~np.isfinite(losses))
-    return int(failed[0]) + 1 if len(failed) else None
+def _first_failure(losses: np.ndarray, logits: np.ndarray) -> int | None:
+    """The last step of all shows in the logits only: a loss is of the weights before its step."""
+    for finite in (np.isfinite(losses), np.isfinite(logits).all(axis=(1, 2))):
+        if not finite.all():
+            return int(finite.argmin()) + 1
+    return None
