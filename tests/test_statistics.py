@@ -315,7 +315,7 @@ def test_a_seed_without_scores_is_refused_by_name(folders: dict[str, Path]) -> N
     write_folder(place, rows[[c for c in rows if not c.startswith("score_")]])
     assert read_methods([folders["one/reference"], place])[1].scores is None
     for seeds in (("seed4/noisy", "seed5/noisy"), ("seed5/noisy", "seed6/noisy")):
-        with pytest.raises(UserError, match="seed5/noisy is one of 2 seeds.*no scores"):
+        with pytest.raises(UserError, match=r"seed5/noisy is one of 2 seeds.*no scores"):
             read_methods([folders[seed] for seed in seeds])
 
 
