@@ -168,9 +168,10 @@ def robustness_commands(folder: Path) -> list[str]:
 def training_flags(record: dict[str, Any]) -> list[str]:
     """The flags of the grid search that give a recorded run: a line for each ablation.
 
-    Configurations that are no whole grid get a line each.
+    Configurations that are no whole grid get a line each. The grid search does not move key
+    frames: a run that is of moved ones has no line.
     """
-    if "preset" not in record:
+    if "preset" not in record or record.get("key_frames") is not None:
         return []
     settings = {name: record[name] for name in RUN_FLAGS if record.get(name) is not None}
     training = record.get("training") or {}

@@ -225,6 +225,19 @@ def test_shuffled_labels_are_marked(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert all(text_of(caption).startswith(mark) for caption in page.iter("figcaption"))
 
 
+def test_moved_key_frames_are_marked_and_no_grid_search_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = write_results(tmp_path)
+    record = {"preset": "linear", "key_frames": "spotted"}
+    (folder / "config.yaml").write_text(yaml.safe_dump(record))
+    page = read_page(report(monkeypatch, folder))
+    captions = [text_of(caption) for caption in page.iter("figcaption")]
+    assert captions and all(caption.startswith("KEY FRAMES spotted") for caption in captions)
+    assert "main_train_for_parameter_tuning.py" not in text_of(page)
+    assert "measure_robustness.py trained this run" in text_of(page)
+
+
 HOSTILE = (
     "<script>hacked()</script>",
     '"><img src=x onerror=hacked()>',

@@ -68,6 +68,14 @@ def noise_points(
     ]
 
 
+def difference_words(condition: KeyFrameCondition) -> str | None:
+    """How the key frames of a run differ from the annotated ones; None where they are those."""
+    if not isinstance(condition, KeyFrameNoise):
+        return None if condition == "annotated" else condition
+    noise = condition
+    return f"moved: {noise.frames}, {noise.unit}, {noise.level:g}, noise seed {noise.seed}"
+
+
 @dataclass(frozen=True)
 class MethodBenchmark:
     """One method on the clips of one folder of frames.
@@ -105,6 +113,7 @@ class MethodBenchmark:
         # The run of the annotated key frames also keeps the weights that ``_tested`` needs.
         weights = self.folder / "weights" if condition == "annotated" else None
         search = self.search(self._inputs(condition), self.folder / name, weights)
+        search = replace(search, run=replace(search.run, key_frames=difference_words(condition)))
         run_grid(search, lambda cost: print(cost.sentence(), flush=True))
         (configuration,) = search.configurations
         rows = read_predictions(search.folder(configuration) / "predictions.csv")

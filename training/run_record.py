@@ -20,6 +20,7 @@ from training.short_memory import UsedSizes
 FILE_NAME = "config.yaml"
 # What is learnt during a run: which configurations it holds, and smaller groups than asked for.
 CONFIGURATIONS, USED_SIZES = "configurations", "used_group_sizes"
+KEY_FRAMES = "key_frames"
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,8 @@ class Run:
     """Whether each fold is trained without validation subjects too, to choose the epoch on them."""
     label_shuffle: int | None = None
     """Seed with which the labels were shuffled, for a check that chance comes out; else None."""
+    key_frames: str | None = None
+    """How the key frames differ from the annotated ones, as words; None where they are those."""
 
     @property
     def notes(self) -> list[str]:
@@ -55,6 +58,8 @@ class Run:
             notes.append("LABELS SHUFFLED: chance is the right result")
         if self.protocol != "composite":
             notes.append(f"protocol {self.protocol}")
+        if self.key_frames is not None:
+            notes.append(f"KEY FRAMES {self.key_frames}")
         return notes
 
     @property
@@ -73,7 +78,11 @@ class Run:
             "torch": str(torch.__version__),
             "numpy": np.__version__,
         }
-        return {**asdict(self), "class_names": list(self.class_names), "versions": versions}
+        record = {**asdict(self), "class_names": list(self.class_names), "versions": versions}
+        if self.key_frames is None:
+            # Left out, so that the records of finished runs, which lack it, stay as they are.
+            del record[KEY_FRAMES]
+        return record
 
     def configuration_hash(self, configuration: Configuration) -> str:
         """Identifies a configuration of this run, whatever its seed and machine."""
@@ -118,12 +127,14 @@ def claim_results_folder(results: Path, run: Run, configurations: list[Configura
     record, found = run.record(), read_record(results) or {}
     recorded = found.pop(CONFIGURATIONS, {})
     used_sizes = found.pop(USED_SIZES, {})
+    if found and run.key_frames is not None:
+        # A record from before this entry: that the maps are the same, their hash tells.
+        found.setdefault(KEY_FRAMES, run.key_frames)
     differences = _differences(found, record) if found else []
     if differences:
         raise UserError(
-            f"{results} holds another run: {'; '.join(differences)}. Give this run a folder of "
-            f"its own, such as --results {results}/{run.preset}-seed{run.seed}, or repeat the "
-            "recorded run."
+            f"{results} holds another run: {'; '.join(differences)}. Give another --results "
+            "folder, or repeat the recorded run."
         )
     record[CONFIGURATIONS] = {**recorded, **{c.name: c.label for c in configurations}}
     if used_sizes:

@@ -60,6 +60,14 @@ _CHOSEN_TEXT = (
 _UNKNOWN_RULE_TEXT = (
     "the files do not say how the epoch was chosen; published code chooses it on the test subject"
 )
+_RECORDED_RUN = (
+    "Put the folder of motion maps in place of INPUTS. The same command goes on with a run that "
+    "was stopped."
+)
+_MOVED_RUN = (
+    "measure_robustness.py trained this run on maps that it computed for it; the command of the "
+    "whole benchmark stands on the page of its folder."
+)
 _TERMS = [
     (
         "UF1",
@@ -109,12 +117,14 @@ def build_page(contents: Contents, commands: list[str], detailed: list[str]) -> 
 
 
 def _marks(contents: Contents, configuration: ConfigurationResults | None = None) -> str:
-    """What must stand beside every figure: synthetic clips, shuffled labels, missing clips."""
+    """What must stand beside every figure, such as synthetic clips or missing ones."""
     marks = ["SYNTHETIC CLIPS"] if contents.synthetic else []
     if contents.record.get("label_shuffle") is not None:
         marks.append("SHUFFLED LABELS")
     if contents.record.get("protocol", "composite") != "composite":
         marks.append(f"protocol {contents.record['protocol']}")
+    if contents.record.get("key_frames") is not None:
+        marks.append(f"KEY FRAMES {contents.record['key_frames']}")
     if configuration is None and contents.partial:
         marks.append("PARTIAL")
     elif configuration is not None and configuration.problems:
@@ -307,10 +317,7 @@ def _repeating(contents: Contents, commands: list[str]) -> Section:
     record = contents.record
     versions = [("For this page", {"Python": platform.python_version()} | _library_versions())]
     if record:
-        before = (
-            "Put the folder of motion maps in place of INPUTS. The same command goes on with a run "
-            "that was stopped."
-        )
+        before = _MOVED_RUN if record.get("key_frames") is not None else _RECORDED_RUN
         skipped = ("versions", "configurations")
         settings = {name: value for name, value in record.items() if name not in skipped}
         after: list[Block] = [Folded("All recorded settings of the run", [Terms(_flat(settings))])]
