@@ -129,7 +129,6 @@ def main() -> None:
             f"{len(sweep.maps)} conditions; {too_short} times a clip was too short to be moved",
             flush=True,
         )
-        _write(config.results / "key_frames.csv", sweep.key_frames)
         if config.spotter:
             print(spotter_sentence(sweep.key_frames), flush=True)
         tables, stacks = [], []
@@ -138,6 +137,8 @@ def main() -> None:
             stacks.append(_confusions(inputs, predicted))
             tables.append(pd.DataFrame([{"model": method, **p.columns()} for p in points]))
         report(config.results, inputs, pd.concat(tables, ignore_index=True), np.concatenate(stacks))
+        # With the tables: a run that is refused above leaves a finished folder as it was.
+        _write(config.results / "key_frames.csv", sweep.key_frames)
         write_text(config.results / SETTINGS_NAME, yaml.safe_dump(settings_record(config)))
 
 

@@ -134,6 +134,18 @@ def test_from_frames_to_tables_and_again_with_other_workers(
     assert "Key-frame errors" in page and "95 % interval, bootstrap over subjects" in page
     assert "Read off the curves of UF1" in page and "--training-noise-seeds 1" in page
 
+    # Other settings are refused and leave the finished folder as it was.
+    finished = folder_bytes(two)
+    other = "--seed", 3, "--noise-seeds", 3
+    assert run_here(monkeypatch, measure_robustness.main, *raw, *SMALL, *other,
+                    "--results", two) == 2  # fmt: skip
+    refusal = capsys.readouterr().err
+    assert "seed is 2025 there and 3 here. Give another --results folder" in refusal
+    left = folder_bytes(two)
+    assert {name: left[name] for name in left if not name.startswith("maps")} == {
+        name: finished[name] for name in finished if not name.startswith("maps")
+    }
+
 
 def test_what_is_missing_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
