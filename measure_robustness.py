@@ -18,6 +18,7 @@ key_frames.csv, and robustness.yaml (the settings that the tables are of). Stopp
 goes on; the bytes depend neither on that nor on --workers.
 """
 
+import math
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -53,6 +54,8 @@ from training.presets import get_preset
 from training.robustness import MethodBenchmark, Point, noise_points
 
 Method = Literal["majority", "linear", "ststnet", "compact"]
+LISTS = ("methods", "moved", "levels", "frame_levels", "training_moved", "training_levels")
+"""Settings whose values each are a part of the benchmark."""
 
 
 @dataclass(frozen=True)
@@ -108,11 +111,17 @@ class Config:
         for name in ("noise_seeds", "training_noise_seeds", "workers", "threads", "group_size"):
             if getattr(self, name) < 1:
                 raise UserError(f"{name} is {getattr(self, name)}: give at least 1.")
-        if not self.methods or len(set(self.methods)) < len(self.methods):
-            raise UserError(
-                f"methods is {name_list(self.methods) or 'empty'}: give some of "
-                f"{name_list(get_args(Method))}, each once."
-            )
+        if not self.methods:
+            raise UserError(f"methods is empty: give some of {name_list(get_args(Method))}.")
+        for name in ("levels", "frame_levels", "training_levels"):
+            wrong = [v for v in getattr(self, name) if not (math.isfinite(v) and v >= 0)]
+            if wrong:
+                raise UserError(f"{name} has {name_list(wrong)}: give numbers of at least 0.")
+        for name in LISTS:
+            # Levels as they stand in the names of runs.
+            texts = [v if isinstance(v, str) else f"{v:g}" for v in getattr(self, name)]
+            if len(set(texts)) < len(texts):
+                raise UserError(f"{name} is {name_list(texts)}: give each once.")
         if self.epochs is not None and self.epochs < 1:
             raise UserError(f"epochs is {self.epochs}: give at least 1.")
 

@@ -154,6 +154,23 @@ def test_what_is_missing_is_named(
     assert "--dataset" in capsys.readouterr().err
     assert run_here(monkeypatch, measure_robustness.main, "--noise-seeds", 0) == 2
     assert "noise_seeds is 0" in capsys.readouterr().err
-    twice = "--methods", "linear", "linear"
-    assert run_here(monkeypatch, measure_robustness.main, *twice) == 2
-    assert "each once" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("flags", "reason"),
+    [
+        ("--methods linear linear", "methods is linear, linear: give each once"),
+        ("--moved apex apex", "moved is apex, apex: give each once"),
+        ("--levels 0.1 0.2 0.10", "levels is 0.1, 0.2, 0.1: give each once"),
+        ("--frame-levels 1 1", "frame_levels is 1, 1: give each once"),
+        ("--training-moved all all", "training_moved is all, all: give each once"),
+        ("--training-levels 0.3 0.3", "training_levels is 0.3, 0.3: give each once"),
+        ("--levels 0.1 nan", "levels has nan: give numbers of at least 0"),
+        ("--frame-levels=-2", "frame_levels has -2.0: give numbers of at least 0"),
+    ],
+)
+def test_values_that_would_count_twice_or_cannot_be_levels_are_refused(
+    flags: str, reason: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run_here(monkeypatch, measure_robustness.main, *flags.split()) == 2
+    assert reason in capsys.readouterr().err
