@@ -27,6 +27,7 @@ from typing import Literal, get_args
 import numpy as np
 import pandas as pd
 import yaml
+from rich.console import Console
 
 import main_train_for_parameter_tuning as grid_script
 from common.command_line import parse_settings
@@ -38,6 +39,7 @@ from datasets.input_builder import InputSettings
 from datasets.key_frame_noise import FRAME_LEVELS, RELATIVE_LEVELS, NoisyFrames
 from datasets.noise_sweep import NoiseSweep, sweep_key_frames
 from datasets.raw import DEFAULT_SCHEMES, RawSource, get_scheme, label_clips, read_raw_dataset
+from evaluation.comparison_tables import print_table
 from evaluation.confusions import confusion_stack, subject_numbers
 from evaluation.predictions import RECORDED, SYNTHETIC, SYNTHETIC_NOTE
 from evaluation.robustness import (
@@ -48,6 +50,7 @@ from evaluation.robustness import (
     curve_points,
     curve_summary,
     robustness_rows,
+    without_levels,
 )
 from training.grid_run import GridSearch
 from training.presets import get_preset
@@ -264,15 +267,19 @@ def _confusions(inputs: Inputs, predicted: np.ndarray) -> np.ndarray:
 
 
 def report(folder: Path, inputs: Inputs, points: pd.DataFrame, confusions: np.ndarray) -> None:
-    """Write the three tables and print the last."""
+    """Write the three tables; print the last, and the figures with and without annotation."""
     source = SYNTHETIC if inputs.synthetic else RECORDED
     curves = curve_points(points, confusions)
     summary = curve_summary(curves)
     _write(folder / ROBUSTNESS_NAME, robustness_rows(points, confusions).assign(source=source))
     _write(folder / CURVES_NAME, curves.assign(source=source))
     _write(folder / SUMMARY_NAME, summary.assign(source=source))
-    print("UF1 under key-frame noise" + (f" ({SYNTHETIC_NOTE})" if inputs.synthetic else ""))
+    note = f" ({SYNTHETIC_NOTE})" if inputs.synthetic else ""
+    print(f"UF1 under key-frame noise{note}")
     print(summary.to_string(index=False, float_format="%.3f"))
+    title = f"UF1 with key frames as annotated and as spotted{note}"
+    bounds = "[low, high]: 95 % interval, bootstrap over subjects."
+    print_table(Console(), without_levels(curves), title, bounds)
     print(f"written: {folder}")
 
 

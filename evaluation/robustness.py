@@ -52,6 +52,27 @@ def curve_points(points: pd.DataFrame, confusions: np.ndarray) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def without_levels(curves: pd.DataFrame) -> pd.DataFrame:
+    """UF1 under the conditions that have no level, annotated or spotted, as text.
+
+    Args:
+        curves: what ``curve_points`` gives.
+
+    Returns:
+        A row for each model, a column for each condition: ``0.444 [0.312, 0.581]``, the 95 %
+        interval in brackets; a lone subject gives none.
+    """
+    own = curves[curves["level"].isna()]
+    texts = [
+        f"{row.uf1:.3f}"
+        + ("" if np.isnan(row.uf1_low) else f" [{row.uf1_low:.3f}, {row.uf1_high:.3f}]")
+        for row in own.itertuples()
+    ]
+    table = own.assign(uf1=texts).pivot(index="model", columns="condition", values="uf1")
+    table = table.loc[own["model"].unique(), own["condition"].unique()]
+    return table.rename_axis(columns=None).reset_index()
+
+
 def curve_summary(curves: pd.DataFrame) -> pd.DataFrame:
     """One row a curve of at least two levels.
 

@@ -370,8 +370,26 @@ def test_robustness_rows_are_described_over_seeds(
     cells = tables_of(page)["Mean over noise seeds; beside it the lowest and the highest seed"]
     assert len(cells) == 1 + 8 and cells[3][:5] == ["linear", "test", "apex", "0.3", "3"]
     assert cells[3][5] == f"{own.mean():.3f} {own.min():.3f}–{own.max():.3f}"
+    # One seed has no range.
+    assert cells[4] == ["linear", "spotter", "all", "–", "1", "0.400", "0.500"]
     (image,) = page.iter("img")
     assert "linear, test, apex" in image.get("alt", "")
+
+
+def test_bounds_of_the_curves_stand_in_the_table(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table = write_robustness(tmp_path)
+    curves = table.groupby(["model", "condition", "frames", "level"], dropna=False, sort=False)
+    bounds = {"uf1_low": 0.31, "uf1_high": 0.52, "uar_low": 0.33, "uar_high": 0.61}
+    curves.size().reset_index().assign(**bounds).to_csv(
+        tmp_path / "robustness_curves.csv", index=False
+    )
+    page = read_page(report(monkeypatch, tmp_path))
+    caption = "Mean over noise seeds; beside it the 95 % interval, bootstrap over subjects"
+    rows = tables_of(page)[caption]
+    spotter = ["linear", "spotter", "all", "–", "1", "0.400 0.310–0.520", "0.500 0.330–0.610"]
+    assert len(rows) == 1 + 8 and rows[4] == spotter
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,12 @@ import measure_robustness
 from datasets.key_frame_noise import KeyFrameNoise
 from evaluation.confusions import uar_of, uf1_of
 from evaluation.results_folder import read_results
-from evaluation.robustness import curve_points, curve_summary, robustness_rows
+from evaluation.robustness import (
+    curve_points,
+    curve_summary,
+    robustness_rows,
+    without_levels,
+)
 from tests.raw_fixtures import write_drawn_casme2
 from tests.scripts import folder_bytes, run_here
 from training.robustness import Point, noise_points
@@ -58,6 +63,26 @@ def test_rows_and_curves_hold_the_pooled_figures() -> None:
     assert row.uf1_low < row.uf1 < row.uf1_high and row.seeds == 3
 
 
+def test_conditions_without_levels_stand_beside_each_other_with_intervals() -> None:
+    confusions = np.random.default_rng(0).integers(0, 5, size=(5, 4, 3, 3))
+    names = ("test: annotated", "test: spotted")
+    points = pd.DataFrame(
+        [
+            *({"model": m, "condition": c, "level": None} for m in ("b", "a") for c in names),
+            {"model": "a", "condition": "test: share of the phase", "level": 0.1},
+        ]
+    ).assign(frames="", seed=0)
+    curves = curve_points(points, confusions)
+    table = without_levels(curves)
+    assert table.columns.tolist() == ["model", *names] and table["model"].tolist() == ["b", "a"]
+    row = curves.iloc[3]
+    expected = f"{row['uf1']:.3f} [{row['uf1_low']:.3f}, {row['uf1_high']:.3f}]"
+    assert table.loc[1, "test: spotted"] == expected
+    # A lone subject has no interval.
+    alone = without_levels(curve_points(points, confusions[:, :1]))
+    assert alone.loc[0, "test: annotated"] == f"{uf1_of(confusions[0, 0]):.3f}"
+
+
 def test_points_start_without_noise_and_share_the_annotated_maps() -> None:
     points = noise_points("test", ["apex"], [0.2], "relative", seeds=2)
     assert [point.columns()["level"] for point in points] == [0.0, 0.0, 0.2, 0.2]
@@ -92,6 +117,7 @@ def test_from_frames_to_tables_and_again_with_other_workers(
     assert run_here(monkeypatch, measure_robustness.main, *raw, *SMALL, "--workers", 1,
                     "--results", one) == 0, capsys.readouterr().err  # fmt: skip
     printed = capsys.readouterr().out
+    assert "UF1 with key frames as annotated and as spotted (SYNTHETIC clips)" in printed
     assert "SYNTHETIC" in printed and "the spotter's apex is" in printed
     rows = pd.read_csv(one / "robustness.csv")
     assert set(rows["source"]) == {"synthetic"}

@@ -12,6 +12,7 @@ from common.errors import UserError, name_list
 from evaluation.report.drawing import MARKERS, SERIES, Picture, canvas, finish, short
 from evaluation.robustness import CURVE, CURVES_NAME, ROBUSTNESS_NAME, SUMMARY_NAME
 
+_BOUNDS = ("uf1_low", "uf1_high", "uar_low", "uar_high")
 _WHAT_TO_GIVE = "Give the file that measure_robustness.py writes."
 
 
@@ -44,7 +45,7 @@ def read_curves(folder: Path) -> pd.DataFrame | None:
     Raises:
         UserError: it cannot be read, or a column is missing.
     """
-    return _read_table(folder / CURVES_NAME, ("level", "uf1_low", "uf1_high"))
+    return _read_table(folder / CURVES_NAME, ("level", *_BOUNDS))
 
 
 def read_summary(folder: Path) -> pd.DataFrame | None:
@@ -73,10 +74,11 @@ def _read_table(path: Path, numbers: tuple[str, ...]) -> pd.DataFrame | None:
 
 
 def with_intervals(table: pd.DataFrame, curves: pd.DataFrame | None) -> pd.DataFrame:
-    """The table of ``over_seeds`` with the bootstrap's ``uf1_low`` and ``uf1_high`` where known."""
+    """The table of ``over_seeds`` with the bootstrap's ``uf1_low``, ``uf1_high``, ``uar_low`` and
+    ``uar_high`` (nan where there is none); without curves as it is."""
     if curves is None:
         return table
-    bounds = curves[[*CURVE, "level", "uf1_low", "uf1_high"]]
+    bounds = curves[[*CURVE, "level", *_BOUNDS]]
     return table.merge(bounds, how="left", on=[*CURVE, "level"])
 
 

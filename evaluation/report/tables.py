@@ -143,7 +143,13 @@ def robustness_summary_table(summary: pd.DataFrame, marks: str) -> Table:
 
 
 def robustness_table(table: pd.DataFrame, marks: str) -> Table:
-    """Mean and spread over seeds at every level; ``table`` is what ``over_seeds`` gives."""
+    """The mean over seeds at every level, beside it what is known of its spread.
+
+    Args:
+        table: what ``over_seeds`` gives, ``with_intervals`` where they are known.
+    """
+    known = "uf1_low" in table
+    bounds = "95 % interval, bootstrap over subjects" if known else "lowest and the highest seed"
     body = []
     for _, row in table.iterrows():
         level = float(row["level"])
@@ -151,11 +157,17 @@ def robustness_table(table: pd.DataFrame, marks: str) -> Table:
         cells.append(Cell("–") if math.isnan(level) else Cell(f"{level:g}", value=level))
         cells.append(Cell(str(row["seeds"]), value=row["seeds"]))
         for name in ("uf1", "uar"):
-            spread = f"{row[f'{name}_min']:.3f}–{row[f'{name}_max']:.3f}"
-            cells.append(Cell(f"{row[f'{name}_mean']:.3f}", spread, value=row[f"{name}_mean"]))
+            mean = row[f"{name}_mean"]
+            if known:
+                interval = Interval(mean, row[f"{name}_low"], row[f"{name}_high"])
+                cells.append(interval_cell(interval))
+            else:
+                spread = f"{row[f'{name}_min']:.3f}–{row[f'{name}_max']:.3f}"
+                # One seed's figure twice would read like an interval without width.
+                cells.append(Cell(f"{mean:.3f}", spread if row["seeds"] > 1 else "", value=mean))
         body.append(cells)
     return Table(
-        caption=_marked("Mean over noise seeds; beside it the lowest and the highest seed", marks),
+        caption=_marked(f"Mean over noise seeds; beside it the {bounds}", marks),
         columns=["Model", "Condition", "Frames", "Level", "Seeds", "UF1", "UAR"],
         rows=body,
         words=3,
