@@ -409,6 +409,55 @@ def test_a_robustness_file_that_cannot_be_used_is_refused(
         read_robustness(tmp_path)
 
 
+READERS = {
+    "robustness.csv": read_robustness,
+    "robustness_curves.csv": read_curves,
+    "robustness_summary.csv": read_summary,
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "lines", "reason"),
+    [
+        (
+            "robustness.csv",
+            ["model,condition,frames,level,seed,uf1,uar", "a,t,all,0.1,1,.5,.5", "a,t,all,x,2,1,1"],
+            "level 'x' in line 3 is not a number",
+        ),
+        (
+            "robustness.csv",
+            ["model,condition,frames,level,seed,uf1,uar", "a,t,all,,1,.5,.5", "a,t,all,,1,.6,.5"],
+            "line 3 has the same model, condition, frames, level, seed as a line above",
+        ),
+        (
+            "robustness_curves.csv",
+            ["model,condition,frames,level,uf1_low,uf1_high,uar_low,uar_high", "a,t,,1,,inf,,"],
+            "uf1_high 'inf' in line 2 is not a number",
+        ),
+        (
+            "robustness_summary.csv",
+            ["model,condition,frames,uf1_without_noise,area,level_of_loss", "a,t,all,.5,.9,z"],
+            "level_of_loss 'z' in line 2 is not a number",
+        ),
+        (
+            "robustness_summary.csv",
+            ["model,condition,frames,uf1_without_noise,area,level_of_loss", *["a,t,all,0,,"] * 2],
+            "line 3 has the same model, condition, frames as a line above",
+        ),
+    ],
+)
+def test_damaged_values_of_the_noise_benchmark_are_refused_by_line(
+    name: str, lines: list[str], reason: str, tmp_path: Path
+) -> None:
+    (tmp_path / name).write_text("\n".join(lines) + "\n")
+    with pytest.raises(UserError, match=f"{name}: .*{reason}"):
+        READERS[name](tmp_path)
+    # The line before the damaged one is usable: an empty cell is a value that there is not.
+    (tmp_path / name).write_text("\n".join(lines[:2]).replace("z", "").replace("inf", "") + "\n")
+    rows = READERS[name](tmp_path)
+    assert rows is not None and len(rows) == 1
+
+
 def test_a_damaged_table_beside_the_robustness_rows_is_refused(tmp_path: Path) -> None:
     write_robustness(tmp_path)
     curves = tmp_path / "robustness_curves.csv"

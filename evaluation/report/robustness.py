@@ -21,21 +21,23 @@ def read_robustness(folder: Path) -> pd.DataFrame | None:
 
     Returns:
         Text columns model, condition, frames (a missing one is empty); float level (nan where a
-        condition has none), uf1 and uar; one row for each seed.
+        condition has none), seed, uf1 and uar; one row for each seed.
 
     Raises:
-        UserError: a column is missing, or a figure is not a number in 0..1.
+        UserError: a column is missing, a value is no number, a figure is not in 0..1, or a row is
+            there twice.
     """
     path = folder / ROBUSTNESS_NAME
-    rows = _read_table(path, ("level", "seed", "uf1", "uar"))
+    rows = _read_table(path, ("level", "seed", "uf1", "uar"), identity=[*CURVE, "level", "seed"])
     if rows is None:
         return None
     if rows.empty:
         raise UserError(f"{path} has no rows. {_WHAT_TO_GIVE}")
     wrong = ~(rows["uf1"].between(0, 1) & rows["uar"].between(0, 1))
     if wrong.any():
-        lines = name_list(np.flatnonzero(wrong) + 2)
-        raise UserError(f"{path}: uf1 and uar must be numbers in 0..1, but not so in line {lines}.")
+        raise UserError(
+            f"{path}: uf1 and uar must be numbers in 0..1, but not so in line {_lines(wrong)}."
+        )
     return rows
 
 
@@ -43,34 +45,58 @@ def read_curves(folder: Path) -> pd.DataFrame | None:
     """The curves of ``robustness_curves.csv`` with their intervals; None where there are none.
 
     Raises:
-        UserError: it cannot be read, or a column is missing.
+        UserError: it cannot be read, a column is missing, a value is no number, or a row is there
+            twice.
     """
-    return _read_table(folder / CURVES_NAME, ("level", *_BOUNDS))
+    return _read_table(folder / CURVES_NAME, ("level", *_BOUNDS), identity=[*CURVE, "level"])
 
 
 def read_summary(folder: Path) -> pd.DataFrame | None:
     """What was read off the curves, ``robustness_summary.csv``; None where there is none.
 
     Raises:
-        UserError: it cannot be read, or a column is missing.
+        UserError: as ``read_curves``.
     """
-    return _read_table(folder / SUMMARY_NAME, ("uf1_without_noise", "area", "level_of_loss"))
+    numbers = ("uf1_without_noise", "area", "level_of_loss")
+    return _read_table(folder / SUMMARY_NAME, numbers, identity=CURVE)
 
 
-def _read_table(path: Path, numbers: tuple[str, ...]) -> pd.DataFrame | None:
-    """Text columns ``CURVE`` (a missing value is empty) and float ``numbers`` (nan)."""
+def _read_table(path: Path, numbers: tuple[str, ...], identity: list[str]) -> pd.DataFrame | None:
+    """Text columns ``CURVE`` (a missing value is empty) and float ``numbers`` (an empty cell: nan).
+
+    Args:
+        identity: columns in which no two rows agree.
+    """
     if not path.is_file():
         return None
     try:
-        rows = pd.read_csv(path, dtype=dict.fromkeys(CURVE, str))
+        rows = pd.read_csv(path, dtype=str, keep_default_na=False).fillna("")
     except (OSError, ValueError) as error:
         raise UserError(f"{path} cannot be read as a table: {error}") from error
     missing = [name for name in (*CURVE, *numbers) if name not in rows]
     if missing:
         raise UserError(f"{path} has no column {name_list(missing)}. {_WHAT_TO_GIVE}")
     for name in numbers:
-        rows[name] = pd.to_numeric(rows[name], errors="coerce")
-    return rows.fillna(dict.fromkeys(CURVE, ""))
+        parsed = pd.to_numeric(rows[name], errors="coerce").astype(float)
+        wrong = ~np.isfinite(parsed) & (rows[name].str.strip() != "")
+        if wrong.any():
+            value = rows.loc[wrong, name].iloc[0]
+            raise UserError(
+                f"{path}: {name} {value!r} in line {_lines(wrong)} is not a number. {_WHAT_TO_GIVE}"
+            )
+        rows[name] = parsed
+    twice = rows.duplicated(identity)
+    if twice.any():
+        raise UserError(
+            f"{path}: line {_lines(twice)} has the same {name_list(identity)} as a line above. "
+            f"Keep one of them. {_WHAT_TO_GIVE}"
+        )
+    return rows
+
+
+def _lines(marked: pd.Series) -> str:
+    """Line numbers in the file of the rows that are True; the head is line 1."""
+    return name_list(np.flatnonzero(marked) + 2)
 
 
 def with_intervals(table: pd.DataFrame, curves: pd.DataFrame | None) -> pd.DataFrame:

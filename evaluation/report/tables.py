@@ -175,8 +175,8 @@ def robustness_table(table: pd.DataFrame, marks: str) -> Table:
 
 
 def number(value: float) -> Cell:
-    """A rate with three digits."""
-    return Cell(f"{value:.3f}", value=value)
+    """A rate with three digits; a dash where there is none."""
+    return Cell("–") if math.isnan(value) else Cell(f"{value:.3f}", value=value)
 
 
 def _marked(caption: str, marks: str) -> str:
