@@ -27,7 +27,7 @@ from evaluation.robustness import SETTINGS_NAME
 from training.configuration import fold_seed
 from training.fold_store import FoldIdentity, read_fold
 from training.presets import get_preset
-from training.run_record import CONFIGURATIONS, read_record
+from training.run_record import CONFIGURATIONS, FILE_NAME, read_record
 
 MOST_DETAILED = 4
 """Configurations that get a section of their own when none is named."""
@@ -177,8 +177,8 @@ def training_flags(record: dict[str, Any]) -> list[str]:
     training = record.get("training") or {}
     settings |= {name: training[name] for name in TRAINING_FLAGS if name in training}
     usual = asdict(get_preset(record["preset"]).preparation)
-    for name, value in (record.get("preparation") or {}).items():
-        if value != usual.get(name):
+    for name, value in record.get("preparation", {}).items():
+        if name in usual and value != usual[name]:
             # Given by value, also where it is True or False.
             settings[name] = str(value)
     labels: dict[str, dict[str, str]] = {}
@@ -203,12 +203,23 @@ def _grids(settings: dict[str, Any], labels: dict[str, str]) -> list[dict[str, A
 
 
 def _grid_settings(points: list[dict[str, str]]) -> dict[str, Any]:
-    """The values that configurations name, for the settings of the grid search."""
-    return {
-        setting: tuple(dict.fromkeys(kind(point[name]) for point in points))
-        for name, (setting, kind) in GRID_SETTINGS.items()
-        if all(name in point for point in points)
-    }
+    """The values that configurations name, for the settings of the grid search.
+
+    Raises:
+        UserError: a value is no number.
+    """
+    settings = {}
+    for name, (setting, kind) in GRID_SETTINGS.items():
+        if all(name in point for point in points):
+            try:
+                values = [kind(point[name]) for point in points]
+            except ValueError as error:
+                raise UserError(
+                    f"a configuration in {FILE_NAME} has a {name} that is no number: {error}. "
+                    "Correct its label there."
+                ) from error
+            settings[setting] = tuple(dict.fromkeys(values))
+    return settings
 
 
 def _as_flags(settings: dict[str, Any]) -> str:

@@ -393,6 +393,36 @@ def test_bounds_of_the_curves_stand_in_the_table(
 
 
 @pytest.mark.parametrize(
+    ("record", "reason"),
+    [
+        ("configurations: [a, b]", "config.yaml: configurations is ['a', 'b'] ("),
+        ("configurations:", "config.yaml: configurations is None ("),
+        ("configurations: {run: 3}", "config.yaml: configurations.run is 3 ("),
+        ("training: abc", "config.yaml: training is 'abc' ("),
+        ("preparation: 3", "config.yaml: preparation is 3 ("),
+        ("versions: x", "config.yaml: versions is 'x' ("),
+        ("label_shuffle: no", "config.yaml: label_shuffle is False ("),
+        (
+            "{preset: compact, configurations: {run: gamma=x}}",
+            "a configuration in config.yaml has a gamma that is no number",
+        ),
+    ],
+)
+def test_a_damaged_record_is_refused_in_one_line(
+    record: str,
+    reason: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    folder = write_results(tmp_path / "run")
+    (folder / "config.yaml").write_text(record)
+    assert run_here(monkeypatch, make_report.main, folder) == 2
+    error = capsys.readouterr().err
+    assert reason in error and error.count("\n") == 1
+
+
+@pytest.mark.parametrize(
     ("column", "value", "reason"),
     [("uf1", 1.5, "numbers in 0..1, but not so in line 2"), ("level", None, "no column level")],
 )

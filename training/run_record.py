@@ -1,6 +1,7 @@
 """``config.yaml``: what a results folder is of. One folder holds one run; a run is the same inputs,
 preset, preparation, settings, seed and whatever else its bytes depend on."""
 
+import reprlib
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 import yaml
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from common.errors import UserError
 from common.files import write_text
@@ -21,6 +23,7 @@ FILE_NAME = "config.yaml"
 # What is learnt during a run: which configurations it holds, and smaller groups than asked for.
 CONFIGURATIONS, USED_SIZES = "configurations", "used_group_sizes"
 KEY_FRAMES = "key_frames"
+_WITHOUT_IT = "Move it away or choose another --results."
 
 
 @dataclass(frozen=True)
@@ -98,11 +101,38 @@ class Run:
         )
 
 
+class _Record(BaseModel):
+    """The types of a record's entries; a record may lack some and hold others."""
+
+    model_config = ConfigDict(strict=True, extra="allow")
+
+    inputs_sha256: str = ""
+    synthetic: bool = False
+    clips: int = 0
+    subjects: int = 0
+    class_names: list[str] = []
+    preset: str = ""
+    preparation: dict[str, Any] = {}
+    training: dict[str, Any] | None = None
+    network: dict[str, Any] = {}
+    seed: int = 0
+    device: str = ""
+    threads: int = 1
+    group_size: int = 1
+    protocol: str = ""
+    inner: bool = False
+    label_shuffle: int | None = None
+    key_frames: str | None = None
+    versions: dict[str, str] = {}
+    configurations: dict[str, str] = {}
+    used_group_sizes: dict[str, dict[int, int]] = {}
+
+
 def read_record(results: Path) -> dict[str, Any] | None:
     """The record of a results folder, or None when it has none.
 
     Raises:
-        UserError: it cannot be read.
+        UserError: it cannot be read, or an entry is of a wrong type.
     """
     path = results / FILE_NAME
     if not path.is_file():
@@ -112,7 +142,15 @@ def read_record(results: Path) -> dict[str, Any] | None:
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise UserError(f"{path} cannot be read: {error}") from error
     if not isinstance(record, dict):
-        raise UserError(f"{path} is not a run's record. Move it away or choose another --results.")
+        raise UserError(f"{path} is not a run's record. {_WITHOUT_IT}")
+    try:
+        _Record.model_validate(record)
+    except ValidationError as error:
+        problems = [
+            f"{'.'.join(map(str, p['loc']))} is {reprlib.repr(p['input'])} ({p['msg']})"
+            for p in error.errors()
+        ]
+        raise UserError(f"{path}: {'; '.join(problems)}. {_WITHOUT_IT}") from error
     return record
 
 
