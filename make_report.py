@@ -104,12 +104,16 @@ def epoch_predictions(folder: Path, rows: pd.DataFrame) -> np.ndarray | None:
     """The class predicted for every row at every epoch, from a configuration's stored folds.
 
     Returns:
-        int [epochs, rows]; None unless every fold of the rows is stored.
+        int [epochs, rows]; None unless every fold of the rows is stored, and where rows do not tell
+        their fold, seed and configuration.
 
     Raises:
         UserError: a stored fold is damaged or is not of these rows.
     """
-    if "fold" not in rows:
+    needed = ["fold", "seed", "configuration"]
+    if not set(needed) <= set(rows) or rows[needed].isna().any(axis=None):
+        return None
+    if not pd.api.types.is_integer_dtype(rows["seed"]):
         return None
     parts = []
     for name, part in rows.groupby("fold"):

@@ -25,6 +25,7 @@ from evaluation.metrics import compute_figures
 from evaluation.predictions import SYNTHETIC, read_predictions
 from evaluation.report.contents import ConfigurationResults, RuleResults, read_contents
 from evaluation.report.grid import grid_of
+from evaluation.report.pictures import epoch_picture
 from evaluation.report.robustness import over_seeds, read_curves, read_robustness, read_summary
 from evaluation.results_folder import Results
 from evaluation.selection import ORACLE_FOOTNOTE
@@ -141,6 +142,31 @@ def test_results_without_every_fold_have_no_curve(
     rows = read_predictions(grid_results / "0.3_1_1_2" / "predictions.csv")
     assert make_report.epoch_predictions(tmp_path, rows) is None
     assert "There is no curve" in text_of(read_page(page_of(lone_results)))
+
+
+def test_rows_that_do_not_tell_their_fold_have_no_curve(grid_results: Path) -> None:
+    folder = grid_results / "0.3_1_1_2"
+    rows = read_predictions(folder / "predictions.csv")
+    assert make_report.epoch_predictions(folder, rows) is not None
+    for column in ("fold", "seed", "configuration"):
+        assert make_report.epoch_predictions(folder, rows.drop(columns=column)) is None
+    blank = rows.assign(fold=rows["fold"].where(rows.index > 0))
+    assert make_report.epoch_predictions(folder, blank) is None
+    words = rows.assign(seed="first")
+    assert make_report.epoch_predictions(folder, words) is None
+
+
+def test_a_curve_is_drawn_of_rows_that_do_not_tell_their_epochs(grid_results: Path) -> None:
+    (configuration, _) = read_contents(
+        grid_results, {}, make_report.epoch_predictions
+    ).configurations
+    rules = [
+        replace(r, results=replace(r.results, rows=r.rows.drop(columns="epoch")))
+        for r in configuration.rules
+    ]
+    assert epoch_picture(configuration, "").caption.endswith("number of subjects.")
+    without = epoch_picture(replace(configuration, rules=rules), "")
+    assert "chosen epochs" not in without.caption
 
 
 def test_the_page_is_the_same_in_another_process(

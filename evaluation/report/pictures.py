@@ -51,7 +51,7 @@ def epoch_picture(configuration: ConfigurationResults, marks: str) -> Picture:
     curve = uf1_of(configuration.confusions_by_epoch())
     rules = configuration.rules
     values = {rule.rule: configuration.figures(rule).uf1 for rule in rules}
-    choosing = [rule for rule in rules if rule.rows["epoch"].nunique() > 1]
+    choosing = [rule for rule in rules if _names_several_epochs(rule.rows)]
     starred = any(rule.selected_on_test for rule in rules)
     title = f"{short(configuration.name)}: test UF1 over epochs"
     legend = [Line2D([], [], color=MUTED, label="at that epoch")]
@@ -80,6 +80,13 @@ def epoch_picture(configuration: ConfigurationResults, marks: str) -> Picture:
             caption += " Below: the chosen epochs; a disc grows with the number of subjects."
         name = file_name("epochs", configuration.name)
         return finish(figure, name, caption, _epoch_alt(curve, values))
+
+
+def _names_several_epochs(rows: pd.DataFrame) -> bool:
+    """Whether the rows tell their epochs, and those differ; rows from elsewhere may not tell."""
+    if "epoch" not in rows or not pd.api.types.is_integer_dtype(rows["epoch"]):
+        return False
+    return bool(rows["epoch"].nunique() > 1)
 
 
 def _draw_curve(axes: Axes, curve: np.ndarray, values: dict[str, float]) -> None:

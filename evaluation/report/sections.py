@@ -253,8 +253,8 @@ def _epoch_blocks(configuration: ConfigurationResults, marks: str) -> list[Block
     if configuration.by_epoch is None:
         return [
             Paragraph(
-                "There is no curve: these results hold no predictions of single epochs, or not "
-                "of every fold."
+                "There is no curve: these results hold no predictions of single epochs, not of "
+                "every fold, or their rows do not tell fold, seed and configuration."
             )
         ]
     if len(configuration.by_epoch) == 1:
