@@ -15,7 +15,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import tyro
-import yaml
 
 import main_train_for_parameter_tuning as grid_script
 from common.errors import UserError, name_list, run_script
@@ -23,7 +22,6 @@ from evaluation.report.contents import Contents, read_contents
 from evaluation.report.grid import parameters_of
 from evaluation.report.page import write_page
 from evaluation.report.sections import build_page
-from evaluation.robustness import SETTINGS_NAME
 from training.configuration import fold_seed
 from training.fold_store import FoldIdentity, read_fold
 from training.presets import get_preset
@@ -73,7 +71,7 @@ def main() -> None:
     detailed = _detailed(contents, config.configurations)
     lines = [
         *training_commands(run, record),
-        *robustness_commands(config.folder),
+        *robustness_commands(config.folder, contents.robustness_settings),
         *reading_commands(config, detailed),
     ]
     out = config.folder / "report" if config.out is None else config.out
@@ -154,13 +152,12 @@ def reading_commands(config: Config, detailed: list[str]) -> list[str]:
     return [shlex.join(["python", *line]) for line in lines]
 
 
-def robustness_commands(folder: Path) -> list[str]:
+def robustness_commands(folder: Path, settings: dict[str, Any] | None) -> list[str]:
     """The shell line that repeats ``measure_robustness.py`` into the folder, if it wrote it."""
-    path = folder / SETTINGS_NAME
-    if not path.is_file():
+    if settings is None:
         return []
     words = ["python", "measure_robustness.py"]
-    for name, value in yaml.safe_load(path.read_text(encoding="utf-8")).items():
+    for name, value in settings.items():
         flag = name.replace("_", "-")
         if isinstance(value, bool):
             words.append(f"--{flag}" if value else f"--no-{flag}")

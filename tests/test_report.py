@@ -26,7 +26,13 @@ from evaluation.predictions import SYNTHETIC, read_predictions
 from evaluation.report.contents import ConfigurationResults, RuleResults, read_contents
 from evaluation.report.grid import grid_of
 from evaluation.report.pictures import epoch_picture
-from evaluation.report.robustness import over_seeds, read_curves, read_robustness, read_summary
+from evaluation.report.robustness import (
+    over_seeds,
+    read_curves,
+    read_robustness,
+    read_settings,
+    read_summary,
+)
 from evaluation.results_folder import Results
 from evaluation.selection import ORACLE_FOOTNOTE
 from evaluation.statistics import bootstrap_interval
@@ -463,6 +469,35 @@ def test_a_robustness_file_that_cannot_be_used_is_refused(
     table.to_csv(tmp_path / "robustness.csv", index=False)
     with pytest.raises(UserError, match=reason):
         read_robustness(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"- dataset\n- casme2\n", "does not hold settings by name"),
+        (b"sheet: \xe9\n", "cannot be read"),
+        (b"a: [\n", "cannot be read"),
+        (b"1: casme2\n", "does not hold settings by name"),
+    ],
+)
+def test_damaged_settings_of_the_noise_benchmark_are_refused(
+    content: bytes, reason: str, tmp_path: Path
+) -> None:
+    (tmp_path / "robustness.yaml").write_bytes(content)
+    with pytest.raises(UserError, match=f"robustness.yaml {reason}"):
+        read_settings(tmp_path)
+
+
+def test_a_noise_benchmark_without_its_settings_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_robustness(tmp_path)
+    without = "These results came without a record of their run."
+    assert without in text_of(read_page(report(monkeypatch, tmp_path)))
+    (tmp_path / "robustness.yaml").write_text("dataset: casme2\nmethods: [linear]\n")
+    text = text_of(read_page(report(monkeypatch, tmp_path)))
+    assert without not in text
+    assert "measure_robustness.py --dataset casme2 --methods linear --results" in text
 
 
 READERS = {

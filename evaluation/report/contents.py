@@ -14,7 +14,12 @@ from evaluation.acc_files import SUFFIX
 from evaluation.confusions import confusion_stack, subject_confusions
 from evaluation.metrics import Figures
 from evaluation.predictions import SYNTHETIC, class_names_of, figures_of
-from evaluation.report.robustness import read_curves, read_robustness, read_summary
+from evaluation.report.robustness import (
+    read_curves,
+    read_robustness,
+    read_settings,
+    read_summary,
+)
 from evaluation.results_folder import PREDICTIONS_NAME, Results, read_results
 from evaluation.robustness import ROBUSTNESS_NAME
 from evaluation.selection import SELECTED_ON_TEST_SUBJECT
@@ -117,6 +122,7 @@ class Contents:
         robustness: rows of ``robustness.csv`` where there is one.
         robustness_curves: the same curves with intervals; None where they are not there.
         robustness_summary: what was read off each curve; None where it is not there.
+        robustness_settings: what these tables were measured with; None where that is not there.
         synthetic: whether any of the clips is synthetic.
     """
 
@@ -128,6 +134,7 @@ class Contents:
     synthetic: bool
     robustness_curves: pd.DataFrame | None = None
     robustness_summary: pd.DataFrame | None = None
+    robustness_settings: dict[str, Any] | None = None
 
     @property
     def partial(self) -> bool:
@@ -169,6 +176,7 @@ def read_contents(
         synthetic=_any_synthetic(record, configurations, robustness),
         robustness_curves=read_curves(folder),
         robustness_summary=read_summary(folder),
+        robustness_settings=read_settings(folder),
     )
 
 

@@ -5,12 +5,19 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import yaml
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
 from common.errors import UserError, name_list
 from evaluation.report.drawing import MARKERS, SERIES, Picture, canvas, finish, short
-from evaluation.robustness import CURVE, CURVES_NAME, ROBUSTNESS_NAME, SUMMARY_NAME
+from evaluation.robustness import (
+    CURVE,
+    CURVES_NAME,
+    ROBUSTNESS_NAME,
+    SETTINGS_NAME,
+    SUMMARY_NAME,
+)
 
 _BOUNDS = ("uf1_low", "uf1_high", "uar_low", "uar_high")
 _WHAT_TO_GIVE = "Give the file that measure_robustness.py writes."
@@ -59,6 +66,25 @@ def read_summary(folder: Path) -> pd.DataFrame | None:
     """
     numbers = ("uf1_without_noise", "area", "level_of_loss")
     return _read_table(folder / SUMMARY_NAME, numbers, identity=CURVE)
+
+
+def read_settings(folder: Path) -> dict[str, Any] | None:
+    """What the tables were measured with, ``robustness.yaml``; None where there is none.
+
+    Raises:
+        UserError: it cannot be read, or does not hold settings by name.
+    """
+    path = folder / SETTINGS_NAME
+    if not path.is_file():
+        return None
+    try:
+        settings = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        reason = " ".join(str(error).split())
+        raise UserError(f"{path} cannot be read: {reason}. {_WHAT_TO_GIVE}") from error
+    if not isinstance(settings, dict) or not all(isinstance(name, str) for name in settings):
+        raise UserError(f"{path} does not hold settings by name. {_WHAT_TO_GIVE}")
+    return settings
 
 
 def _read_table(path: Path, numbers: tuple[str, ...], identity: list[str]) -> pd.DataFrame | None:

@@ -322,6 +322,8 @@ def _repeating(contents: Contents, commands: list[str]) -> Section:
         settings = {name: value for name, value in record.items() if name not in skipped}
         after: list[Block] = [Folded("All recorded settings of the run", [Terms(_flat(settings))])]
         versions.insert(0, ("In the run", record.get("versions", {})))
+    elif contents.robustness_settings is not None:
+        before, after = "The first command goes on with a benchmark that was stopped.", []
     else:
         before, after = "These results came without a record of their run.", []
     texts = [
