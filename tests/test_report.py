@@ -572,6 +572,14 @@ def test_what_cannot_be_reported_is_refused_by_name(
 
     assert "is not a folder" in refused(tmp_path / "none")
     assert "holds no results" in refused(tmp_path)
+    write_results(tmp_path / "several" / "deep" / "one" / "linear")
+    write_robustness(tmp_path / "several" / "two")
+    deep = tmp_path / "several" / "deep"
+    assert f"{deep} holds folders of results. Give one: {deep / 'one'}." in refused(deep)
+    two = tmp_path / "several" / "two"
+    assert f"holds folders of results. Give one: {two}." in refused(tmp_path / "several")
+    two.rename(tmp_path / "noise")
+    assert f"Give one: {deep / 'one'}." in refused(tmp_path / "several")
     assert "--configurations x: not among" in refused(lone_results, "--configurations", "x")
     folder = write_results(tmp_path / "two")
     rows = pd.read_csv(folder / "oracle" / "predictions.csv", dtype=str)

@@ -163,10 +163,7 @@ def read_contents(
     ]
     robustness = read_robustness(folder)
     if not configurations and robustness is None:
-        raise UserError(
-            f"{folder} holds no results. Give a folder with {PREDICTIONS_NAME}, *{SUFFIX} or "
-            f"{ROBUSTNESS_NAME} in it or in its folders."
-        )
+        raise _nothing_here(folder)
     return Contents(
         name=folder.resolve().name,
         record=record,
@@ -177,6 +174,23 @@ def read_contents(
         robustness_curves=read_curves(folder),
         robustness_summary=read_summary(folder),
         robustness_settings=read_settings(folder),
+    )
+
+
+def _nothing_here(folder: Path) -> UserError:
+    """The error for a folder without results; folders up to two levels below are named."""
+    for pattern in ("*", "*/*"):
+        below = sorted(path for path in folder.glob(pattern) if path.is_dir())
+        found = [
+            path
+            for path in below
+            if _configuration_folders(path, []) or (path / ROBUSTNESS_NAME).is_file()
+        ]
+        if found:
+            return UserError(f"{folder} holds folders of results. Give one: {name_list(found)}.")
+    return UserError(
+        f"{folder} holds no results. Give a folder with {PREDICTIONS_NAME}, *{SUFFIX} or "
+        f"{ROBUSTNESS_NAME} in it or in its folders."
     )
 
 
