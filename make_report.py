@@ -79,12 +79,18 @@ def main() -> None:
 
 
 def _find_record(folder: Path) -> tuple[Path, dict[str, Any]]:
-    """The run's folder and record: the folder itself, or the one above that names it."""
+    """The run's folder and record: the folder itself, or one above of whose configurations it is.
+
+    A configuration's folder lies below the run's, that of one epoch rule below the configuration's.
+    """
     own = read_record(folder)
     if own is not None:
         return folder, own
-    above = read_record(folder.parent) or {}
-    return (folder.parent, above) if folder.name in above.get(CONFIGURATIONS, {}) else (folder, {})
+    for configuration in (folder, folder.parent):
+        above = read_record(configuration.parent) or {}
+        if configuration.name in above.get(CONFIGURATIONS, {}):
+            return configuration.parent, above
+    return folder, {}
 
 
 def _detailed(contents: Contents, names: tuple[str, ...]) -> list[str]:

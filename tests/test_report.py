@@ -228,6 +228,30 @@ def test_oracle_is_marked_wherever_it_stands(grid_results: Path) -> None:
         assert not re.findall(r"\boracle\b(?!\*)", image.get("alt", ""))
 
 
+def test_an_oracle_alone_has_the_last_epoch_beside_it_or_a_warning(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = write_results(tmp_path / "run")
+    caption = "Pooled figures with 95 % intervals, by dataset and epoch rule"
+    page = read_page(report(monkeypatch, folder / "oracle"))
+    assert [row[1] for row in tables_of(page)[caption][1:3]] == ["last", "oracle*"]
+    warning = "nothing stands beside them that was not so chosen"
+    assert "Epoch rule last, with" in text_of(page) and warning not in text_of(page)
+
+    alone = (folder / "oracle").rename(tmp_path / "oracle")
+    text = text_of(read_page(report(monkeypatch, alone)))
+    assert warning in text
+    assert f"Epoch rule oracle*, with 95 % intervals over 4 subjects. {ORACLE_FOOTNOTE}." in text
+
+
+def test_the_last_epoch_stands_beside_what_the_oracle_chose_in_a_search(grid_results: Path) -> None:
+    for folder in (grid_results / "chosen" / "oracle", grid_results / "0.3_1_1_2" / "oracle"):
+        (configuration,) = read_contents(folder, {}, make_report.epoch_predictions).configurations
+        assert [rule.rule for rule in configuration.rules] == ["last", "oracle"]
+    run, record = make_report._find_record(grid_results / "0.3_1_1_2" / "oracle")
+    assert run == grid_results and record["preset"] == "compact"
+
+
 def test_synthetic_and_partial_results_say_so_beside_every_figure(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

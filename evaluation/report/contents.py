@@ -24,7 +24,8 @@ from evaluation.results_folder import PREDICTIONS_NAME, Results, read_results
 from evaluation.robustness import ROBUSTNESS_NAME
 from evaluation.selection import SELECTED_ON_TEST_SUBJECT
 
-RULES = ("last", "inner", "inner_refit", "cross_fitted", "oracle")
+LAST = "last"
+RULES = (LAST, "inner", "inner_refit", "cross_fitted", "oracle")
 """The order in which rules stand on the page; others follow."""
 UNKNOWN_RULE = "unknown"
 CHOSEN_FOLDER = "chosen"
@@ -224,9 +225,22 @@ def _read_configuration(
     folder: Path, label: str | None, epoch_predictions: EpochPredictions
 ) -> ConfigurationResults:
     own = _read_rule(folder)
-    rules = _in_order(folder, [own, *_read_rules_below(folder)])
+    rules = _in_order(folder, [own, *_read_last_near(folder, own), *_read_rules_below(folder)])
     name = folder.resolve().name
     return ConfigurationResults(name, label or name, rules, epoch_predictions(folder, own.rows))
+
+
+def _read_last_near(folder: Path, own: RuleResults) -> list[RuleResults]:
+    """The rule ``last`` of the same networks, for a rule's folder that the test subject chose.
+
+    It lies in the folder above, or beside it in a grid's folder of choices.
+    """
+    place = folder.resolve()
+    if own.selected_on_test and own.rule == place.name:
+        for near in (place.parent, place.parent / LAST):
+            if _holds_results(near) and (found := _read_rule(near)).rule == LAST:
+                return [found]
+    return []
 
 
 def _read_chosen(folder: Path) -> ConfigurationResults | None:

@@ -49,6 +49,11 @@ _SYNTHETIC_WARNING = (
 _SHUFFLE_WARNING = (
     "Shuffled labels. This run checks that chance comes out where there is nothing to learn."
 )
+_SELECTION_WARNING = (
+    "Selected on the test subject. The labels that are scored chose the epoch of figures marked * "
+    "below, and nothing stands beside them that was not so chosen: they are not an estimate for "
+    "new subjects."
+)
 _CHOSEN_TEXT = (
     "Here the rules choose the configuration as well as the epoch. The rule last takes the first "
     "configuration, which was fixed before the search. inner and inner_refit choose on each fold's "
@@ -137,6 +142,8 @@ def _warnings(contents: Contents) -> list[str]:
     warnings = [_SYNTHETIC_WARNING] if contents.synthetic else []
     if contents.record.get("label_shuffle") is not None:
         warnings.append(_SHUFFLE_WARNING)
+    if any(configuration.first.selected_on_test for configuration in contents.configurations):
+        warnings.append(_SELECTION_WARNING)
     problems: dict[str, list[str]] = {}
     for configuration in contents.configurations:
         for problem in configuration.problems:
@@ -186,6 +193,8 @@ def _remark(rows: list[FigureRow]) -> str:
         f"Epoch rule {rule_title(first.rule.rule)}, with 95 % intervals over "
         f"{first.subjects} subjects."
     )
+    if first.rule.selected_on_test:
+        text += f" {ORACLE_FOOTNOTE}."
     for row in others:
         if row.rule.selected_on_test:
             gain = row.intervals["UF1"].value - first.intervals["UF1"].value
