@@ -12,6 +12,8 @@ import make_report
 import measure_robustness
 from datasets.key_frame_noise import KeyFrameNoise
 from evaluation.confusions import uar_of, uf1_of
+from evaluation.report.drawing import short
+from evaluation.report.robustness import panel_texts
 from evaluation.results_folder import read_results
 from evaluation.robustness import (
     curve_points,
@@ -200,3 +202,24 @@ def test_values_that_would_count_twice_or_cannot_be_levels_are_refused(
 ) -> None:
     assert run_here(monkeypatch, measure_robustness.main, *flags.split()) == 2
     assert reason in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("condition", "frames", "title", "unit"),
+    [
+        ("test: share of the phase", "apex", "apex, test", "share of the phase"),
+        (
+            "training and test: share of the phase",
+            "all",
+            "all, training and test",
+            "share of the phase",
+        ),
+        ("as drawn", "", "as drawn", "noise level"),
+    ],
+)
+def test_a_panels_title_names_the_frames_and_its_axis_the_unit(
+    condition: str, frames: str, title: str, unit: str
+) -> None:
+    texts = panel_texts(condition, frames)
+    assert texts == (title, unit)
+    assert all(short(text) == text for text in texts)  # nothing is cut

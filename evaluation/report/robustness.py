@@ -175,8 +175,10 @@ def robustness_picture(table: pd.DataFrame, marks: str) -> Picture | None:
             axes.set_visible(False)
         for axes, (names, part) in zip(grid.flat, panels, strict=False):
             _draw_panel(axes, part, models)
+            title, unit = panel_texts(*map(str, names))
             axes.set_xlim(left=min(0, part["level"].min()))
-            axes.set_title(short(", ".join(filter(None, map(str, names)))))
+            axes.set_title(short(title))
+            axes.set_xlabel(short(unit))
         for axes in grid[:, 0]:
             axes.set_ylabel("UF1")
         known = "uf1_low" in table
@@ -192,8 +194,16 @@ def _draw_panel(axes: Axes, part: pd.DataFrame, models: list[str]) -> None:
         band = {"color": look["color"], "alpha": 0.15, "linewidth": 0}
         low, high = ("uf1_low", "uf1_high") if "uf1_low" in rows else ("uf1_min", "uf1_max")
         axes.fill_between(rows["level"], rows[low], rows[high], **band)
-    axes.set_xlabel("noise level")
     axes.grid(axis="y")
+
+
+def panel_texts(condition: str, frames: str) -> tuple[str, str]:
+    """Title and x label: which frames move in which clips, and the unit of the level.
+
+    The unit goes below the axis, because a title that holds it is cut before it names the frames.
+    """
+    clips, _, unit = condition.partition(": ")
+    return ", ".join(filter(None, (frames, clips))), unit or "noise level"
 
 
 def _line(models: list[str], model: str) -> dict[str, Any]:
