@@ -30,7 +30,7 @@ demo: .venv/.installed demo-raw demo-inputs-casme2 demo-inputs-samm demo-inputs-
 		--results demo/results --save-weights --weights demo/weights
 	$(BIN)/python eval.py --inputs demo/inputs --weights demo/weights/results-0.5_1_1_2 \
 		--results demo/results_eval
-	$(BIN)/python calculate_all_results.py demo/results/0.5_1_1_2
+	$(BIN)/python calculate_all_results.py demo/results/chosen/last
 
 demo-raw: .venv/.installed
 	$(BIN)/python make_synthetic_raw_datasets.py --out demo/raw --datasets casme2 samm smic \
@@ -71,7 +71,8 @@ COMPACT := 0.5_1_1_2
 NULL := results/null-linear/linear results/null-compact/$(COMPACT)
 results: $(RUNS:%=results-%) robustness
 	$(BIN)/python compare_results.py results/linear/linear results/majority/majority \
-		$(SEEDS:%=results/ststnet-seed%/ststnet) $(SEEDS:%=results/compact-seed%/$(COMPACT)) \
+		$(SEEDS:%=results/ststnet-seed%/ststnet) $(SEEDS:%=results/compact-seed%/$(COMPACT))
+	$(BIN)/python compare_results.py results/compact-seed1/$(COMPACT) \
 		$(foreach a,$(ABLATIONS),results/compact-$(a)/$(COMPACT)_$(a))
 	$(BIN)/python -m benchmarks.results_tables results
 	$(BIN)/python compare_results.py $(NULL) results/null-compact/$(COMPACT)/inner \
