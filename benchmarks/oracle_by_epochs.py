@@ -4,8 +4,9 @@
 
 Reads the stored epochs of finished runs. For every number of epochs n: UF1 of epoch n (what
 ``last`` would be, had the training stopped there) and UF1 when each subject's best epoch among the
-first n is picked on that subject. Runs of equal length are averaged. Draws a picture; prints one
-JSON object.
+first n is picked on that subject. Runs of equal length are averaged. Draws a picture, writes its
+curves as CSV beside it and prints one JSON object. Curves of other runs that the CSV holds are
+drawn too, so that long runs can be measured one after another; delete it to start anew.
 """
 
 import io
@@ -20,7 +21,7 @@ import tyro
 from matplotlib.figure import Figure
 
 from common.errors import UserError, run_script
-from common.files import write_bytes
+from common.files import write_bytes, write_text
 from evaluation.confusions import confusion_stack, uf1_of
 from evaluation.predictions import class_names_of, read_predictions
 from make_report import epoch_predictions
@@ -43,10 +44,12 @@ def main() -> None:
     config = tyro.cli(Config, description=__doc__)
     if not config.runs:
         raise UserError("give folders of finished runs, such as results/compact-seed1/0.5_1_1_2.")
+    path = config.figure.with_suffix(".csv")
+    table = with_measured(path, {run_name(folder): oracle_curves(folder) for folder in config.runs})
+    write_text(path, table.to_csv(index=False, lineterminator="\n"))
     by_length: dict[int, list[np.ndarray]] = defaultdict(list)
-    for folder in config.runs:
-        curves = oracle_curves(folder)
-        by_length[curves.shape[1]].append(curves)
+    for _, own in table.groupby("run"):
+        by_length[len(own)].append(own[["epoch_n", "oracle"]].to_numpy().T)
     means = {epochs: np.mean(runs, axis=0) for epochs, runs in sorted(by_length.items())}
     seeds = {epochs: len(runs) for epochs, runs in by_length.items()}
     write_bytes(config.figure, draw(means, seeds))
@@ -57,6 +60,39 @@ def main() -> None:
     ]  # fmt: skip
     print(pd.DataFrame(rows).to_string(index=False))
     print(json.dumps({"benchmark": "oracle_by_epochs", "rows": rows}))
+
+
+def run_name(folder: Path) -> str:
+    """The run's results folder and configuration, such as ``compact-seed1/0.5_1_1_2``."""
+    return "/".join(folder.resolve().parts[-2:])
+
+
+def with_measured(path: Path, curves: dict[str, np.ndarray]) -> pd.DataFrame:
+    """The curves given, and those of other runs that the file holds.
+
+    Args:
+        path: columns run, epoch, epoch_n, oracle; need not exist.
+        curves: by name of run, what ``oracle_curves`` gives.
+
+    Returns:
+        Those columns, runs by name, epochs rising; UF1 to four places.
+
+    Raises:
+        UserError: the file cannot be read or lacks a column.
+    """
+    parts = [
+        pd.DataFrame(
+            {"run": run, "epoch": np.arange(1, plain.size + 1), "epoch_n": plain, "oracle": oracle}
+        ).round(4)
+        for run, (plain, oracle) in curves.items()
+    ]
+    if path.is_file():
+        try:
+            stored = pd.read_csv(path)[["run", "epoch", "epoch_n", "oracle"]]
+        except (OSError, ValueError, KeyError) as error:
+            raise UserError(f"{path} is no table of curves: {error}. Delete it.") from error
+        parts.append(stored[~stored["run"].isin(list(curves))])
+    return pd.concat(parts, ignore_index=True).sort_values(["run", "epoch"], ignore_index=True)
 
 
 def oracle_curves(folder: Path) -> np.ndarray:

@@ -373,3 +373,24 @@ def test_inner_changes_nothing_else_and_does_not_depend_on_the_group(
         assert "validation_logits" not in without
         for key in ("validation_logits", "inner_test_logits"):
             np.testing.assert_allclose(grouped[key], lone[key], rtol=1e-3, atol=1e-4)
+
+
+def test_the_benchmark_of_the_oracle_keeps_curves_of_other_runs(tmp_path: Path) -> None:
+    path = tmp_path / "curves.csv"
+    first = {"a": np.array([[0.5, 0.6], [0.5, 0.7]]), "b": np.array([[0.1], [0.2]])}
+    table = oracle_by_epochs.with_measured(path, first)
+    table.to_csv(path, index=False)
+    again = oracle_by_epochs.with_measured(path, {"b": np.array([[0.3, 0.4], [0.3, 0.45]])})
+    assert again.to_numpy().tolist() == [
+        ["a", 1, 0.5, 0.5],
+        ["a", 2, 0.6, 0.7],
+        ["b", 1, 0.3, 0.3],
+        ["b", 2, 0.4, 0.45],
+    ]
+
+
+def test_the_benchmark_of_the_oracle_refuses_another_table(tmp_path: Path) -> None:
+    path = tmp_path / "curves.csv"
+    path.write_text("run,epoch\na,1\n", encoding="utf-8")
+    with pytest.raises(UserError, match=r"curves.csv is no table of curves: .* Delete it"):
+        oracle_by_epochs.with_measured(path, {"b": np.array([[0.1], [0.2]])})
