@@ -45,7 +45,11 @@ def main() -> None:
     if not config.runs:
         raise UserError("give folders of finished runs, such as results/compact-seed1/0.5_1_1_2.")
     path = config.figure.with_suffix(".csv")
-    table = with_measured(path, {run_name(folder): oracle_curves(folder) for folder in config.runs})
+    given = {run_name(folder): oracle_curves(folder) for folder in config.runs}
+    table = with_measured(path, given)
+    for run in table["run"].unique():
+        if run not in given:
+            print(f"drawn too, as measured before: {run} ({path})")
     write_text(path, table.to_csv(index=False, lineterminator="\n"))
     by_length: dict[int, list[np.ndarray]] = defaultdict(list)
     for _, own in table.groupby("run"):
