@@ -15,7 +15,7 @@ import tyro
 
 from common.errors import run_script
 from common.files import check_output_file, write_text
-from datasets.job_progress import with_progress
+from common.progress import with_progress
 from datasets.raw import (
     SCHEMES,
     Finding,

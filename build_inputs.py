@@ -18,16 +18,17 @@ import tyro
 
 from common.errors import UserError, run_script
 from common.files import lock_folder, remove_unfinished
-from datasets.flow import FlowMethod
-from datasets.input_builder import DEFAULT_MARGIN, InputSettings, build_clips, plan_clips
-from datasets.input_folder import (
+from common.progress import with_progress
+from datasets.frames.build import DEFAULT_MARGIN, InputSettings, build_clips, plan_clips
+from datasets.frames.flow import FlowMethod
+from datasets.frames.folder import (
     DatasetRecord,
     begin,
     check_other_datasets,
     finish,
     others_kept,
 )
-from datasets.job_progress import with_progress
+from datasets.frames.registration import check_installed
 from datasets.raw import (
     DEFAULT_SCHEMES,
     Finding,
@@ -40,7 +41,6 @@ from datasets.raw import (
 )
 from datasets.raw.audit_report import finding_lines, selection_line
 from datasets.raw.frame_check import clip_finding
-from datasets.registration import check_installed
 
 
 @dataclass(frozen=True)
@@ -142,7 +142,7 @@ def _draw(
     config: Config, built: Sequence[LabelledClip], settings: InputSettings, scheme: LabelScheme
 ) -> None:
     # Imported here: matplotlib would take a third of the time that a rerun without pictures needs.
-    from datasets.input_pictures import plan_pictures, write_pictures
+    from datasets.pictures.folder import plan_pictures, write_pictures
 
     jobs = plan_pictures(config.out, built, settings, scheme)
     drawing = write_pictures(config.out, config.dataset, jobs, settings, config.workers)

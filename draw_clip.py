@@ -12,9 +12,9 @@ import tyro
 
 from common.errors import run_script
 from common.files import check_output_file, write_bytes
-from datasets.flow import FlowMethod
-from datasets.synthetic_clips import draw_clip, find_synthetic_clip
-from datasets.synthetic_pictures import draw_clip_picture
+from datasets.frames.flow import FlowMethod
+from datasets.pictures.synthetic import draw_clip_picture
+from datasets.synthetic.clips import draw_clip, find_synthetic_clip
 
 
 @dataclass(frozen=True)

@@ -15,9 +15,9 @@ import tyro
 
 from common.errors import UserError, run_script
 from common.files import check_output_folder, write_bytes
-from datasets.flow import FlowMethod
-from datasets.input_builder import DEFAULT_MARGIN, InputSettings
-from datasets.input_pictures import draw_clip_animation, draw_clip_sheet
+from datasets.frames.build import DEFAULT_MARGIN, InputSettings
+from datasets.frames.flow import FlowMethod
+from datasets.pictures.folder import draw_clip_animation, draw_clip_sheet
 from datasets.raw import DEFAULT_SCHEMES, SCHEMES, RawClip, RawSource, read_raw_dataset
 
 

@@ -18,11 +18,11 @@ from common.class_names import CLASS_NAMES
 from common.command_line import parse_settings
 from common.errors import UserError, name_list, run_script
 from datasets import Inputs, Protocol, read_inputs, shuffle_labels
-from models.causalnet import Ablation
+from models.causalnet.causalnet import Ablation
 from training.configuration import Configuration, TrainingSettings
 from training.cost import Cost
 from training.device import pick_device
-from training.executors import ExecutorSettings
+from training.executors.base import ExecutorSettings
 from training.grid_run import GridSearch, run_grid
 from training.precision import Precision, check_precision
 from training.presets import Preset, get_preset

@@ -15,9 +15,9 @@ import tyro
 from rich.progress import track
 
 from common.errors import UserError, run_script
-from datasets.flow import FlowMethod
-from datasets.synthetic_clips import list_synthetic_clips
-from datasets.synthetic_inputs import write_synthetic_inputs
+from datasets.frames.flow import FlowMethod
+from datasets.synthetic.clips import list_synthetic_clips
+from datasets.synthetic.inputs import write_synthetic_inputs
 
 
 @dataclass(frozen=True)

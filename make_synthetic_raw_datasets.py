@@ -15,8 +15,8 @@ import tyro
 from rich.progress import track
 
 from common.errors import UserError, run_script
-from datasets.synthetic_raw_datasets import FrameKinds, write_raw_datasets
-from datasets.synthetic_specs import ALL_DATASETS, DatasetName, list_synthetic_clips
+from datasets.synthetic.raw_datasets import FrameKinds, write_raw_datasets
+from datasets.synthetic.specs import ALL_DATASETS, DatasetName, list_synthetic_clips
 
 
 @dataclass(frozen=True)

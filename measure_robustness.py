@@ -5,8 +5,8 @@
     python make_report.py results/robustness
 
 Reads a raw dataset: its sheet and its frames. Moves key frames by this suite's own protocol (see
-datasets/key_frame_noise.py; not the published paper's), computes the maps anew, and scores every
-method leave-one-subject-out at its last epoch:
+datasets/frames/key_frame_noise.py; not the published paper's), computes the maps anew, and scores
+every method leave-one-subject-out at its last epoch:
 
 * test clips moved: onset, apex, offset or all of them, by a share of the phase or by frames;
 * training and test clips moved: trained anew for every condition;
@@ -34,10 +34,10 @@ from common.command_line import parse_settings
 from common.errors import UserError, name_list, run_script
 from common.files import lock_folder, write_text
 from datasets import Inputs
-from datasets.flow import FlowMethod
-from datasets.input_builder import InputSettings
-from datasets.key_frame_noise import FRAME_LEVELS, RELATIVE_LEVELS, NoisyFrames
-from datasets.noise_sweep import NoiseSweep, sweep_key_frames
+from datasets.frames.build import InputSettings
+from datasets.frames.flow import FlowMethod
+from datasets.frames.key_frame_noise import FRAME_LEVELS, RELATIVE_LEVELS, NoisyFrames
+from datasets.frames.noise_sweep import NoiseSweep, sweep_key_frames
 from datasets.raw import DEFAULT_SCHEMES, RawSource, get_scheme, label_clips, read_raw_dataset
 from evaluation.comparison_tables import print_table
 from evaluation.confusions import confusion_stack, subject_numbers

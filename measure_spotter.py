@@ -16,9 +16,9 @@ import tyro
 
 from common.errors import UserError, run_script
 from common.files import check_output_file, write_text
-from datasets.input_builder import InputSettings
+from datasets.frames.build import InputSettings
+from datasets.frames.spotter_error import error_summary, spot_clips
 from datasets.raw import RawSource, read_raw_dataset
-from datasets.spotter_error import error_summary, spot_clips
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,7 @@ import tyro
 from PIL import Image
 
 from datasets.raw import RawSource, read_raw_dataset
-from tests.raw_fixtures import write_drawn_casme2, write_many_casme3
+from tests.helpers.raw_fixtures import write_drawn_casme2, write_many_casme3
 
 ROOT = Path(__file__).parent.parent
 # Width and height of CASME II's registered frames, about.

@@ -16,8 +16,8 @@ import numpy as np
 import tyro
 from numpy.typing import NDArray
 
-from datasets.flow import FLOW_METHODS, FlowMethod, compute_flow
-from datasets.synthetic_clips import SyntheticClip, draw_clip, list_synthetic_clips
+from datasets.frames.flow import FLOW_METHODS, FlowMethod, compute_flow
+from datasets.synthetic.clips import SyntheticClip, draw_clip, list_synthetic_clips
 
 MOVED_PIXELS = 0.5
 

@@ -19,20 +19,20 @@ import tyro
 from numpy.typing import NDArray
 
 from common.files import write_bytes
-from datasets.clip_pictures import draw_tiles, grey, longest_motion, without_median
-from datasets.flow import flow_map
-from datasets.input_builder import (
+from datasets.frames.build import (
     DEFAULT_MARGIN,
     InputSettings,
     phase_flow,
     place_face,
     without_margin,
 )
-from datasets.registration import find_face
-from datasets.synthetic_clips import draw_clip, list_synthetic_clips
-from datasets.synthetic_faces import View
-from datasets.synthetic_pictures import flow_colours
-from datasets.synthetic_specs import ClipSpec
+from datasets.frames.flow import flow_map
+from datasets.frames.registration import find_face
+from datasets.pictures.clip import draw_tiles, grey, longest_motion, without_median
+from datasets.pictures.synthetic import flow_colours
+from datasets.synthetic.clips import draw_clip, list_synthetic_clips
+from datasets.synthetic.faces import View
+from datasets.synthetic.specs import ClipSpec
 
 SETTINGS = InputSettings(margin=DEFAULT_MARGIN)
 SIDE, SCALE = 320, 1.6

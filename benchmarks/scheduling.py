@@ -29,7 +29,7 @@ import tyro
 from common.class_names import CLASS_NAMES
 from datasets import Fold, Inputs, loso_folds
 from training.configuration import Configuration
-from training.executors import Executor, ExecutorSettings, StartWorker, create_executor
+from training.executors.base import Executor, ExecutorSettings, StartWorker, create_executor
 from training.fold_group import FoldOutcome
 from training.grid_run import GridSearch, run_grid
 from training.group_task import GroupTask, group_folds

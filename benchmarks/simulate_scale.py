@@ -38,7 +38,7 @@ from benchmarks.scheduling import (
 from common.files import write_bytes
 from datasets import loso_folds
 from training.cost import parameter_count
-from training.executors import ExecutorSettings, StartWorker, create_executor
+from training.executors.base import ExecutorSettings, StartWorker, create_executor
 from training.group_task import GroupTask
 from training.presets import get_preset
 from training.worker import Worker

@@ -24,7 +24,7 @@ from rich.table import Table
 from benchmarks.scheduling import CLIPS, SUBJECTS, made_up_inputs
 from datasets import loso_folds
 from training.configuration import TrainingSettings
-from training.executors import ExecutorSettings, create_executor
+from training.executors.base import ExecutorSettings, create_executor
 from training.group_task import GroupTask, group_folds
 from training.presets import get_preset
 from training.run_record import Run

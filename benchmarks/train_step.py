@@ -4,8 +4,9 @@
     python -m benchmarks.train_step --config small   # seconds
     python -m benchmarks.train_step --profile        # where the time of our step goes
 
-Reads nothing; the maps are random. The plain step is tests/plain_causalnet.py: layer by layer as
-the specification states it, with torch.optim.Adam as it comes. Prints a table and one JSON object.
+Reads nothing; the maps are random. The plain step is models/causalnet/reference.py: layer
+by layer as the specification states it, with torch.optim.Adam as it comes. Prints a table and one
+JSON object.
 Peak memory is that of two more steps in a process of their own (Linux): memory that the allocator
 keeps from one kind of step would otherwise be missing from the other's.
 """
@@ -29,7 +30,7 @@ from torch import Tensor
 
 from common.errors import run_script
 from models import create_model
-from tests.plain_causalnet import plain_forward
+from models.causalnet.reference import plain_forward
 
 REPEATS = {"published": (3, 3, 9), "small": (1, 1, 2)}
 WIDTHS = {"published": 256, "small": 32}

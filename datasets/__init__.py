@@ -1,12 +1,12 @@
 """From files to arrays: stored inputs, folds, preparation steps, drawn clips."""
 
-from datasets.composite import composite
 from datasets.direction_maps import direction_map
 from datasets.folds import Fold, Protocol, loso_folds
+from datasets.inputs import Inputs, read_inputs, write_maps, write_table
 from datasets.label_shuffle import shuffle_labels
-from datasets.preparation import Preparation, prepare
-from datasets.released_maps import Inputs, read_inputs, write_maps, write_table
-from datasets.synthetic_clips import draw_clip, list_synthetic_clips
+from datasets.preprocessing import Preparation, prepare
+from datasets.regions import composite
+from datasets.synthetic.clips import draw_clip, list_synthetic_clips
 
 __all__ = [
     "Fold",

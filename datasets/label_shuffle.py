@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from datasets.released_maps import Inputs
+from datasets.inputs import Inputs
 
 
 def shuffle_labels(inputs: Inputs, seed: int) -> Inputs:

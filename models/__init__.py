@@ -8,7 +8,7 @@ from typing import Any
 from torch import nn
 
 from common.errors import UserError, name_list
-from models.causalnet import CausalNet
+from models.causalnet.causalnet import CausalNet
 from models.linear import LinearClassifier
 from models.majority import MajorityClassifier
 from models.ststnet import STSTNet

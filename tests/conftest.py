@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from datasets import Inputs, read_inputs
-from datasets.released_maps import write_maps, write_table
+from datasets.inputs import write_maps, write_table
 
 SUBJECTS = (("casme2", "sub01"), ("casme2", "sub02"), ("samm", "006"), ("smic", "s01"))
 CLIPS_PER_SUBJECT = 4

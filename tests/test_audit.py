@@ -11,14 +11,14 @@ import audit_dataset
 import build_inputs
 from common.errors import UserError
 from datasets import read_inputs
-from datasets.planted_faults import FAULTS_FILE
 from datasets.raw import SCHEMES, RawSource, read_raw_dataset
 from datasets.raw.label_schemes import DEFAULT_SCHEMES
-from datasets.synthetic_raw_datasets import write_raw_datasets
-from datasets.synthetic_sheets import FORMATS
-from datasets.synthetic_specs import ALL_DATASETS, list_synthetic_clips
-from tests.raw_fixtures import CASME2_HEADER, casme2_row, write_sheet
-from tests.scripts import run_main
+from datasets.synthetic.faults import FAULTS_FILE
+from datasets.synthetic.raw_datasets import write_raw_datasets
+from datasets.synthetic.sheets import FORMATS
+from datasets.synthetic.specs import ALL_DATASETS, list_synthetic_clips
+from tests.helpers.raw_fixtures import CASME2_HEADER, casme2_row, write_sheet
+from tests.helpers.scripts import run_main
 
 ROOT = Path(__file__).parent.parent
 

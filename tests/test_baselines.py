@@ -24,7 +24,7 @@ from models import create_model
 from models.linear import LinearClassifier, area_matrix
 from models.majority import MajorityClassifier
 from tests.conftest import SUBJECTS
-from tests.scripts import run_here
+from tests.helpers.scripts import run_here
 from training.grid_run import GridSearch, run_grid
 from training.presets import PRESETS, get_preset
 from training.run_record import Run

@@ -21,12 +21,12 @@ import measure_spotter
 from common.errors import UserError
 from common.files import lock_folder
 from datasets import direction_map, read_inputs
-from datasets.flow import compute_flow, flow_map
-from datasets.input_builder import InputSettings, compute_clip, flow_path, make_job, plan_clips
-from datasets.input_folder import begin
+from datasets.frames.build import InputSettings, compute_clip, flow_path, make_job, plan_clips
+from datasets.frames.flow import compute_flow, flow_map
+from datasets.frames.folder import begin
+from datasets.inputs import TABLE_NAME
 from datasets.raw import RawSource, read_raw_dataset
-from datasets.released_maps import TABLE_NAME
-from tests.raw_fixtures import (
+from tests.helpers.raw_fixtures import (
     CASME2_HEADER,
     SMIC_HEADER,
     casme2_row,
@@ -35,7 +35,7 @@ from tests.raw_fixtures import (
     write_many_casme3,
     write_sheet,
 )
-from tests.scripts import run_main
+from tests.helpers.scripts import run_main
 
 ROOT = Path(__file__).parent.parent
 CASME2 = ("--dataset", "casme2", "--registered", "--flow", "dis")

@@ -14,10 +14,10 @@ from torch.func import functional_call, grad, stack_module_state, vmap
 
 from common.errors import UserError
 from models import create_model
-from models.blocks import MaskedAttention
-from models.hierarchical_encoder import EncoderGeometry, HierarchicalEncoder
-from tests.golden_weights import golden_maps, read_golden, real_maps, recipe_weights
-from tests.plain_causalnet import plain_encoder, plain_forward
+from models.causalnet.blocks import MaskedAttention
+from models.causalnet.encoder import EncoderGeometry, HierarchicalEncoder
+from models.causalnet.reference import plain_encoder, plain_forward
+from tests.helpers.golden_weights import golden_maps, read_golden, real_maps, recipe_weights
 
 COMPACT = {"dim": 32, "heads": 3, "block_repeats": (1, 1, 2)}
 KEYS = read_golden("causalnet_keys.json")

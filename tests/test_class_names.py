@@ -13,8 +13,8 @@ import main_train_for_parameter_tuning as grid_script
 import make_report
 from common.errors import UserError
 from datasets import read_inputs
-from datasets.released_maps import TABLE_NAME
-from tests.scripts import run_here
+from datasets.inputs import TABLE_NAME
+from tests.helpers.scripts import run_here
 
 NAMES = ("happiness", "surprise", "disgust", "others")
 TRAIN = ("--preset", "compact", "--epochs", 1, "--threads", 1, "--save-weights")

@@ -18,7 +18,7 @@ from evaluation.calculator import calculate
 from evaluation.methods import read_methods
 from evaluation.metrics import compute_figures
 from evaluation.predictions import read_predictions
-from tests.scripts import run_here
+from tests.helpers.scripts import run_here
 from training.configuration import fold_seed
 from training.epoch_rules import choose, rules_for
 from training.fold_store import FoldIdentity, StoredFold, fold_path, read_fold, write_fold

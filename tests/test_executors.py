@@ -11,10 +11,10 @@ import pytest
 
 import main_train_for_parameter_tuning as grid_script
 from common.errors import UserError
-from tests.noting_worker import NotingWorker, task_named
-from tests.scripts import folder_bytes, run_here, start
-from training.executors import StartWorker
-from training.process_executor import ProcessExecutor
+from tests.helpers.noting_worker import NotingWorker, task_named
+from tests.helpers.scripts import folder_bytes, run_here, start
+from training.executors.base import StartWorker
+from training.executors.processes import ProcessExecutor
 
 SMALL = ("--preset", "compact", "--epochs", 8, "--threads", 1, "--save-weights")
 CONFIGURATION = "0.5_1_1_2"

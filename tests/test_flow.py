@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from common.errors import UserError
-from datasets.flow import FLOW_METHODS, FlowMethod, compute_flow, flow_map, optical_strain
-from datasets.synthetic_clips import draw_clip, list_synthetic_clips
+from datasets.frames.flow import FLOW_METHODS, FlowMethod, compute_flow, flow_map, optical_strain
+from datasets.synthetic.clips import draw_clip, list_synthetic_clips
 
 
 def texture(size: int = 96) -> np.ndarray:

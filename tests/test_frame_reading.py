@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from datasets.frame_reading import FrameError, read_frame, read_frames
+from datasets.frames.reading import FrameError, read_frame, read_frames
 
 
 def save(path: Path, pixels: np.ndarray) -> Path:

@@ -14,7 +14,7 @@ import compare_results
 import eval as eval_script
 import main_train_for_parameter_tuning as grid_script
 from tests.conftest import SUBJECTS
-from tests.scripts import folder_bytes, run_here, start
+from tests.helpers.scripts import folder_bytes, run_here, start
 
 CONFIGURATION = "0.5_1_1_2"
 SMALL = ("--preset", "compact", "--epochs", 2, "--threads", 1)

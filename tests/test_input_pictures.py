@@ -10,15 +10,15 @@ from PIL import Image
 
 import build_inputs
 import draw_inputs
-from datasets import input_pictures
-from datasets.clip_pictures import (
+from datasets.pictures import folder as input_pictures
+from datasets.pictures.clip import (
     ClipPicture,
     draw_animation,
     draw_contact_sheet,
     read_made_from,
 )
-from tests.raw_fixtures import CASME2_HEADER, casme2_row, write_drawn_casme2, write_sheet
-from tests.scripts import run_main
+from tests.helpers.raw_fixtures import CASME2_HEADER, casme2_row, write_drawn_casme2, write_sheet
+from tests.helpers.scripts import run_main
 
 RED_RIGHT, CYAN_LEFT = (255, 0, 0), (0, 255, 255)
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from common.errors import UserError
-from datasets.key_frame_noise import (
+from datasets.frames.key_frame_noise import (
     FRAME_LEVELS,
     KEY_FRAMES,
     RELATIVE_LEVELS,

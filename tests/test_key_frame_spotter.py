@@ -4,9 +4,9 @@ import cv2
 import numpy as np
 import pytest
 
-from datasets.flow import compute_flow
-from datasets.key_frame_noise import KeyFrames
-from datasets.key_frame_spotter import motion_curve, spot_key_frames, without_head_motion
+from datasets.frames.flow import compute_flow
+from datasets.frames.key_frame_noise import KeyFrames
+from datasets.frames.key_frame_spotter import motion_curve, spot_key_frames, without_head_motion
 
 SIZE = 96
 RISE, PEAK, FALL = 5, 12, 20

@@ -11,7 +11,7 @@ from evaluation.confusions import (
     subject_confusions,
 )
 from evaluation.metrics import compute_figures
-from tests.made_up_rows import rows_of_subjects
+from tests.helpers.made_up_rows import rows_of_subjects
 
 
 def random_case(random: np.random.Generator) -> tuple[np.ndarray, np.ndarray, int]:

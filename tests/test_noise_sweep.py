@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 
 from common.errors import UserError
-from datasets import noise_sweep
-from datasets.input_builder import InputSettings, compute_clip
-from datasets.key_frame_noise import RELATIVE_LEVELS, KeyFrameNoise
-from datasets.noise_sweep import KeyFrameCondition, sweep_key_frames
+from datasets.frames import noise_sweep
+from datasets.frames.build import InputSettings, compute_clip
+from datasets.frames.key_frame_noise import RELATIVE_LEVELS, KeyFrameNoise
+from datasets.frames.noise_sweep import KeyFrameCondition, sweep_key_frames
 from datasets.raw import RawClip, RawSource, read_raw_dataset
-from tests.raw_fixtures import write_drawn_casme2
+from tests.helpers.raw_fixtures import write_drawn_casme2
 
 SETTINGS = InputSettings("dis", registered=True)
 LEVELS = [KeyFrameNoise("offset", level, seed=4) for level in RELATIVE_LEVELS]

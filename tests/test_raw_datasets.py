@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from common.errors import UserError
+from datasets.inputs import TABLE_NAME
 from datasets.raw import (
     SCHEMES,
     Finding,
@@ -20,8 +21,7 @@ from datasets.raw import (
     read_raw_dataset,
 )
 from datasets.raw.frame_check import check_clip_frames
-from datasets.released_maps import TABLE_NAME
-from tests.raw_fixtures import (
+from tests.helpers.raw_fixtures import (
     CASME2_HEADER,
     CASME3_HEADER,
     MMEW_HEADER,

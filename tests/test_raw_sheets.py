@@ -9,7 +9,7 @@ from openpyxl import Workbook
 from common.errors import UserError
 from datasets.raw.action_units import ActionUnit, format_action_units, parse_action_units
 from datasets.raw.sheets import read_sheet
-from tests.raw_fixtures import SAMM_HEADER, write_sheet
+from tests.helpers.raw_fixtures import SAMM_HEADER, write_sheet
 
 NAMES = ("subject", "filename")
 

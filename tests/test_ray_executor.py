@@ -11,7 +11,7 @@ import pytest
 
 import main_train_for_parameter_tuning as grid_script
 import training.grid_run
-from tests.scripts import folder_bytes, run_here, start
+from tests.helpers.scripts import folder_bytes, run_here, start
 from training.group_task import GroupTask
 from training.worker import GroupOutcome, Worker
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import common.command_line
-from tests.scripts import ROOT, run_here
+from tests.helpers.scripts import ROOT, run_here
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"```sh\n(.*?)```", README, flags=re.DOTALL)

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 
 from common.errors import UserError
-from datasets import registration
-from datasets.flow import compute_flow
-from datasets.registration import NoFaceError, find_face, register
-from datasets.synthetic_clips import draw_clip, list_synthetic_clips
-from datasets.synthetic_faces import View
+from datasets.frames import registration
+from datasets.frames.flow import compute_flow
+from datasets.frames.registration import NoFaceError, find_face, register
+from datasets.synthetic.clips import draw_clip, list_synthetic_clips
+from datasets.synthetic.faces import View
 
 SIZE = 128
 SPEC = list_synthetic_clips()[0]

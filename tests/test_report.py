@@ -36,8 +36,8 @@ from evaluation.report.robustness import (
 from evaluation.results_folder import Results
 from evaluation.selection import ORACLE_FOOTNOTE
 from evaluation.statistics import bootstrap_interval
-from tests.made_up_rows import Pairs, rows_of_subjects
-from tests.report_pages import (
+from tests.helpers.made_up_rows import Pairs, rows_of_subjects
+from tests.helpers.report_pages import (
     SUBJECTS,
     read_page,
     report,
@@ -46,7 +46,7 @@ from tests.report_pages import (
     write_results,
     write_robustness,
 )
-from tests.scripts import folder_bytes, run_here, start
+from tests.helpers.scripts import folder_bytes, run_here, start
 from training.configuration import Configuration
 from training.presets import get_preset
 

@@ -18,7 +18,7 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.remote.webelement import WebElement
 
-from tests.report_pages import report, write_results, write_robustness
+from tests.helpers.report_pages import report, write_results, write_robustness
 
 pytestmark = pytest.mark.slow
 PHONE_WIDTH, DESKTOP_WIDTH = 360, 1200

@@ -14,7 +14,7 @@ from evaluation.expected_clips import PROTOCOL_TABLE, expected_clips
 from evaluation.metrics import compute_figures
 from evaluation.predictions import prediction_rows, read_predictions, write_predictions
 from evaluation.result_files import write_result_files
-from tests.scripts import run_here
+from tests.helpers.scripts import run_here
 
 PROTOCOL = pd.read_csv(PROTOCOL_TABLE, dtype={"subject": str})
 

@@ -7,8 +7,8 @@ import pytest
 from sklearn.metrics import f1_score
 
 from benchmarks import results_tables
-from tests.made_up_rows import Pairs, rows_of_subjects, write_folder
-from tests.scripts import run_main
+from tests.helpers.made_up_rows import Pairs, rows_of_subjects, write_folder
+from tests.helpers.scripts import run_main
 
 DATASETS = ("casme2", "samm", "smic")
 TRUE = [0, 0, 1, 2]

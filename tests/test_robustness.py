@@ -10,7 +10,7 @@ import pytest
 
 import make_report
 import measure_robustness
-from datasets.key_frame_noise import KeyFrameNoise
+from datasets.frames.key_frame_noise import KeyFrameNoise
 from evaluation.confusions import uar_of, uf1_of
 from evaluation.report.drawing import short
 from evaluation.report.robustness import panel_texts
@@ -21,8 +21,8 @@ from evaluation.robustness import (
     robustness_rows,
     without_levels,
 )
-from tests.raw_fixtures import write_drawn_casme2
-from tests.scripts import folder_bytes, run_here
+from tests.helpers.raw_fixtures import write_drawn_casme2
+from tests.helpers.scripts import folder_bytes, run_here
 from training.robustness import Point, noise_points
 
 SMALL = (

@@ -9,7 +9,7 @@ import yaml
 
 import main_train_for_parameter_tuning as grid_script
 import training.worker
-from tests.scripts import folder_bytes, run_here
+from tests.helpers.scripts import folder_bytes, run_here
 from training.fold_group import FoldOutcome, GroupTrainer
 
 CONFIGURATION = "0.5_1_1_2"

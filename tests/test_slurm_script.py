@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.scripts import ROOT, folder_bytes
+from tests.helpers.scripts import ROOT, folder_bytes
 
 pytest.importorskip("ray", reason="Ray is not installed (requirements-ray.txt)")
 

@@ -6,15 +6,15 @@ import pandas as pd
 import pytest
 
 import measure_spotter
-from datasets.spotter_error import error_summary
-from tests.raw_fixtures import (
+from datasets.frames.spotter_error import error_summary
+from tests.helpers.raw_fixtures import (
     CASME2_HEADER,
     FIRST_FRAME,
     casme2_row,
     write_drawn_casme2,
     write_sheet,
 )
-from tests.scripts import run_main
+from tests.helpers.scripts import run_main
 
 
 def test_errors_are_in_frames_and_in_percent_of_the_clip() -> None:

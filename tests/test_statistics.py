@@ -22,8 +22,8 @@ from evaluation.statistics import (
     permutation_p,
     spread_over_seeds,
 )
-from tests.made_up_rows import rows_of_subjects, write_folder
-from tests.scripts import run_here
+from tests.helpers.made_up_rows import rows_of_subjects, write_folder
+from tests.helpers.scripts import run_here
 
 SUBJECTS = [("a", f"s{number:02d}") for number in range(20)]
 

@@ -21,17 +21,17 @@ from sklearn.preprocessing import StandardScaler
 
 from common.errors import UserError
 from datasets import Preparation, loso_folds, prepare, read_inputs, write_table
-from datasets.synthetic_clips import (
+from datasets.pictures.synthetic import draw_clip_picture, flow_colours
+from datasets.synthetic.clips import (
     ClipSpec,
     draw_clip,
     find_synthetic_clip,
     list_synthetic_clips,
 )
-from datasets.synthetic_courses import ACTION_UNITS, AMPLITUDE
-from datasets.synthetic_faces import View, draw_face_of
-from datasets.synthetic_inputs import clip_maps, write_synthetic_inputs
-from datasets.synthetic_muscles import muscle_field, muscles_of
-from datasets.synthetic_pictures import draw_clip_picture, flow_colours
+from datasets.synthetic.courses import ACTION_UNITS, AMPLITUDE
+from datasets.synthetic.faces import View, draw_face_of
+from datasets.synthetic.inputs import clip_maps, write_synthetic_inputs
+from datasets.synthetic.muscles import muscle_field, muscles_of
 
 ROOT = Path(__file__).resolve().parent.parent
 UPWARDS, DOWNWARDS = -1, 1

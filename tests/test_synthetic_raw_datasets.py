@@ -14,11 +14,11 @@ import pytest
 from PIL import Image
 
 from common.errors import UserError
-from datasets.planted_faults import FAULTS_FILE, fault_kinds, plan_faults
-from datasets.synthetic_clips import draw_clip, list_synthetic_clips
-from datasets.synthetic_raw_datasets import MOTION_FOLDER, FrameKinds, write_raw_datasets
-from datasets.synthetic_sheets import FORMATS, make_rows
-from datasets.synthetic_specs import ALL_DATASETS, ClipSpec, DatasetName
+from datasets.synthetic.clips import draw_clip, list_synthetic_clips
+from datasets.synthetic.faults import FAULTS_FILE, fault_kinds, plan_faults
+from datasets.synthetic.raw_datasets import MOTION_FOLDER, FrameKinds, write_raw_datasets
+from datasets.synthetic.sheets import FORMATS, make_rows
+from datasets.synthetic.specs import ALL_DATASETS, ClipSpec, DatasetName
 
 ROOT = Path(__file__).resolve().parent.parent
 

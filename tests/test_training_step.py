@@ -11,7 +11,7 @@ import torch
 import eval as eval_script
 import main_train_for_parameter_tuning as grid_script
 from models import create_model
-from tests.scripts import run_here
+from tests.helpers.scripts import run_here
 from training.fold_group import (
     EpochPlan,
     FoldOutcome,

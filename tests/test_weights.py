@@ -10,7 +10,7 @@ import torch
 
 import eval as eval_script
 from models import create_model
-from tests.scripts import run_here
+from tests.helpers.scripts import run_here
 
 
 def evaluate(monkeypatch: pytest.MonkeyPatch, folder: Path, weights: Path, *more: object) -> object:

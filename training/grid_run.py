@@ -27,7 +27,7 @@ from training.configuration_results import (
 )
 from training.cost import Cost, estimate_cost
 from training.epoch_rules import pooled_uf1, rules_for
-from training.executors import (
+from training.executors.base import (
     CreateExecutor,
     Executor,
     ExecutorSettings,

@@ -15,8 +15,8 @@ import torch
 from numpy.typing import NDArray
 
 from datasets import Inputs, loso_folds, prepare
-from datasets.key_frame_noise import KeyFrameNoise, LevelUnit, NoisyFrames
-from datasets.noise_sweep import KeyFrameCondition
+from datasets.frames.key_frame_noise import KeyFrameNoise, LevelUnit, NoisyFrames
+from datasets.frames.noise_sweep import KeyFrameCondition
 from evaluation.predictions import read_predictions
 from training.evaluate_weights import load_network, read_origin
 from training.fold_group import lone_logits

@@ -4,12 +4,12 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from common.errors import name_list
+from datasets.inputs import SAFE_NAME
 from datasets.raw.annotation import emotion_name
 from datasets.raw.dataset_format import DatasetFormat
 from datasets.raw.findings import RowReport
 from datasets.raw.frame_folders import FrameFinder, FrameFolder
 from datasets.raw.raw_clip import RawClip
-from datasets.released_maps import SAFE_NAME
 
 
 def attach_frames(

@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from datasets.frame_reading import FrameError, read_frames
+from datasets.frames.reading import FrameError, read_frames
 from datasets.raw.findings import Finding
 from datasets.raw.raw_clip import RawClip
 

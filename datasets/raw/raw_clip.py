@@ -7,7 +7,7 @@ from typing import Literal
 
 import pandas as pd
 
-from datasets.key_frame_noise import KeyFrames
+from datasets.frames.key_frame_noise import KeyFrames
 from datasets.raw.action_units import ActionUnit, format_action_units
 
 ApexSource = Literal["annotated", "middle"]

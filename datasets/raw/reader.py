@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from common.errors import UserError, name_list
+from datasets.inputs import SAFE_NAME, SYNTHETIC
 from datasets.raw.annotation import Annotation, read_annotation
 from datasets.raw.casme2 import CASME2
 from datasets.raw.casme3 import CASME3
@@ -19,7 +20,6 @@ from datasets.raw.raw_clip import RawClip
 from datasets.raw.samm import SAMM
 from datasets.raw.sheets import SheetRow, read_sheet
 from datasets.raw.smic import SMIC
-from datasets.released_maps import SAFE_NAME, SYNTHETIC
 
 FORMATS = {dataset.name: dataset for dataset in (CASME2, SAMM, SMIC, MMEW, CASME3)}
 # Fields that a sheet may lack: nothing is built from them.

@@ -1,0 +1,228 @@
+"""A folder of inputs made from raw datasets: its records, its table, what no longer belongs there.
+
+One folder may hold several datasets: together they form a composite. For each there is a record of
+settings (in ``inputs.yaml``), the table of its clips with their annotation
+(``clips_<dataset>.csv``) and the audit (``audit_<dataset>.csv``); the published table lists the
+clips of all of them.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import yaml
+
+from common.errors import UserError, name_list
+from common.files import write_text
+from datasets.frames.build import InputSettings, flow_path, overview_path, picture_path
+from datasets.input_records import RECORD_NAME, read_records
+from datasets.inputs import (
+    MAP_SUFFIXES,
+    MAPS_FOLDER,
+    SYNTHETIC,
+    TABLE_NAME,
+    map_file_name,
+    write_table,
+)
+from datasets.raw import Finding, LabelledClip, LabelScheme, clip_table, findings_table
+
+# What all datasets of one folder must have in common, or a model would see the difference.
+COMMON = ("classes", "flow", "size", "remove_mean_flow", "source")
+CLIP_COLUMNS = ["dataset", "subject", "clip", "label"]
+
+
+@dataclass(frozen=True)
+class DatasetRecord:
+    """How one dataset's inputs were made; one entry of ``inputs.yaml``."""
+
+    scheme: LabelScheme
+    settings: InputSettings
+    synthetic: bool
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values for the file."""
+        return {
+            "scheme": self.scheme.name,
+            "classes": list(self.scheme.classes),
+            **asdict(self.settings),
+            "source": SYNTHETIC if self.synthetic else "dataset",
+        }
+
+
+def check_other_datasets(
+    out: Path, dataset: str, record: DatasetRecord, stems: Iterable[str]
+) -> None:
+    """Refuse to mix what does not belong into one composite, before anything is written.
+
+    Args:
+        out: the folder of inputs.
+        dataset: the one to be built.
+        record: how it will be made.
+        stems: the file names of its clips.
+
+    Raises:
+        UserError: the folder holds inputs of unknown making, another dataset made otherwise, or a
+            clip of another dataset with the same file name.
+    """
+    records = read_records(out)
+    if not records and (out / TABLE_NAME).exists():
+        raise UserError(f"{out} holds inputs that were not made here. Give another folder.")
+    new, new_stems = record.as_dict(), set(stems)
+    for other, old in records.items():
+        if other == dataset:
+            continue
+        different = [name for name in COMMON if old.get(name) != new[name]]
+        if different:
+            changes = [f"{name} is {old.get(name)} there, {new[name]} now" for name in different]
+            raise UserError(
+                f"{out} holds {other} made otherwise: {name_list(changes)}. "
+                "Use the same settings, or another folder."
+            )
+        shared = new_stems & _stems(read_clips(out, other))
+        if shared:
+            raise UserError(
+                f"clips of {dataset} and {other} have the same file names: "
+                f"{name_list(sorted(shared))}. Build the datasets into different folders."
+            )
+
+
+def begin(out: Path, dataset: str, stems: Iterable[str] = ()) -> None:
+    """Take the table away, so that a folder cut short is not taken for a complete one.
+
+    So do the dataset's record and its overview, which tell of what will be built anew.
+
+    Args:
+        out: the folder of inputs.
+        dataset: the one to be built.
+        stems: the clips that will get files; noted, so that a later run of another scheme finds
+            those that a killed one left.
+    """
+    (out / TABLE_NAME).unlink(missing_ok=True)
+    noted = _noted_stems(out, dataset) | set(stems)
+    if noted:
+        write_text(_note_path(out, dataset), "".join(f"{stem}\n" for stem in sorted(noted)))
+    records = read_records(out)
+    if records.pop(dataset, None) is not None:
+        _write_records(out, records)
+    overview_path(out, dataset).unlink(missing_ok=True)
+
+
+@contextmanager
+def others_kept(out: Path) -> Iterator[None]:
+    """Whatever fails within, the datasets that are still on record get their table back."""
+    try:
+        yield
+    except BaseException:
+        if read_records(out) and not (out / TABLE_NAME).exists():
+            _write_table(out)
+        raise
+
+
+def finish(
+    out: Path,
+    dataset: str,
+    record: DatasetRecord,
+    clips: Sequence[LabelledClip],
+    findings: Iterable[Finding],
+) -> None:
+    """Write the tables for the clips that are built, and remove files of clips that are not.
+
+    Raises:
+        UserError: no clip is built; the dataset is no longer on record.
+    """
+    write_text(out / f"audit_{dataset}.csv", _csv(findings_table(findings)))
+    if not clips:
+        begin(out, dataset)
+        raise UserError(
+            f"no clip of {dataset} could be built; {out / f'audit_{dataset}.csv'} says why."
+        )
+    _remove_old_clips(out, dataset, {labelled.clip.stem for labelled in clips})
+    table = clip_table(labelled.clip for labelled in clips)
+    table["label"] = [labelled.label for labelled in clips]
+    write_text(out / f"clips_{dataset}.csv", _csv(table))
+    _write_records(out, {**read_records(out), dataset: record.as_dict()})
+    _write_table(out)
+    _note_path(out, dataset).unlink(missing_ok=True)
+
+
+def _write_records(out: Path, records: Mapping[str, Mapping[str, Any]]) -> None:
+    if records:
+        write_text(out / RECORD_NAME, yaml.safe_dump(dict(records), sort_keys=True))
+    else:
+        (out / RECORD_NAME).unlink(missing_ok=True)
+
+
+def _write_table(out: Path) -> None:
+    """The published table of the clips of every dataset on record."""
+    records = read_records(out)
+    everything = pd.concat([read_clips(out, name) for name in sorted(records)], ignore_index=True)
+    synthetic = any(record.get("source") == SYNTHETIC for record in records.values())
+    write_table(out, everything[CLIP_COLUMNS], synthetic)
+
+
+def read_clips(out: Path, dataset: str) -> pd.DataFrame:
+    """The annotation of the clips of one dataset in a folder of inputs.
+
+    Raises:
+        UserError: its table is missing or damaged.
+    """
+    path = out / f"clips_{dataset}.csv"
+    text_columns = ("subject", "clip", "action_units", "emotion")
+    try:
+        table = pd.read_csv(path, dtype=dict.fromkeys(text_columns, str))
+    except FileNotFoundError:
+        raise UserError(
+            f"{path} is missing, although {out / RECORD_NAME} names {dataset}. "
+            f"Build {dataset} again, or build into another folder."
+        ) from None
+    except (UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
+        raise UserError(
+            f"{path} is damaged: {error}. Remove it and build {dataset} again."
+        ) from None
+    absent = [name for name in CLIP_COLUMNS if name not in table]
+    if absent:
+        raise UserError(
+            f"{path} has no column {name_list(absent)}. Remove it and build {dataset} again."
+        )
+    return table
+
+
+def read_settings(out: Path, dataset: str) -> Mapping[str, Any]:
+    """The record of how a dataset's inputs were made; empty where there is none."""
+    return read_records(out).get(dataset, {})
+
+
+def _csv(table: pd.DataFrame) -> str:
+    return table.to_csv(index=False, lineterminator="\n")
+
+
+def _remove_old_clips(out: Path, dataset: str, stems: set[str]) -> None:
+    """Delete the files of this dataset's clips of an earlier run that are no longer wanted."""
+    old = _noted_stems(out, dataset)
+    if (out / f"clips_{dataset}.csv").exists():
+        old |= _stems(read_clips(out, dataset))
+    unwanted = old - stems
+    if unwanted:
+        overview_path(out, dataset).unlink(missing_ok=True)
+    for stem in unwanted:
+        for place in range(len(MAP_SUFFIXES)):
+            (out / MAPS_FOLDER / map_file_name(stem, place)).unlink(missing_ok=True)
+        flow_path(out, stem).unlink(missing_ok=True)
+        picture_path(out, stem).unlink(missing_ok=True)
+
+
+def _note_path(out: Path, dataset: str) -> Path:
+    """The list of clips of a run that has not come to its end, a stem a line."""
+    return out / f"unfinished_{dataset}.txt"
+
+
+def _noted_stems(out: Path, dataset: str) -> set[str]:
+    path = _note_path(out, dataset)
+    return set(path.read_text(encoding="utf-8").splitlines()) if path.exists() else set()
+
+
+def _stems(table: pd.DataFrame) -> set[str]:
+    return set(table["subject"] + "_" + table["clip"])

@@ -1,0 +1,66 @@
+"""Key frames without annotation: the apex is the frame of largest motion from the onset.
+
+Motion is the optical flow from the reference frame, less the affine motion that fits it best over
+the whole picture (the head's shift, turn and approach), as a mean length over all pixels.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from datasets.frames.flow import FlowMethod, compute_flow
+from datasets.frames.key_frame_noise import KeyFrames
+
+# Motion below this share of the way from the clip's calm to its peak counts as no motion.
+CALM_SHARE = 0.1
+# The calmest tenth of a clip is taken for its calm; flow between equal faces is never quite 0.
+CALM_PERCENTILE = 10
+
+
+def spot_key_frames(
+    frames: Sequence[NDArray[np.uint8]], boundaries: bool = False, method: FlowMethod = "dis"
+) -> KeyFrames:
+    """Find a clip's key frames.
+
+    Args:
+        frames: grey frames of one size, uint8 [H, W], at least one.
+        boundaries: also look for onset and offset; else they are the first and the last frame.
+        method: optical flow method; the fast one does, because only lengths are compared.
+
+    Returns:
+        positions in ``frames``, onset <= apex <= offset.
+    """
+    curve = motion_curve(frames, method)
+    apex = int(np.argmax(curve))
+    last = len(curve) - 1
+    if not boundaries:
+        return KeyFrames(0, apex, last)
+    calm = np.percentile(curve, CALM_PERCENTILE)
+    is_calm = curve <= calm + CALM_SHARE * (curve[apex] - calm)
+    before, after = np.flatnonzero(is_calm[:apex]), np.flatnonzero(is_calm[apex + 1 :])
+    onset = int(before[-1]) if len(before) else 0
+    offset = apex + 1 + int(after[0]) if len(after) else last
+    return KeyFrames(onset, apex, offset)
+
+
+def motion_curve(
+    frames: Sequence[NDArray[np.uint8]], method: FlowMethod = "dis"
+) -> NDArray[np.float64]:
+    """Mean length of the motion from the first frame to each, float64 [T] in pixels."""
+    first = frames[0]
+    lengths = [0.0]
+    for frame in frames[1:]:
+        flow = without_head_motion(compute_flow(first, frame, method))
+        lengths.append(float(np.linalg.norm(flow, axis=2).mean()))
+    return np.array(lengths)
+
+
+def without_head_motion(flow: NDArray[np.float32]) -> NDArray[np.float64]:
+    """A flow [H, W, 2] less its least-squares affine part a + b x + c y."""
+    height, width = flow.shape[:2]
+    y, x = np.mgrid[-1 : 1 : height * 1j, -1 : 1 : width * 1j]
+    terms = np.stack([np.ones_like(x), x, y], axis=-1).reshape(-1, 3)
+    vectors = flow.reshape(-1, 2).astype(np.float64)
+    affine, *_ = np.linalg.lstsq(terms, vectors, rcond=None)
+    return (vectors - terms @ affine).reshape(flow.shape)

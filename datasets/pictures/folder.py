@@ -1,0 +1,178 @@
+"""Pictures of a whole folder of inputs: a contact sheet a clip, an overview page a dataset."""
+
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from common.files import write_bytes
+from common.process_pool import run_jobs
+from datasets.frames.build import (
+    PHASES,
+    ClipJob,
+    InputSettings,
+    compute_clip,
+    flow_path,
+    make_job,
+    overview_path,
+    phase_flow,
+    picture_path,
+    place_face,
+    without_margin,
+)
+from datasets.frames.reading import read_frame, read_frames
+from datasets.pictures.clip import (
+    ClipPicture,
+    draw_animation,
+    draw_contact_sheet,
+    draw_overview,
+    overview_tile,
+    read_made_from,
+)
+from datasets.raw import LabelledClip, LabelScheme, RawClip
+from datasets.raw.action_units import format_action_units
+
+KEY_FRAMES = ("onset", "apex", "offset")
+# An animation shows at most so many frames, evenly taken, so that it stays short and small.
+MOST_FRAMES = 60
+
+
+@dataclass(frozen=True)
+class PictureJob:
+    """One clip to draw: its frames, what is written over them, and whether a sheet is wanted."""
+
+    job: ClipJob
+    numbers: tuple[int, int, int]
+    title: str
+    subtitle: str
+    caption: str
+    synthetic: bool
+    wants_sheet: bool = True
+
+    @property
+    def made_from(self) -> str:
+        """SHA-256 over all that a sheet shows; another one makes the picture an old one."""
+        shown = (self.job.content, self.numbers, self.title, self.subtitle)
+        return hashlib.sha256(json.dumps(shown).encode("utf-8")).hexdigest()
+
+
+def plan_pictures(
+    out: Path,
+    clips: Sequence[LabelledClip],
+    settings: InputSettings,
+    scheme: LabelScheme,
+) -> list[PictureJob]:
+    """The clips to draw: none if all pictures show the clips as they are now; else all.
+
+    The overview shows all.
+
+    Args:
+        out: the folder of inputs, where the clips are built.
+        clips: the dataset's clips.
+        settings: how they were built.
+        scheme: names the classes.
+    """
+    jobs = []
+    for item in clips:
+        job = make_job(item.clip, settings)
+        drawn = _picture_job(item.clip, job, scheme.classes[item.label], settings)
+        old = read_made_from(picture_path(out, job.stem))
+        jobs.append(replace(drawn, wants_sheet=old != drawn.made_from))
+    overview = overview_path(out, clips[0].clip.dataset)
+    return jobs if not overview.is_file() or any(job.wants_sheet for job in jobs) else []
+
+
+def write_pictures(
+    out: Path, dataset: str, jobs: Sequence[PictureJob], settings: InputSettings, workers: int
+) -> Iterator[str]:
+    """Draw; yields each clip's stem when it is done. The overview comes last.
+
+    The bytes do not depend on the number of workers.
+    """
+    tiles = {}
+    draw = partial(_draw, out=out, settings=settings)
+    for stem, tile in run_jobs(draw, jobs, workers):
+        tiles[stem] = tile
+        yield stem
+    if jobs:
+        captioned = [(job.caption, tiles[job.job.stem]) for job in jobs]
+        title = f"SYNTHETIC {dataset}" if any(job.synthetic for job in jobs) else dataset
+        write_bytes(overview_path(out, dataset), draw_overview(title, captioned))
+
+
+def draw_clip_sheet(clip: RawClip, class_name: str, settings: InputSettings) -> bytes:
+    """The contact sheet of one clip, computed from its frames; a PNG's bytes.
+
+    Raises:
+        FrameError: a frame cannot be used, or no face is found.
+    """
+    job = _picture_job(clip, make_job(clip, settings), class_name, settings)
+    computed = compute_clip(job.job.frames, settings)
+    return draw_contact_sheet(
+        ClipPicture(job.title, job.subtitle, computed.frames, job.numbers, computed.flows)
+    )
+
+
+def draw_clip_animation(clip: RawClip, class_name: str, settings: InputSettings) -> bytes:
+    """A clip from onset to offset beside its flow from the onset; a GIF's bytes.
+
+    Raises:
+        FrameError: a frame cannot be used, or no face is found.
+    """
+    job = _picture_job(clip, make_job(clip, settings), class_name, settings)
+    transform = compute_clip(job.job.frames, settings).transform
+    inside = [n for n in clip.frame_numbers if clip.onset <= n <= clip.offset]
+    places = np.unique(np.linspace(0, len(inside) - 1, MOST_FRAMES).round().astype(int))
+    shown = sorted({*(inside[place] for place in places), clip.apex})
+    squares = [
+        place_face(read_frame(clip.frame_path(n)).pixels, transform, settings) for n in shown
+    ]
+    names = {clip.onset: " (onset)", clip.offset: " (offset)", clip.apex: " (apex)"}
+    captions = [f"frame {number}{names.get(number, '')}" for number in shown]
+    flows = [phase_flow(squares[0], square, settings) for square in squares]
+    frames = [without_margin(square, settings) for square in squares]
+    return draw_animation(job.title, frames, captions, flows)
+
+
+def _picture_job(
+    clip: RawClip, job: ClipJob, class_name: str, settings: InputSettings
+) -> PictureJob:
+    units = format_action_units(clip.action_units)
+    parts = [
+        f"class {class_name}",
+        f"emotion {clip.emotion}",
+        f"action units {units}" if units else "",
+        "apex: middle frame" if clip.apex_source == "middle" else "",
+        f"{settings.flow} flow at {settings.size} x {settings.size}",
+        "mean flow removed" if settings.remove_mean_flow else "",
+    ]
+    synthetic = "SYNTHETIC " if clip.synthetic else ""
+    return PictureJob(
+        job,
+        (clip.onset, clip.apex, clip.offset),
+        f"{synthetic}{clip.dataset} {clip.subject}/{clip.clip}",
+        ", ".join(filter(None, parts)),
+        f"{clip.subject}/{clip.clip} {class_name}",
+        clip.synthetic,
+    )
+
+
+def _draw(picture: PictureJob, out: Path, settings: InputSettings) -> tuple[str, NDArray[np.uint8]]:
+    """Draw one built clip from its frames and its stored flow; the overview's tile comes back."""
+    job = picture.job
+    with np.load(flow_path(out, job.stem)) as stored:
+        transform = stored["transform"]
+        flows = np.stack([stored[phase] for phase in PHASES]).astype(np.float32)
+    read = read_frames({name: job.frames[name] for name in KEY_FRAMES})
+    squares = [place_face(read[name], transform, settings) for name in KEY_FRAMES]
+    frames = np.stack([without_margin(square, settings) for square in squares])
+    if picture.wants_sheet:
+        sheet = ClipPicture(picture.title, picture.subtitle, frames, picture.numbers, flows)
+        content = draw_contact_sheet(sheet, picture.made_from)
+        write_bytes(picture_path(out, job.stem), content)
+    return job.stem, overview_tile(frames[1], flows[0])

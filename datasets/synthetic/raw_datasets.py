@@ -1,0 +1,150 @@
+"""Synthetic clips in the five datasets' own layouts: sheets, raw and registered frames.
+
+Below the folder given there is one folder a dataset, with its sheet and its frames, the true motion
+of every clip (``true_motion/<dataset>/<subject>_<clip>.npz``) and a README that says synthetic. The
+names in these files are those of the tables: CAS(ME)3 clips are told by their onset frame.
+"""
+
+import io
+import shutil
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any, Literal
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from common.errors import UserError
+from common.files import write_bytes, write_text
+from datasets.synthetic.clips import draw_clip
+from datasets.synthetic.faces import REGISTERED, View, generator
+from datasets.synthetic.faults import (
+    FAULTS_FILE,
+    FAULTY_SHEETS,
+    PlantedFault,
+    plan_faults,
+    plant_faults,
+    plant_sheet_faults,
+    write_record,
+)
+from datasets.synthetic.sheets import FORMATS, SheetRow, make_rows, write_sheet
+from datasets.synthetic.specs import ALL_DATASETS, ClipSpec
+
+FrameKinds = Literal["both", "raw", "registered"]
+# For each choice: whether registered frames, or raw ones, are written.
+REGISTERED_OR_NOT: dict[FrameKinds, tuple[bool, ...]] = {
+    "both": (False, True),
+    "raw": (False,),
+    "registered": (True,),
+}
+
+README = "README.txt"
+MOTION_FOLDER = "true_motion"
+NOTICE = """These datasets are SYNTHETIC.
+
+They have the layouts, names and sheets of CASME II, SAMM, SMIC-HS, MMEW and CAS(ME)3 part A, but
+every face in them is drawn by make_synthetic_raw_datasets.py: no camera, no people, nothing of the
+real datasets. The sheets' column "source" says the same. In true_motion/ lies the motion that each
+clip was drawn with, in pixels.
+"""
+JPEG_QUALITY = 95
+# Skin in a camera's colours: what blue, green and red have of the grey value.
+TINT = np.array([0.80, 0.95, 1.12], dtype=np.float32)
+
+
+def raw_view(spec: ClipSpec) -> View:
+    """The camera picture of a subject: the whole head, a little off the middle and turned."""
+    rng = generator(spec.seed, spec.dataset, spec.subject, "view")
+    return View(
+        width=320,
+        height=260,
+        scale=float(rng.uniform(1.15, 1.3)),
+        angle=float(rng.uniform(-5, 5)),
+        shift=(float(rng.uniform(-16, 16)), float(rng.uniform(-6, 6))),
+    )
+
+
+def write_raw_datasets(
+    root: Path,
+    specs: Sequence[ClipSpec],
+    kinds: FrameKinds = "both",
+    with_faults: bool = False,
+    workers: int = 2,
+) -> Iterator[ClipSpec]:
+    """Write datasets; yields each clip when its frames are on disk. Sheets come last.
+
+    Args:
+        root: folder to write to; synthetic datasets in it are replaced.
+        specs: clips of one or more datasets, those of a dataset together.
+        kinds: which frames.
+        with_faults: plant faults of every kind, listed in ``planted_faults.csv``.
+        workers: processes; the bytes do not depend on it.
+
+    Raises:
+        UserError: the folder holds something else, or there are too few clips for the faults.
+    """
+    registered = REGISTERED_OR_NOT[kinds]
+    datasets = list(dict.fromkeys(spec.dataset for spec in specs))
+    rows = {name: make_rows([s for s in specs if s.dataset == name]) for name in datasets}
+    # Planned before anything is drawn: too few clips are said at once.
+    plans = {
+        name: plan_faults(rows[name], with_raw=False in registered) if with_faults else {}
+        for name in datasets
+    }
+    _make_room(root)
+    jobs = [(root, row, registered) for name in datasets for row in rows[name]]
+    # Spawned, not forked: a forked child may inherit a lock of OpenCV's threads that none frees.
+    with ProcessPoolExecutor(workers, get_context("spawn"), cv2.setNumThreads, (1,)) as pool:
+        yield from pool.map(_write_clip, *zip(*jobs, strict=True), chunksize=4)
+    record: list[PlantedFault] = []
+    for name, other in zip(datasets, datasets[1:] + datasets[:1], strict=True):
+        sheet_rows, planted = plant_faults(root / name, rows[name], plans[name], registered)
+        record += planted
+        write_sheet(root / name / FORMATS[name].file_name, name, sheet_rows)
+        if with_faults:
+            record += plant_sheet_faults(root, name, other)
+    if with_faults:
+        write_record(root, record)
+
+
+def _make_room(root: Path) -> None:
+    """Remove what an earlier call wrote; anything else in the folder is left alone and refused."""
+    if root.is_dir() and any(root.iterdir()):
+        readme = root / README
+        if not readme.is_file() or readme.read_text(encoding="utf-8") != NOTICE:
+            raise UserError(
+                f"{root} holds something else than synthetic raw datasets. Give another folder."
+            )
+        for name in (*ALL_DATASETS, MOTION_FOLDER, FAULTY_SHEETS):
+            shutil.rmtree(root / name, ignore_errors=True)
+        (root / FAULTS_FILE).unlink(missing_ok=True)
+    write_text(root / README, NOTICE)
+
+
+def _write_clip(root: Path, row: SheetRow, registered: Sequence[bool]) -> ClipSpec:
+    """Draw a clip in each of the wanted views; write its frames and its true motion."""
+    motion: dict[str, Any] = {}
+    for is_registered in registered:
+        clip = draw_clip(row.spec, REGISTERED if is_registered else raw_view(row.spec))
+        motion["registered" if is_registered else "raw"] = clip.motion.astype(np.float16)
+        for number, pixels in enumerate(clip.frames, start=row.first):
+            path = root / row.spec.dataset / row.frame(number, is_registered)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            # Not atomic: a set that was cut short has no sheet and is made anew.
+            path.write_bytes(_encode(pixels, row.spec.dataset, path.suffix))
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, **motion)
+    name = f"{row.spec.subject}_{row.clip}.npz"
+    write_bytes(root / MOTION_FOLDER / row.spec.dataset / name, buffer.getvalue())
+    return row.spec
+
+
+def _encode(pixels: NDArray[np.uint8], dataset: str, suffix: str) -> bytes:
+    picture: NDArray[np.uint8] = pixels
+    if FORMATS[dataset].in_colour:
+        picture = np.clip(np.rint(pixels[..., None] * TINT), 0, 255).astype(np.uint8)
+    options = [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY] if suffix == ".jpg" else []
+    return cv2.imencode(suffix, picture, options)[1].tobytes()

@@ -1,0 +1,137 @@
+"""Pieces that several published networks share, all token-major: channels are the last dimension.
+
+Facts: section 2 of the project's CausalNet specification (written from the MIT-licensed code of
+ICCV 2025, arXiv 2508.06640). The parameters keep the published names and shapes, 1x1 convolutions
+included; only the order of the activations' dimensions and the way of computing differ.
+
+Legend of dimensions: b batch, s stream, t token, h head, c channel.
+"""
+
+import torch
+import torch.nn.functional as F
+from einops import rearrange
+from torch import Tensor, nn
+
+from models.causalnet.products import NORM_EPSILON, residual_pair
+
+
+class Linear(nn.Linear):
+    """A linear map of all rows at once: for stacked networks one product each, not one a clip."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[..., width_in] -> [..., width_out]."""
+        return linear_of_rows(x, self.weight, self.bias)
+
+
+class Pointwise(nn.Conv2d):
+    """A 1x1 convolution on token-major input, which makes it one matrix product."""
+
+    def __init__(self, width_in: int, width_out: int, bias: bool = True) -> None:
+        super().__init__(width_in, width_out, kernel_size=1, bias=bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[..., width_in] -> [..., width_out]."""
+        return linear_of_rows(x, self.weight.flatten(1), self.bias)
+
+
+class ChannelNorm(nn.Module):
+    """Layer norm over the channels of each position, with scale ``g`` and shift ``b``."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.g = nn.Parameter(torch.ones(1, width, 1, 1))
+        self.b = nn.Parameter(torch.zeros(1, width, 1, 1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[..., width] -> the same shape."""
+        return F.layer_norm(x, x.shape[-1:], *self.weights(), NORM_EPSILON)
+
+    def weights(self) -> tuple[Tensor, Tensor]:
+        """Scale [width] and shift [width]."""
+        return self.g.flatten(), self.b.flatten()
+
+
+class FeedForward(nn.Sequential):
+    """x plus two linear maps of it with an exact GELU between, at the published indices 0 and 3."""
+
+    def __init__(
+        self, width: int, multiple: int, linear: type[nn.Linear] | type[Pointwise] = nn.Linear
+    ) -> None:
+        hidden = width * multiple
+        super().__init__(linear(width, hidden), nn.GELU(), nn.Identity(), linear(hidden, width))
+
+    def forward(self, x: Tensor, norm: ChannelNorm | None = None) -> Tensor:
+        """[..., width] -> [..., width]; a norm is applied to x before the first map."""
+        first, _, _, second = self
+        scale_shift = norm.weights() if norm is not None else None
+        return residual_pair(x, scale_shift, matrix_of(first), matrix_of(second))
+
+
+def linear_of_rows(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    """[..., in], [out, in], [out] -> [..., out]."""
+    return F.linear(x.flatten(0, -2), weight, bias).view(*x.shape[:-1], -1)
+
+
+def matrix_of(linear: nn.Module) -> tuple[Tensor, Tensor | None]:
+    """Weight [out, in] and bias of a linear map or a 1x1 convolution."""
+    assert isinstance(linear, nn.Linear | Pointwise)
+    return linear.weight.flatten(1), linear.bias
+
+
+def split_heads(x: Tensor, heads: int) -> Tensor:
+    """[..., t, h*c] -> [..., h, t, c]; the heads are the slow part of the channels."""
+    return rearrange(x, "... t (h c) -> ... h t c", h=heads)
+
+
+def merge_heads(x: Tensor) -> Tensor:
+    """[..., h, t, c] -> [..., t, h*c]."""
+    return rearrange(x, "... h t c -> ... t (h c)")
+
+
+def position_mask(side: int) -> Tensor:
+    """M: 1 where two places of a side x side grid are at most 1 apart, else 0. [t, t]."""
+    place = torch.cartesian_prod(torch.arange(side), torch.arange(side)).float()
+    return (torch.cdist(place, place) <= 1).float()
+
+
+def position_penalty(mask: Tensor, gamma: float) -> Tensor:
+    """P: -(key + 1) * gamma where ``mask`` is 0, else 0. [t, t], rows are queries."""
+    key = torch.arange(1, mask.shape[-1] + 1)
+    return -(key * gamma) * (1 - mask)
+
+
+class MaskedAttention(nn.Module):
+    """Attention over 2x2 positions that damps the diagonal place, with the published buffers.
+
+    The weights are ``softmax(logits * M + P) * M``: the diagonal place takes its share of the
+    softmax with logit -(key + 1) * gamma and is zeroed afterwards, so the rows sum to less than 1.
+
+    Args:
+        dim: channels of a token.
+        heads: divides ``dim``.
+        gamma: strength of the penalty P; it ends up in the buffer ``P_matrix``.
+        scale: factor on the logits.
+    """
+
+    M_mask: Tensor
+    P_matrix: Tensor
+
+    def __init__(self, dim: int, heads: int, gamma: float, scale: float) -> None:
+        super().__init__()
+        self.heads = heads
+        self.scale = scale
+        mask = position_mask(side=2)
+        self.register_buffer("M_mask", mask)
+        self.register_buffer("P_matrix", position_penalty(mask, gamma))
+        self.to_q = Linear(dim, dim)
+        self.to_kv = Linear(dim, 2 * dim)
+        self.to_out = nn.Sequential(Linear(dim, dim))
+
+    def forward(self, query: Tensor, context: Tensor) -> Tensor:
+        """Query and context [..., t, c] -> [..., t, c]."""
+        q = split_heads(self.to_q(query) * self.scale, self.heads)
+        k, v = (split_heads(part, self.heads) for part in self.to_kv(context).chunk(2, dim=-1))
+        logits = q @ k.transpose(-1, -2)
+        weights = (logits * self.M_mask + self.P_matrix).softmax(dim=-1) * self.M_mask
+        merged: Tensor = self.to_out(merge_heads(weights @ v))
+        return merged
