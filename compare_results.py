@@ -22,8 +22,8 @@ from evaluation.comparison_tables import (
     FIGURES_NOTE,
     comparison_table,
     details_table,
-    figures_table,
     latex_tables,
+    metrics_table,
     notes_of,
     print_table,
 )
@@ -55,7 +55,7 @@ def main() -> None:
     notes = notes_of(methods)
     scope = f"{len(methods[0].clips)} clips of {config.dataset or 'all datasets'}"
     tables = [
-        (figures_table(methods), f"pooled figures, {scope}", FIGURES_NOTE),
+        (metrics_table(methods), f"pooled figures, {scope}", FIGURES_NOTE),
         (details_table(methods), f"per class and per fold, {scope}", DETAILS_NOTE),
     ]
     sentence = ""

@@ -4,7 +4,7 @@
         --clip sub01/EP02_01f --out pictures
 
 Reads the annotation sheet and the clip's frames, as build_inputs.py does. Writes <clip>.png (key
-frames, flow as colours and arrows, strain, published maps) and <clip>.gif below --out.
+frames, flow as colors and arrows, strain, published maps) and <clip>.gif below --out.
 """
 
 from dataclasses import dataclass

@@ -19,13 +19,13 @@ from common.errors import UserError, name_list, run_script
 from common.files import lock_folder, remove_unfinished
 from datasets import Fold, Inputs, loso_folds, read_inputs
 from evaluation.expected_clips import write_expected_clips
-from evaluation.predictions import SYNTHETIC_NOTE, figures_per_dataset
+from evaluation.fold_logits import FOLDER as STORED_FOLDS
+from evaluation.predictions import SYNTHETIC_NOTE, metrics_per_dataset
 from evaluation.result_files import write_result_files
-from evaluation.tables import print_figures
+from evaluation.tables import print_metrics
 from training.device import pick_device
 from training.evaluate_weights import UNKNOWN_RULE, Evaluation, evaluate_weights, read_origin
 from training.fold_counts import fold_counts
-from training.fold_store import FOLDER as STORED_FOLDS
 from training.run_record import read_record
 
 
@@ -64,9 +64,9 @@ def main() -> None:
     if evaluation.rows is not None:
         note = "; ".join(_notes(evaluation, inputs.synthetic))
         _write(config, inputs, loso_folds(inputs.clips, origin.protocol), evaluation.rows, note)
-        figures = figures_per_dataset(evaluation.rows, len(origin.class_names))
+        figures = metrics_per_dataset(evaluation.rows, len(origin.class_names))
         title = f"weights {config.weights.name}" + (f" ({note})" if note else "")
-        print_figures(Console(), {origin.epoch_rule: figures}, title)
+        print_metrics(Console(), {origin.epoch_rule: figures}, title)
         print(f"written: {config.results}")
     if evaluation.refused:
         raise UserError(f"{len(evaluation.refused)} refused: {' '.join(evaluation.refused)}")

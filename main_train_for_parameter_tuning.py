@@ -30,7 +30,7 @@ from training.run_record import Run, read_record
 
 INTERRUPTED = 130
 ONE_DAY_SECONDS = 24 * 3600
-PREPARATION_STEPS = ("mirror", "shift", "composite", "centre", "strain", "scale")
+PREPARATION_STEPS = ("mirror", "shift", "regions", "center", "strain", "scale")
 
 
 @dataclass(frozen=True)
@@ -54,9 +54,9 @@ class Config:
     """Training clips are also seen mirrored, with the sign of u changed."""
     shift: int | None = None
     """Training clips are also seen moved by up to this many pixels."""
-    composite: bool | None = None
+    regions: bool | None = None
     """The four published blocks of each map, tiled; else the whole map."""
-    centre: bool | None = None
+    center: bool | None = None
     """u and v relative to their median over the map."""
     strain: bool | None = None
     """The flow maps keep their strain channel."""
@@ -77,7 +77,7 @@ class Config:
     learning_rate: float | None = None
     """Step size; the highest one of the schedule."""
     batch_size: int | None = None
-    """Clips in an optimiser step."""
+    """Clips in an optimizer step."""
     precision: Precision | None = None
     """Arithmetic of the training steps; tf32 and bf16 are faster on GPUs and not the same bits."""
     schedule: Literal["constant", "one_cycle"] | None = None

@@ -18,12 +18,12 @@ import tyro
 
 import main_train_for_parameter_tuning as grid_script
 from common.errors import UserError, name_list, run_script
+from evaluation.fold_logits import FoldIdentity, read_fold
 from evaluation.report.contents import Contents, read_contents
 from evaluation.report.grid import parameters_of
 from evaluation.report.page import write_page
 from evaluation.report.sections import build_page
 from training.configuration import fold_seed
-from training.fold_store import FoldIdentity, read_fold
 from training.presets import get_preset
 from training.run_record import CONFIGURATIONS, FILE_NAME, read_record
 

@@ -64,7 +64,7 @@ def _compare(found: NDArray[np.float32], true: NDArray[np.float32]) -> dict[str,
         "error_95th_percentile": np.percentile(error, 95),
     }
     # The sign of the expression's own motion: less the median, which is mostly the head's.
-    expression, found_expression = _centred(true), _centred(found)
+    expression, found_expression = _centered(true), _centered(found)
     for axis, name in enumerate("uv"):
         moved = np.abs(expression[..., axis]) >= MOVED_PIXELS
         same = np.sign(found_expression[..., axis]) == np.sign(expression[..., axis])
@@ -72,7 +72,7 @@ def _compare(found: NDArray[np.float32], true: NDArray[np.float32]) -> dict[str,
     return {name: round(float(value), 4) for name, value in figures.items()}
 
 
-def _centred(flows: NDArray[np.float32]) -> NDArray[np.float32]:
+def _centered(flows: NDArray[np.float32]) -> NDArray[np.float32]:
     return flows - np.median(flows, axis=(1, 2), keepdims=True)
 
 

@@ -22,8 +22,8 @@ from matplotlib.figure import Figure
 
 from common.errors import UserError, run_script
 from common.files import write_bytes, write_text
-from evaluation.confusions import confusion_stack, uf1_of
-from evaluation.predictions import class_names_of, read_predictions
+from evaluation.confusions import compute_uf1, confusion_stack
+from evaluation.predictions import read_class_names_column, read_predictions
 from make_report import epoch_predictions
 
 PRINTED = (1, 5, 10, 20, 30, 50, 100, 150, 200)
@@ -109,7 +109,7 @@ def oracle_curves(folder: Path) -> np.ndarray:
     predicted = epoch_predictions(folder, rows)
     if predicted is None:
         raise UserError(f"{folder} lacks stored folds. Give a finished run of this suite.")
-    true, classes = rows["true"].to_numpy(), len(class_names_of(rows))
+    true, classes = rows["true"].to_numpy(), len(read_class_names_column(rows))
     subjects = rows.groupby(["dataset", "subject"]).ngroup().to_numpy()
     picked = np.empty_like(predicted)
     for subject in range(subjects.max() + 1):
@@ -120,7 +120,7 @@ def oracle_curves(folder: Path) -> np.ndarray:
         picked[:, own] = predicted[best][:, own]
     together = np.zeros_like(true)
     stacks = confusion_stack(together, true, np.stack([predicted, picked]), (1, classes))
-    return uf1_of(stacks[:, :, 0])
+    return compute_uf1(stacks[:, :, 0])
 
 
 def draw(means: dict[int, np.ndarray], seeds: dict[int, int]) -> bytes:

@@ -29,7 +29,7 @@ from datasets.frames.build import (
 from datasets.frames.flow import flow_map
 from datasets.frames.registration import find_face
 from datasets.pictures.clip import draw_tiles, grey, longest_motion, without_median
-from datasets.pictures.synthetic import flow_colours
+from datasets.pictures.synthetic import flow_colors
 from datasets.synthetic.clips import draw_clip, list_synthetic_clips
 from datasets.synthetic.faces import View
 from datasets.synthetic.specs import ClipSpec
@@ -128,12 +128,12 @@ def _difference(unmoved: Grid, moved: Grid) -> dict[str, float]:
 
 
 def _draw(seen: Sequence[Seen]) -> bytes:
-    centred = [without_median(one.flow) for one in seen]
-    longest = longest_motion(centred)
+    centered = [without_median(one.flow) for one in seen]
+    longest = longest_motion(centered)
     rows = [
         [(name, grey(one.frame)) for name, one in zip(MOVES, seen, strict=True)],
         [("registered", grey(one.face)) for one in seen],
-        [("flow onset to apex", flow_colours(flow, longest)) for flow in centred],
+        [("flow onset to apex", flow_colors(flow, longest)) for flow in centered],
         [("flow map", flow_map(one.flow)[..., ::-1]) for one in seen],
     ]
     return draw_tiles("SYNTHETIC face, moved before registration", "", rows)

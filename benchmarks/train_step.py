@@ -86,10 +86,10 @@ class Measured:
 
 
 def our_step(config: Config, maps: Tensor, labels: Tensor) -> Callable[[], float]:
-    """The suite's network and fused optimiser."""
+    """The suite's network and fused optimizer."""
     network = _network(config)
-    optimiser = torch.optim.Adam(network.parameters(), lr=LEARNING_RATE, fused=True)
-    return _stepper(lambda: network(maps), labels, optimiser)
+    optimizer = torch.optim.Adam(network.parameters(), lr=LEARNING_RATE, fused=True)
+    return _stepper(lambda: network(maps), labels, optimizer)
 
 
 def plain_step(config: Config, maps: Tensor, labels: Tensor) -> Callable[[], float]:
@@ -97,8 +97,8 @@ def plain_step(config: Config, maps: Tensor, labels: Tensor) -> Callable[[], flo
     state = {name: value.detach().clone() for name, value in _network(config).state_dict().items()}
     fixed = ("M_mask", "P_matrix")
     trained = [v.requires_grad_() for n, v in state.items() if n.split(".")[-1] not in fixed]
-    optimiser = torch.optim.Adam(trained, lr=LEARNING_RATE)
-    return _stepper(lambda: plain_forward(state, maps), labels, optimiser)
+    optimizer = torch.optim.Adam(trained, lr=LEARNING_RATE)
+    return _stepper(lambda: plain_forward(state, maps), labels, optimizer)
 
 
 STEPS = {"ours": our_step, "plain": plain_step}
@@ -111,13 +111,13 @@ def _network(config: Config) -> torch.nn.Module:
 
 
 def _stepper(
-    logits: Callable[[], Tensor], labels: Tensor, optimiser: torch.optim.Optimizer
+    logits: Callable[[], Tensor], labels: Tensor, optimizer: torch.optim.Optimizer
 ) -> Callable[[], float]:
     def step() -> float:
-        optimiser.zero_grad(set_to_none=True)
+        optimizer.zero_grad(set_to_none=True)
         loss = F.cross_entropy(logits(), labels)
         loss.backward()
-        optimiser.step()
+        optimizer.step()
         return loss.item()
 
     return step
@@ -144,7 +144,7 @@ def _in_own_process(kind: str, config: Config, maps: Tensor, labels: Tensor) -> 
 def peak_memory(kind: str, config: Config, maps: Tensor, labels: Tensor) -> float:
     """Peak memory in GB of this fresh process, above what it holds before the network is made.
 
-    The second step is the first that meets the optimiser's state.
+    The second step is the first that meets the optimizer's state.
     """
     torch.set_num_threads(config.threads)
     start = _memory("VmRSS")
@@ -182,7 +182,7 @@ def useful_flop(repeats: tuple[int, int, int], dim: int, batch: int) -> float:
     """Floating-point operations of a training step, counted from the mathematics.
 
     Multiplications and additions of every product that can act on the result: no q, no k in the
-    encoder. Convolutions count all nine taps. Norms, GELUs and the optimiser are not counted.
+    encoder. Convolutions count all nine taps. Norms, GELUs and the optimizer are not counted.
     """
     encoder = 16 * 147 * dim
     for stage, depth in enumerate(repeats):

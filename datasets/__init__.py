@@ -5,7 +5,7 @@ from datasets.folds import Fold, Protocol, loso_folds
 from datasets.inputs import Inputs, read_inputs, write_maps, write_table
 from datasets.label_shuffle import shuffle_labels
 from datasets.preprocessing import Preparation, prepare
-from datasets.regions import composite
+from datasets.regions import tile_regions
 from datasets.synthetic.clips import draw_clip, list_synthetic_clips
 
 __all__ = [
@@ -13,7 +13,6 @@ __all__ = [
     "Inputs",
     "Preparation",
     "Protocol",
-    "composite",
     "direction_map",
     "draw_clip",
     "list_synthetic_clips",
@@ -21,6 +20,7 @@ __all__ = [
     "prepare",
     "read_inputs",
     "shuffle_labels",
+    "tile_regions",
     "write_maps",
     "write_table",
 ]

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from common.errors import UserError
 from datasets.direction_maps import direction_map
 from datasets.inputs import FLOW_MAPS
-from datasets.regions import composite
+from datasets.regions import tile_regions
 
 B, G, R = 0, 1, 2
 FULL = 255
@@ -23,9 +23,9 @@ class Preparation:
     """Training clips are also seen mirrored, left for right, with the sign of u changed."""
     shift: int = 0
     """Training clips are also seen moved by up to this many pixels, up, down and sideways."""
-    composite: bool = True
+    regions: bool = False
     """The four fixed blocks are cut from each map and tiled, as published; else the whole map."""
-    centre: bool = False
+    center: bool = False
     """u and v of the flow maps are given relative to their median over the map."""
     strain: bool = True
     """The flow maps keep their strain channel; else it is 0 and only u and v are seen."""
@@ -82,10 +82,10 @@ def mirrored(maps: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def _prepare_view(maps: NDArray[np.uint8], preparation: Preparation) -> NDArray[np.float32]:
-    if preparation.composite:
-        maps = composite(maps)
+    if preparation.regions:
+        maps = tile_regions(maps)
     values = np.ascontiguousarray(np.moveaxis(maps, -1, 2), dtype=np.float32)
-    if preparation.centre:
+    if preparation.center:
         u_and_v = values[:, FLOW_MAPS, G : R + 1]
         values[:, FLOW_MAPS, G : R + 1] = u_and_v - np.median(u_and_v, axis=(-2, -1), keepdims=True)
     if not preparation.strain:

@@ -14,7 +14,7 @@ BLOCK_SIZE = 14
 BLOCK_SOURCES = {(0, 0): (2, 4), (0, 14): (14, 3), (14, 0): (3, 14), (14, 14): (13, 14)}
 
 
-def composite(maps: NDArray[Pixel]) -> NDArray[Pixel]:
+def tile_regions(maps: NDArray[Pixel]) -> NDArray[Pixel]:
     """Tile the four fixed blocks (around the eyes and the lip corners) into maps of the same size.
 
     Args:

@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from common.errors import UserError, name_list
-from evaluation.metrics import Figures
-from evaluation.predictions import class_names_of, epoch_rules_of, figures_of
+from evaluation.metrics import Metrics
+from evaluation.predictions import list_epoch_rules, metrics_of_rows, read_class_names_column
 from evaluation.results_folder import PREDICTIONS_NAME, Results, read_results
 from evaluation.selection import DEFAULT_RULE, selection_warnings
 from evaluation.spreadsheet import write_spreadsheet
@@ -29,8 +29,8 @@ def calculate(folder: Path, *, dataset: str | None, partial: bool) -> None:
         )
     if results.rows.empty:
         raise UserError(f"{folder} holds no usable result: {'; '.join(results.problems)}.")
-    class_names = class_names_of(results.rows)
-    figures = figures_of(results.rows, len(class_names))
+    class_names = read_class_names_column(results.rows)
+    figures = metrics_of_rows(results.rows, len(class_names))
     note = _note(results)
     title = "composite" if dataset is None else DATASET_TITLES[dataset]
     subjects = results.rows.groupby(["dataset", "subject"]).ngroups
@@ -40,8 +40,10 @@ def calculate(folder: Path, *, dataset: str | None, partial: bool) -> None:
     honest = _honest_folder(folder) if _selected_on_test_subject(results) else None
     if honest is not None:
         rows = read_results(honest, dataset).rows
-        rules = name_list(epoch_rules_of(rows))
-        print(f"the same networks under {rules}: {_one_line(figures_of(rows, len(class_names)))}")
+        rules = name_list(list_epoch_rules(rows))
+        print(
+            f"the same networks under {rules}: {_one_line(metrics_of_rows(rows, len(class_names)))}"
+        )
     suffix = "" if dataset is None else "_" + DATASET_TITLES[dataset].replace(" ", "")
     path = folder / f"CausalNet{suffix}.xlsx"
     write_spreadsheet(path, figures, class_names, note)
@@ -58,7 +60,7 @@ def _note(results: Results) -> str:
     return "; ".join(notes)
 
 
-def _one_line(figures: Figures) -> str:
+def _one_line(figures: Metrics) -> str:
     return (
         f"UF1={figures.uf1:.4f} UAR={figures.uar:.4f} ACC={figures.accuracy:.4f} "
         f"weighted F1={figures.weighted_f1:.4f}"
@@ -66,7 +68,7 @@ def _one_line(figures: Figures) -> str:
 
 
 def _selected_on_test_subject(results: Results) -> list[str]:
-    return selection_warnings(epoch_rules_of(results.rows))
+    return selection_warnings(list_epoch_rules(results.rows))
 
 
 def _honest_folder(folder: Path) -> Path | None:

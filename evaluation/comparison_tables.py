@@ -9,7 +9,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from evaluation.comparison import TESTED, Comparison, p_text
-from evaluation.confusions import FIGURES, class_f1_of
+from evaluation.confusions import FIGURES, compute_class_f1
 from evaluation.methods import Method
 from evaluation.selection import ORACLE_FOOTNOTE
 from evaluation.statistics import (
@@ -39,7 +39,7 @@ COMPARISON_NOTE = (
 )
 
 
-def figures_table(methods: Sequence[Method]) -> pd.DataFrame:
+def metrics_table(methods: Sequence[Method]) -> pd.DataFrame:
     """Pooled UF1, UAR and ACC with interval and spread over seeds, as text."""
     rows = []
     for method in methods:
@@ -58,7 +58,7 @@ def details_table(methods: Sequence[Method]) -> pd.DataFrame:
     rows = []
     for method in methods:
         confusions = method.confusions(method.predicted)
-        class_f1 = class_f1_of(confusions.sum(axis=1)).mean(axis=0)
+        class_f1 = compute_class_f1(confusions.sum(axis=1)).mean(axis=0)
         names = [f"F1 {name}" for name in method.class_names]
         means, spread = fold_means(confusions), spread_over_seeds(confusions, "UF1")
         many = f"{spread.low:.3f} to {spread.high:.3f}"

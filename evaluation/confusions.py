@@ -1,4 +1,4 @@
-"""Figures of many sets of predictions at once, from stacks of confusion matrices.
+"""Metrics of many sets of predictions at once, from stacks of confusion matrices.
 
 Resampling subjects ten thousand times, or scoring every epoch, needs no list of clips: confusion
 matrices add up. The conventions for absent classes are those of ``evaluation.metrics``.
@@ -43,31 +43,31 @@ def subject_confusions(rows: pd.DataFrame, classes: int) -> np.ndarray:
     return confusion_stack(numbers, true, predicted, (int(numbers.max()) + 1, classes))
 
 
-def class_f1_of(confusions: np.ndarray) -> np.ndarray:
+def compute_class_f1(confusions: np.ndarray) -> np.ndarray:
     """F1 of each class, [..., C, C] -> float [..., C]; 0 where it is in neither list of labels."""
     hits = np.diagonal(confusions, axis1=-2, axis2=-1)
     total = confusions.sum(axis=-1) + confusions.sum(axis=-2)
     return 2 * hits / np.maximum(total, 1)
 
 
-def uf1_of(confusions: np.ndarray) -> np.ndarray:
+def compute_uf1(confusions: np.ndarray) -> np.ndarray:
     """UF1, [..., C, C] -> float [...]: mean F1 of the classes with a true or predicted clip."""
     occurs = (confusions.sum(axis=-1) + confusions.sum(axis=-2)) > 0
-    return class_f1_of(confusions).sum(axis=-1) / np.maximum(occurs.sum(axis=-1), 1)
+    return compute_class_f1(confusions).sum(axis=-1) / np.maximum(occurs.sum(axis=-1), 1)
 
 
-def uar_of(confusions: np.ndarray) -> np.ndarray:
+def compute_uar(confusions: np.ndarray) -> np.ndarray:
     """UAR, [..., C, C] -> float [...]: mean recall of the classes with a true clip."""
     support = confusions.sum(axis=-1)
     recalls = np.diagonal(confusions, axis1=-2, axis2=-1) / np.maximum(support, 1)
     return recalls.sum(axis=-1) / np.maximum((support > 0).sum(axis=-1), 1)
 
 
-def accuracy_of(confusions: np.ndarray) -> np.ndarray:
+def compute_accuracy(confusions: np.ndarray) -> np.ndarray:
     """Accuracy, [..., C, C] -> float [...]."""
     hits = np.trace(confusions, axis1=-2, axis2=-1)
     return hits / np.maximum(confusions.sum(axis=(-2, -1)), 1)
 
 
-FIGURES = {"UF1": uf1_of, "UAR": uar_of, "ACC": accuracy_of}
+FIGURES = {"UF1": compute_uf1, "UAR": compute_uar, "ACC": compute_accuracy}
 """The pooled figures by their printed names."""

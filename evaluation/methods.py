@@ -11,7 +11,7 @@ import pandas as pd
 
 from common.errors import UserError, name_list
 from evaluation.confusions import confusion_stack, subject_numbers
-from evaluation.predictions import SYNTHETIC_NOTE, class_names_of, score_columns
+from evaluation.predictions import SYNTHETIC_NOTE, read_class_names_column, score_columns
 from evaluation.results_folder import read_results
 from evaluation.selection import KNOWN_RULES, SELECTED_ON_TEST_SUBJECT, rule_title
 
@@ -175,9 +175,9 @@ def _check_same_clips(runs: list[_Run]) -> None:
 
 def _check_same_classes(runs: list[_Run]) -> None:
     """Names and order: classes are compared by their numbers."""
-    first = class_names_of(runs[0].rows)
+    first = read_class_names_column(runs[0].rows)
     for run in runs[1:]:
-        own = class_names_of(run.rows)
+        own = read_class_names_column(run.rows)
         if own != first:
             raise UserError(
                 f"{runs[0].folder} has the classes {name_list(first)}, but {run.folder} has "
@@ -216,7 +216,7 @@ def _method(name: str, runs: list[_Run]) -> Method:
         clips=first[[*CLIP_COLUMNS, "true"]],
         predicted=np.stack([run.rows["predicted"].to_numpy() for run in runs]),
         scores=scores,
-        class_names=class_names_of(first),
+        class_names=read_class_names_column(first),
         synthetic=any(run.synthetic for run in runs),
         notes=runs[0].notes,
     )

@@ -16,7 +16,7 @@ from sklearn.metrics import confusion_matrix, f1_score, recall_score
 
 
 @dataclass(frozen=True)
-class Figures:
+class Metrics:
     """The figures of one set of pooled predictions; every rate is in 0..1.
 
     Attributes:
@@ -41,8 +41,8 @@ class Figures:
         return int(self.support.sum())
 
 
-def compute_figures(true: np.ndarray, predicted: np.ndarray, classes: int) -> Figures:
-    """Figures of pooled predictions.
+def compute_metrics(true: np.ndarray, predicted: np.ndarray, classes: int) -> Metrics:
+    """Metrics of pooled predictions.
 
     Args:
         true, predicted: int [N], values 0..classes-1, N >= 1.
@@ -63,7 +63,7 @@ def compute_figures(true: np.ndarray, predicted: np.ndarray, classes: int) -> Fi
     support, given = confusion.sum(axis=1), confusion.sum(axis=0)
     class_f1 = f1_score(true, predicted, labels=labels, average=None, zero_division=0)
     class_recall = recall_score(true, predicted, labels=labels, average=None, zero_division=0)
-    return Figures(
+    return Metrics(
         uf1=float(class_f1[(support > 0) | (given > 0)].mean()),
         uar=float(class_recall[support > 0].mean()),
         accuracy=float((true == predicted).mean()),

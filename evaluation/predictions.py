@@ -8,7 +8,7 @@ import pandas as pd
 from common.class_names import CLASS_NAMES
 from common.errors import UserError, name_list
 from common.files import write_text
-from evaluation.metrics import Figures, compute_figures
+from evaluation.metrics import Metrics, compute_metrics
 
 IDENTITY_COLUMNS = ("dataset", "subject", "clip", "true", "predicted")
 ORIGIN_COLUMNS = ("fold", "seed", "epoch", "epoch_rule", "configuration", "source")
@@ -134,7 +134,7 @@ def score_columns(rows: pd.DataFrame) -> list[str]:
     return [name for name in rows if name.startswith(SCORE_PREFIX)]
 
 
-def class_names_of(rows: pd.DataFrame) -> tuple[str, ...]:
+def read_class_names_column(rows: pd.DataFrame) -> tuple[str, ...]:
     """Class names from the score columns; without scores the protocol's three, numbered beyond."""
     names = [name.removeprefix(SCORE_PREFIX) for name in score_columns(rows)]
     most = int(rows[["true", "predicted"]].max(axis=None)) + 1
@@ -142,19 +142,19 @@ def class_names_of(rows: pd.DataFrame) -> tuple[str, ...]:
     return tuple(names) or (*CLASS_NAMES, *beyond)
 
 
-def epoch_rules_of(rows: pd.DataFrame) -> list[str]:
+def list_epoch_rules(rows: pd.DataFrame) -> list[str]:
     """The epoch rules that the rows name; none where they do not tell."""
     return sorted(rows["epoch_rule"].dropna().unique()) if "epoch_rule" in rows else []
 
 
-def figures_of(rows: pd.DataFrame, classes: int) -> Figures:
+def metrics_of_rows(rows: pd.DataFrame, classes: int) -> Metrics:
     """Pooled figures of a set of rows."""
-    return compute_figures(rows["true"].to_numpy(), rows["predicted"].to_numpy(), classes)
+    return compute_metrics(rows["true"].to_numpy(), rows["predicted"].to_numpy(), classes)
 
 
-def figures_per_dataset(rows: pd.DataFrame, classes: int) -> dict[str, Figures]:
+def metrics_per_dataset(rows: pd.DataFrame, classes: int) -> dict[str, Metrics]:
     """Pooled figures of all rows ("full"), then of each dataset's rows."""
-    result = {"full": figures_of(rows, classes)}
+    result = {"full": metrics_of_rows(rows, classes)}
     for dataset, part in rows.groupby("dataset", sort=True):
-        result[str(dataset)] = figures_of(part, classes)
+        result[str(dataset)] = metrics_of_rows(part, classes)
     return result

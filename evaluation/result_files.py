@@ -7,9 +7,9 @@ import pandas as pd
 from evaluation.acc_files import SUFFIX, write_acc_file
 from evaluation.confusion_picture import write_confusion_picture
 from evaluation.predictions import (
-    class_names_of,
-    epoch_rules_of,
-    figures_of,
+    list_epoch_rules,
+    metrics_of_rows,
+    read_class_names_column,
     write_predictions,
 )
 from evaluation.results_folder import PREDICTIONS_NAME
@@ -31,9 +31,9 @@ def write_result_files(folder: Path, rows: pd.DataFrame, *, title: str, note: st
         note: what a reader must know of the inputs ("synthetic", a partial run); may be empty. A
             rule that selects on the test subject is told after it.
     """
-    note = "; ".join(filter(None, [note, *selection_warnings(epoch_rules_of(rows))]))
-    class_names = class_names_of(rows)
-    figures = figures_of(rows, len(class_names))
+    note = "; ".join(filter(None, [note, *selection_warnings(list_epoch_rules(rows))]))
+    class_names = read_class_names_column(rows)
+    figures = metrics_of_rows(rows, len(class_names))
     kept = set()
     for fold, part in rows.groupby("fold", sort=True):
         path = folder / f"{fold}{SUFFIX}"

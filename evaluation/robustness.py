@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from scipy.integrate import trapezoid
 
-from evaluation.confusions import uar_of, uf1_of
+from evaluation.confusions import compute_uar, compute_uf1
 from evaluation.statistics import bootstrap_interval
 
 ROBUSTNESS_NAME, CURVES_NAME = "robustness.csv", "robustness_curves.csv"
@@ -27,7 +27,7 @@ def robustness_rows(points: pd.DataFrame, confusions: np.ndarray) -> pd.DataFram
         confusions: int [P, S, C, C].
     """
     pooled = confusions.sum(axis=1)
-    return points.assign(uf1=uf1_of(pooled), uar=uar_of(pooled))
+    return points.assign(uf1=compute_uf1(pooled), uar=compute_uar(pooled))
 
 
 def curve_points(points: pd.DataFrame, confusions: np.ndarray) -> pd.DataFrame:

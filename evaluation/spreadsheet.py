@@ -13,13 +13,13 @@ from pathlib import Path
 import xlsxwriter
 
 from common.files import write_bytes
-from evaluation.metrics import Figures
+from evaluation.metrics import Metrics
 
 _NO_TIME_STAMP = datetime(1980, 1, 1)
 
 
 def write_spreadsheet(
-    path: Path, figures: Figures, class_names: tuple[str, ...], note: str
+    path: Path, figures: Metrics, class_names: tuple[str, ...], note: str
 ) -> None:
     """Write the sheet; ``note`` (for example "synthetic") goes below the table when not empty."""
     buffer = io.BytesIO()

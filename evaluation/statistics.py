@@ -18,7 +18,7 @@ import scipy.stats
 from statsmodels.stats.contingency_tables import mcnemar
 from statsmodels.stats.multitest import multipletests
 
-from evaluation.confusions import FIGURES, accuracy_of, uar_of, uf1_of
+from evaluation.confusions import FIGURES, compute_accuracy, compute_uar, compute_uf1
 
 RESAMPLES = 9_999
 CONFIDENCE = 0.95
@@ -156,7 +156,7 @@ def spread_over_seeds(confusions: np.ndarray, figure: str) -> Spread:
 
 def fold_means(confusions: np.ndarray) -> FoldMeans:
     """Means over subjects (and seeds) of per-subject figures; confusions int [R, S, C, C]."""
-    figures = (uf1_of, uar_of, accuracy_of)
+    figures = (compute_uf1, compute_uar, compute_accuracy)
     return FoldMeans(*(float(compute(confusions).mean()) for compute in figures))
 
 

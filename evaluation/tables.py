@@ -1,15 +1,15 @@
-"""Figures as tables on the terminal."""
+"""Metrics as tables on the terminal."""
 
 from rich.console import Console
 from rich.table import Table
 
-from evaluation.metrics import Figures
+from evaluation.metrics import Metrics
 
 DATASET_TITLES = {"full": "full", "casme2": "CASME II", "samm": "SAMM", "smic": "SMIC"}
 
 
-def print_figures(
-    console: Console, figures: dict[str, dict[str, Figures]], title: str, footnote: str = ""
+def print_metrics(
+    console: Console, figures: dict[str, dict[str, Metrics]], title: str, footnote: str = ""
 ) -> None:
     """Print UF1, UAR and ACC, a row per dataset and epoch rule.
 
@@ -28,7 +28,7 @@ def print_figures(
     console.print(table)
 
 
-def print_confusion(figures: Figures, class_names: tuple[str, ...]) -> None:
+def print_confusion(figures: Metrics, class_names: tuple[str, ...]) -> None:
     """Print the confusion matrix (row = true, column = predicted) with F1, recall and support."""
     # Numbers head the columns: seven class names beside each other would be cut.
     table = Table(title="row = true, column = predicted class number", title_justify="left")
@@ -41,5 +41,5 @@ def print_confusion(figures: Figures, class_names: tuple[str, ...]) -> None:
     Console().print(table)
 
 
-def _rates(figures: Figures) -> tuple[float, float, float]:
+def _rates(figures: Metrics) -> tuple[float, float, float]:
     return figures.uf1, figures.uar, figures.accuracy

@@ -1,6 +1,6 @@
 """Weights on disk: read without running code, describe, and fit into a model, or say why not.
 
-``geometry_of`` and ``gamma_of`` read the names and shapes of the published CausalNet state dict.
+``read_geometry`` and ``read_gamma`` read names and shapes of the published CausalNet state dict.
 """
 
 import pickle
@@ -72,7 +72,7 @@ def _shortened(names: list[Any]) -> str:
     return f"{shown} and {hidden} more" if hidden > 0 else shown
 
 
-def gamma_of(state: Mapping[str, Tensor]) -> float:
+def read_gamma(state: Mapping[str, Tensor]) -> float:
     """The gamma that the checkpoint's ``P_matrix`` buffers were built with.
 
     Raises:
@@ -111,7 +111,7 @@ def check_gamma(state: Mapping[str, Tensor], gamma: float, source: object) -> No
     Raises:
         UserError: the two differ, or the weights tell none.
     """
-    stored = gamma_of(state)
+    stored = read_gamma(state)
     if not isclose(stored, gamma, abs_tol=GAMMA_TOLERANCE):
         raise UserError(
             f"{source} was trained with gamma {stored:g}, but gamma {gamma:g} is asked for. "
@@ -119,7 +119,7 @@ def check_gamma(state: Mapping[str, Tensor], gamma: float, source: object) -> No
         )
 
 
-def geometry_of(state: Mapping[str, Tensor]) -> dict[str, Any]:
+def read_geometry(state: Mapping[str, Tensor]) -> dict[str, Any]:
     """The ``create_model("causalnet", ...)`` arguments that names and shapes tell.
 
     ``heads`` is not among them: where a block holds one token the shapes do not tell it.
@@ -133,7 +133,7 @@ def geometry_of(state: Mapping[str, Tensor]) -> dict[str, Any]:
     repeats = _block_repeats(state)
     return {
         "block_repeats": repeats,
-        "gamma": gamma_of(state),
+        "gamma": read_gamma(state),
         "dim": embedding[0],
         "classes": classes,
         "image_size": patch * 2 ** (len(repeats) - 1),

@@ -1,6 +1,6 @@
 """Logistic regression on the onset-apex flow: the baseline that networks should be held against.
 
-The u and v of the first map (which the preparation centres), reduced by area to s x s pixels and
+The u and v of the first map (which the preparation centers), reduced by area to s x s pixels and
 standardised; the training clips in all their views (the preparation mirrors them); class weights.
 Size s and strength C are chosen inside the fold: on subjects held out of the training clips, by
 the pooled macro F1.

@@ -42,7 +42,7 @@ EXPECTED = {
     "frame_twice": ("frame twice", "excluded"),
     "truncated_frame": ("bad frame", "excluded"),
     "frame_of_other_size": ("bad frame", "excluded"),
-    "frame_of_other_colour": ("bad frame", "excluded"),
+    "frame_of_other_color": ("bad frame", "excluded"),
     "sixteen_bit_frame": ("bad frame", "excluded"),
     "no_face": ("no face", "excluded"),
 }

@@ -29,7 +29,7 @@ from training.grid_run import GridSearch, run_grid
 from training.presets import PRESETS, get_preset
 from training.run_record import Run
 
-CENTRED = Preparation(composite=False, centre=True, mirror=True)
+CENTERED = Preparation(regions=False, center=True, mirror=True)
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -69,7 +69,7 @@ def test_area_reduction_is_opencvs(size: int) -> None:
 
 
 def fit_linear(inputs: Inputs, **arguments: object) -> tuple[LinearClassifier, torch.Tensor]:
-    views = torch.from_numpy(prepare(inputs.maps, CENTRED))
+    views = torch.from_numpy(prepare(inputs.maps, CENTERED))
     model = LinearClassifier(**arguments)  # type: ignore[arg-type]
     subjects = inputs.clips.groupby(["dataset", "subject"]).ngroup().to_numpy()
     model.fit(views, inputs.clips["label"].to_numpy(), subjects)
@@ -79,7 +79,7 @@ def fit_linear(inputs: Inputs, **arguments: object) -> tuple[LinearClassifier, t
 def test_linear_learns_what_is_there_and_sees_nothing_but_the_flow_of_the_first_map() -> None:
     model, _ = fit_linear(made_up_inputs(1), sizes=(7,), strengths=(1e-3, 1e-2))
     fresh = made_up_inputs(2)
-    views = torch.from_numpy(prepare(fresh.maps, CENTRED))
+    views = torch.from_numpy(prepare(fresh.maps, CENTERED))
     right = (model(views[0]).argmax(1).numpy() == fresh.clips["label"]).mean()
     assert right > 0.9
     changed = views[0].clone()
@@ -116,7 +116,7 @@ def test_linear_chooses_on_held_out_subjects_the_size_at_which_the_class_is_seen
     for own, label in zip(maps, inputs.clips["label"], strict=True):
         own[0, 9 * label : 9 * label + 9, :, 1] += 25 * checks[:9]
     fine = Inputs(np.clip(maps, 0, 255).astype(np.uint8), inputs.clips, inputs.folder, True)
-    views = torch.from_numpy(prepare(fine.maps, CENTRED))
+    views = torch.from_numpy(prepare(fine.maps, CENTERED))
     labels = fine.clips["label"].to_numpy()
     for offered in ((7, 28), (28, 7)):
         model, _ = fit_linear(fine, sizes=offered, strengths=(1e-2,))
@@ -323,5 +323,5 @@ def test_steps_of_the_preparation_are_set_by_flag_and_recorded(
     assert search(monkeypatch, tiny_folder, tmp_path, "--preset", "majority", *steps) == 0
     record = yaml.safe_load((tmp_path / "config.yaml").read_text())
     expected = {"shift": 1, "strain": False, "mirror": False, "scale": 0.5}
-    untouched = {"composite": False, "centre": True}
+    untouched = {"regions": False, "center": True}
     assert record["preparation"] == expected | untouched

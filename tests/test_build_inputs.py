@@ -189,7 +189,7 @@ def other_size(path: Path) -> None:
     Image.open(path).resize((90, 100)).save(path)
 
 
-def colour(path: Path) -> None:
+def color(path: Path) -> None:
     Image.open(path).convert("RGB").save(path)
 
 
@@ -201,7 +201,7 @@ def sixteen_bits(path: Path) -> None:
 BAD_FRAMES = {
     "cannot be decoded": truncate,
     "differ in size": other_size,
-    "differ in colour": colour,
+    "differ in color": color,
     "16 bits": sixteen_bits,
 }
 

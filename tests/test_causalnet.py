@@ -118,16 +118,16 @@ def test_six_training_steps_equal_the_originals(
     maps = real_maps(released_folder, TRAINING["samples"])
     labels = torch.tensor(TRAINING["labels"])
     model = copy.deepcopy(golden_network)
-    optimiser = torch.optim.Adam(model.parameters(), lr=5e-5, fused=True)
+    optimizer = torch.optim.Adam(model.parameters(), lr=5e-5, fused=True)
     losses = []
     for step in range(TRAINING["steps"]):
         logits = model(maps)
         if step == 0:
             before = logits[:2].detach()
         loss = F.cross_entropy(logits, labels)
-        optimiser.zero_grad()
+        optimizer.zero_grad()
         loss.backward()
-        optimiser.step()
+        optimizer.step()
         losses.append(loss.item())
     with torch.no_grad():
         after = model(maps[:2])
@@ -162,11 +162,11 @@ def test_ten_training_steps_equal_the_plain_ones() -> None:
     theirs = torch.optim.Adam(leaves, lr=1e-3)
     for _ in range(10):
         pairs = ((ours, model(maps)), (theirs, plain_forward(plain, maps)))
-        for record, (optimiser, logits) in zip(losses, pairs, strict=True):
+        for record, (optimizer, logits) in zip(losses, pairs, strict=True):
             loss = F.cross_entropy(logits, labels)
-            optimiser.zero_grad()
+            optimizer.zero_grad()
             loss.backward()
-            optimiser.step()
+            optimizer.step()
             record.append(loss.item())
     assert losses[0][-1] != losses[0][0]
     assert losses[0] == pytest.approx(losses[1], rel=1e-5)

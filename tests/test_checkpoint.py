@@ -10,7 +10,7 @@ from torch import Tensor
 
 from common.errors import UserError
 from models import create_model
-from models.checkpoint import check_gamma, gamma_of, geometry_of, load_into, load_weights
+from models.checkpoint import check_gamma, load_into, load_weights, read_gamma, read_geometry
 
 SMALL = {"block_repeats": (1, 1, 2), "gamma": 0.3, "dim": 16, "hidden": 32, "heads": 2}
 
@@ -99,7 +99,7 @@ def test_content_other_than_a_state_dict_is_refused(
 @pytest.mark.parametrize("gamma", [0.0, 0.3, 0.4, 0.5])
 def test_the_checkpoints_own_gamma_is_read(gamma: float) -> None:
     state = create_model("causalnet", **{**SMALL, "gamma": gamma}).state_dict()
-    assert gamma_of(state) == gamma
+    assert read_gamma(state) == gamma
     check_gamma(state, gamma, "s03.pth")
     with pytest.raises(
         UserError, match=rf"s03\.pth was trained with gamma {gamma:g}, but gamma 0\.7"
@@ -109,16 +109,16 @@ def test_the_checkpoints_own_gamma_is_read(gamma: float) -> None:
 
 def test_a_checkpoint_that_tells_no_single_gamma_is_refused(state: dict[str, Tensor]) -> None:
     with pytest.raises(UserError, match="hold no P_matrix"):
-        gamma_of({"mlp_head.0.weight": torch.zeros(2, 2)})
+        read_gamma({"mlp_head.0.weight": torch.zeros(2, 2)})
     name = "cab.layers.0.1.P_matrix"
     with pytest.raises(UserError, match=r"disagree on gamma: 0\.3, 0\.6"):
-        gamma_of({**state, name: state[name] * 2})
+        read_gamma({**state, name: state[name] * 2})
     with pytest.raises(UserError, match=r"P_matrix is not of the form"):
-        gamma_of({name: torch.arange(16.0).view(4, 4)})
+        read_gamma({name: torch.arange(16.0).view(4, 4)})
     with pytest.raises(UserError, match=r"P_matrix is not of the form"):
-        gamma_of({name: torch.full((4, 4), torch.nan)})
+        read_gamma({name: torch.full((4, 4), torch.nan)})
     with pytest.raises(UserError, match="not a square"):
-        gamma_of({name: torch.zeros(4)})
+        read_gamma({name: torch.zeros(4)})
 
 
 @pytest.mark.parametrize(
@@ -131,7 +131,7 @@ def test_a_checkpoint_that_tells_no_single_gamma_is_refused(state: dict[str, Ten
 )
 def test_the_geometry_that_a_checkpoint_tells_builds_a_model_it_fits(arguments: dict) -> None:
     state = create_model("causalnet", **arguments).state_dict()
-    geometry = geometry_of(state)
+    geometry = read_geometry(state)
     assert {name: geometry.get(name, arguments[name]) for name in arguments} == arguments
     model = create_model("causalnet", **geometry, heads=arguments.get("heads", 3))
     load_into(model, state, "s03.pth")
@@ -142,13 +142,13 @@ def test_foreign_weights_tell_no_geometry(state: dict[str, Tensor]) -> None:
     with pytest.raises(
         UserError, match=r"not CausalNet's: to_patch_embedding\.1\.weight is missing"
     ):
-        geometry_of({"fc.weight": torch.zeros(3, 3)})
+        read_geometry({"fc.weight": torch.zeros(3, 3)})
     name = "to_patch_embedding.1.weight"
     with pytest.raises(UserError, match=r"has shape \[3, 3\], where 4 dimensions"):
-        geometry_of({**state, name: torch.zeros(3, 3)})
+        read_geometry({**state, name: torch.zeros(3, 3)})
     headless = {name: value for name, value in state.items() if not name.startswith("layers.1.")}
     with pytest.raises(UserError, match=r"layers\.<stage>\.0\.layers\.<layer> are missing"):
-        geometry_of(headless)
+        read_geometry(headless)
 
 
 def test_weights_that_do_not_fit_are_refused_by_name(state: dict[str, Tensor]) -> None:

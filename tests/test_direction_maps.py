@@ -15,7 +15,7 @@ from datasets import direction_map
         (0, 77, (0, 255, 127)),  # 90 degrees: hue 45, red at half of 255, cut
     ],
 )
-def test_colour_of_a_known_angle(u: int, v: int, blue_green_red: tuple[int, int, int]) -> None:
+def test_color_of_a_known_angle(u: int, v: int, blue_green_red: tuple[int, int, int]) -> None:
     flow_map = np.zeros((2, 28, 28, 3), dtype=np.uint8)
     flow_map[..., 0] = 99  # strain plays no part
     flow_map[..., 1], flow_map[..., 2] = v, u

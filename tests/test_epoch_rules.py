@@ -15,15 +15,22 @@ from common.errors import UserError
 from datasets import Inputs, loso_folds
 from evaluation import result_files
 from evaluation.calculator import calculate
+from evaluation.epoch_rules import choose, rules_for
+from evaluation.fold_logits import (
+    FoldIdentity,
+    InnerTraining,
+    StoredFold,
+    fold_path,
+    read_fold,
+    write_fold,
+)
 from evaluation.methods import read_methods
-from evaluation.metrics import compute_figures
+from evaluation.metrics import compute_metrics
 from evaluation.predictions import read_predictions
 from tests.helpers.scripts import run_here
 from training.configuration import fold_seed
-from training.epoch_rules import choose, rules_for
-from training.fold_store import FoldIdentity, StoredFold, fold_path, read_fold, write_fold
 from training.grid_choice import choose_in_grid
-from training.inner_validation import InnerTraining, validation_rows
+from training.inner_validation import validation_rows
 
 
 def fold(name: str, labels: list[int], predicted_by_epoch: list[list[int]]) -> StoredFold:
@@ -61,7 +68,7 @@ def test_cross_fitted_takes_the_epoch_that_is_best_on_the_others_pooled() -> Non
         others = [other for place, other in enumerate(THREE_SUBJECTS) if place != own]
         true = np.concatenate([other.identity.labels for other in others])
         uf1 = [
-            compute_figures(
+            compute_metrics(
                 true, np.concatenate([other.logits[epoch].argmax(1) for other in others]), 3
             ).uf1
             for epoch in range(4)

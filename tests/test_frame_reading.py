@@ -17,15 +17,15 @@ def save(path: Path, pixels: np.ndarray) -> Path:
     return path
 
 
-def test_grey_is_taken_as_it_is_and_colours_are_weighted(tmp_path: Path) -> None:
+def test_grey_is_taken_as_it_is_and_colors_are_weighted(tmp_path: Path) -> None:
     grey = np.arange(48, dtype=np.uint8).reshape(6, 8)
     frame = read_frame(save(tmp_path / "grey.bmp", grey))
     assert np.array_equal(frame.pixels, grey)
-    assert not frame.in_colour
-    colours = np.array([[[255, 0, 0], [0, 255, 0], [0, 0, 255]]], np.uint8)
-    frame = read_frame(save(tmp_path / "colour.png", colours))
+    assert not frame.in_color
+    colors = np.array([[[255, 0, 0], [0, 255, 0], [0, 0, 255]]], np.uint8)
+    frame = read_frame(save(tmp_path / "color.png", colors))
     np.testing.assert_allclose(frame.pixels[0], [0.299 * 255, 0.587 * 255, 0.114 * 255], atol=1)
-    assert frame.in_colour
+    assert frame.in_color
 
 
 def sixteen_bit_grey(path: Path) -> None:
@@ -33,7 +33,7 @@ def sixteen_bit_grey(path: Path) -> None:
 
 
 def write_png(path: Path, width: int, height: int, bits: int, rows: bytes) -> None:
-    """A colour PNG of any declared size and depth, which Pillow would not write."""
+    """A color PNG of any declared size and depth, which Pillow would not write."""
 
     def chunk(name: bytes, content: bytes) -> bytes:
         checksum = struct.pack(">I", zlib.crc32(name + content))
@@ -44,7 +44,7 @@ def write_png(path: Path, width: int, height: int, bits: int, rows: bytes) -> No
     path.write_bytes(b"\x89PNG\r\n\x1a\n" + header + pixels)
 
 
-def sixteen_bit_colour(path: Path) -> None:
+def sixteen_bit_color(path: Path) -> None:
     write_png(path, 2, 1, 16, b"\0" + b"\x12\x34" * 6)
 
 
@@ -75,7 +75,7 @@ def missing(path: Path) -> None:
     ("make", "reason"),
     [
         (sixteen_bit_grey, "16 bits"),
-        (sixteen_bit_colour, "16 bits"),
+        (sixteen_bit_color, "16 bits"),
         (truncated, "cannot be decoded.*truncated"),
         (text, "not a readable picture"),
         (large, "9000x9000 pixels: too large"),
@@ -90,7 +90,7 @@ def test_a_bad_file_is_named_with_the_reason(make, reason: str, tmp_path: Path) 
         read_frame(path)
 
 
-def test_frames_of_a_clip_must_agree_in_size_and_colour(tmp_path: Path) -> None:
+def test_frames_of_a_clip_must_agree_in_size_and_color(tmp_path: Path) -> None:
     paths = {
         "onset": save(tmp_path / "a.png", np.zeros((4, 6), np.uint8)),
         "apex": save(tmp_path / "b.png", np.zeros((4, 5), np.uint8)),
@@ -98,6 +98,6 @@ def test_frames_of_a_clip_must_agree_in_size_and_colour(tmp_path: Path) -> None:
     }
     with pytest.raises(FrameError, match=r"differ in size: .*a\.png is 6x4, b\.png is 5x4"):
         read_frames({name: paths[name] for name in ("onset", "apex")})
-    with pytest.raises(FrameError, match=r"differ in colour: .*a\.png is grey, c\.png is colour"):
+    with pytest.raises(FrameError, match=r"differ in color: .*a\.png is grey, c\.png is color"):
         read_frames({name: paths[name] for name in ("onset", "offset")})
     assert read_frames({"onset": paths["onset"]})["onset"].shape == (4, 6)

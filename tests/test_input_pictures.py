@@ -34,8 +34,8 @@ def flow_patch(u: float) -> np.ndarray:
     return flow
 
 
-def has_colour(pixels: np.ndarray, colour: tuple[int, int, int]) -> bool:
-    return bool((np.abs(pixels - colour).max(axis=-1) < 12).sum() > 500)
+def has_color(pixels: np.ndarray, color: tuple[int, int, int]) -> bool:
+    return bool((np.abs(pixels - color).max(axis=-1) < 12).sum() > 500)
 
 
 def test_the_contact_sheet_shows_both_phases_in_their_directions() -> None:
@@ -47,13 +47,13 @@ def test_the_contact_sheet_shows_both_phases_in_their_directions() -> None:
 
     rightwards, leftwards = sheet(2, 2), sheet(-2, -2)
     phases = rightwards[260:, :220]
-    assert has_colour(phases, RED_RIGHT)
-    assert not has_colour(phases, CYAN_LEFT)
-    assert has_colour(leftwards[260:, :220], CYAN_LEFT)
+    assert has_color(phases, RED_RIGHT)
+    assert not has_color(phases, CYAN_LEFT)
+    assert has_color(leftwards[260:, :220], CYAN_LEFT)
     there_and_back = sheet(2, -2)
     half = 260 + (there_and_back.shape[0] - 260) // 2
-    assert has_colour(there_and_back[260:half, :220], RED_RIGHT)
-    assert has_colour(there_and_back[half:, :220], CYAN_LEFT)
+    assert has_color(there_and_back[260:half, :220], RED_RIGHT)
+    assert has_color(there_and_back[half:, :220], CYAN_LEFT)
 
 
 def test_the_animation_has_a_page_a_frame() -> None:

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from common.errors import UserError
-from datasets import composite, direction_map, read_inputs, write_maps, write_table
+from datasets import direction_map, read_inputs, tile_regions, write_maps, write_table
 from datasets.inputs import MAPS_FOLDER, TABLE_NAME, map_file_name
 
 # Measured once on the released files, in the order of the sorted stems.
@@ -52,7 +52,8 @@ def test_the_released_samples_hash_to_the_measured_values(released_folder: Path)
     inputs = read_inputs(released_folder)
     assert hashlib.sha256(inputs.maps.tobytes()).hexdigest() == RELEASED_MAPS_SHA256
     assert (
-        hashlib.sha256(composite(inputs.maps).tobytes()).hexdigest() == RELEASED_COMPOSITES_SHA256
+        hashlib.sha256(tile_regions(inputs.maps).tobytes()).hexdigest()
+        == RELEASED_COMPOSITES_SHA256
     )
     assert inputs.clips["label"].value_counts().sort_index().tolist() == [250, 109, 83]
     assert inputs.clips.groupby("dataset").size().to_dict() == {

@@ -6,11 +6,11 @@ from sklearn.metrics import accuracy_score, balanced_accuracy_score, f1_score
 
 from evaluation.confusions import (
     FIGURES,
-    class_f1_of,
+    compute_class_f1,
     confusion_stack,
     subject_confusions,
 )
-from evaluation.metrics import compute_figures
+from evaluation.metrics import compute_metrics
 from tests.helpers.made_up_rows import rows_of_subjects
 
 
@@ -31,7 +31,7 @@ def test_figures_agree_with_scikit_learn_on_a_thousand_random_cases() -> None:
     for _ in range(1000):
         true, predicted, classes = random_case(random)
         absent += len(set(true)) < classes
-        figures = compute_figures(true, predicted, classes)
+        figures = compute_metrics(true, predicted, classes)
         stack = confusion_stack(np.zeros(len(true), int), true, predicted, (1, classes))[0]
         f1 = f1_score(true, predicted, average="macro", zero_division=0)
         uar = balanced_accuracy_score(true, predicted)
@@ -42,7 +42,7 @@ def test_figures_agree_with_scikit_learn_on_a_thousand_random_cases() -> None:
         ):
             np.testing.assert_allclose(uf1_uar_accuracy, (f1, uar, accuracy), rtol=0, atol=1e-12)
         np.testing.assert_array_equal(figures.confusion, stack)
-        np.testing.assert_allclose(class_f1_of(stack), figures.class_f1, rtol=0, atol=1e-12)
+        np.testing.assert_allclose(compute_class_f1(stack), figures.class_f1, rtol=0, atol=1e-12)
     assert absent > 300
 
 
@@ -78,7 +78,7 @@ BY_HAND = {
 @pytest.mark.parametrize("name", BY_HAND)
 def test_absent_classes_and_lone_clips_follow_the_documented_rule(name: str) -> None:
     true, predicted, *expected = BY_HAND[name]
-    figures = compute_figures(np.array(true), np.array(predicted), 3)
+    figures = compute_metrics(np.array(true), np.array(predicted), 3)
     assert (figures.uf1, figures.uar, figures.accuracy) == pytest.approx(expected)
     stack = confusion_stack(np.zeros(len(true), int), np.array(true), np.array(predicted), (1, 3))
     assert [float(compute(stack[0])) for compute in FIGURES.values()] == pytest.approx(expected)
@@ -94,6 +94,6 @@ def test_subjects_of_one_name_in_two_datasets_are_two_subjects() -> None:
 
 def test_unequal_or_empty_lists_are_refused() -> None:
     with pytest.raises(ValueError, match="equally long"):
-        compute_figures(np.array([0, 1]), np.array([0]), 3)
+        compute_metrics(np.array([0, 1]), np.array([0]), 3)
     with pytest.raises(ValueError, match="equally long"):
-        compute_figures(np.array([]), np.array([]), 3)
+        compute_metrics(np.array([]), np.array([]), 3)

@@ -5,9 +5,9 @@ import pytest
 from numpy.typing import NDArray
 
 from common.errors import UserError
-from datasets import Preparation, composite, direction_map, prepare
+from datasets import Preparation, direction_map, prepare, tile_regions
 
-PUBLISHED = Preparation(composite=True, centre=False, scale=1.0, mirror=False)
+PUBLISHED = Preparation(regions=True, center=False, scale=1.0, mirror=False)
 
 
 @pytest.fixture
@@ -19,7 +19,7 @@ def maps() -> NDArray[np.uint8]:
 
 def test_composite_takes_each_pixel_from_where_the_specification_says() -> None:
     rows, columns = np.meshgrid(np.arange(28), np.arange(28), indexing="ij")
-    tiled = composite(np.stack([rows, columns], axis=-1)[None])[0]
+    tiled = tile_regions(np.stack([rows, columns], axis=-1)[None])[0]
     assert tiled[0, 0].tolist() == [2, 4]
     assert tiled[13, 13].tolist() == [15, 17]
     assert tiled[0, 14].tolist() == [14, 3]
@@ -37,24 +37,24 @@ def test_the_published_preparation_is_the_composite_in_blue_green_red(
     assert prepared.dtype == np.float32
     assert prepared.shape == (1, 5, 4, 3, 28, 28)
     for channel in range(3):
-        assert np.array_equal(prepared[0, :, :, channel], composite(maps)[..., channel])
+        assert np.array_equal(prepared[0, :, :, channel], tile_regions(maps)[..., channel])
 
 
 def test_centring_moves_the_medians_of_u_and_v_alone_to_zero(maps: NDArray[np.uint8]) -> None:
-    stored, centred = (
-        prepare(maps, Preparation(composite=False, centre=centre))[0] for centre in (False, True)
+    stored, centered = (
+        prepare(maps, Preparation(regions=False, center=center))[0] for center in (False, True)
     )
-    assert not np.median(centred[:, :2, 1:], axis=(-2, -1)).any()
-    assert np.array_equal(centred[:, :2, 0], stored[:, :2, 0])
-    assert np.array_equal(centred[:, 2:], stored[:, 2:])
-    shift = stored[:, :2, 1:] - centred[:, :2, 1:]
+    assert not np.median(centered[:, :2, 1:], axis=(-2, -1)).any()
+    assert np.array_equal(centered[:, :2, 0], stored[:, :2, 0])
+    assert np.array_equal(centered[:, 2:], stored[:, 2:])
+    shift = stored[:, :2, 1:] - centered[:, :2, 1:]
     assert np.array_equal(shift, np.broadcast_to(shift[..., :1, :1], shift.shape))
 
 
-def test_a_mirrored_centred_map_is_the_map_flipped_with_u_negated(
+def test_a_mirrored_centered_map_is_the_map_flipped_with_u_negated(
     maps: NDArray[np.uint8],
 ) -> None:
-    seen, mirrored = prepare(maps, Preparation(composite=False, centre=True, mirror=True))
+    seen, mirrored = prepare(maps, Preparation(regions=False, center=True, mirror=True))
     flipped = seen[:, :2, :, :, ::-1] * np.array([1, 1, -1])[:, None, None]
     assert np.array_equal(mirrored[:, :2], flipped)
 
@@ -62,19 +62,19 @@ def test_a_mirrored_centred_map_is_the_map_flipped_with_u_negated(
 def test_mirrored_direction_maps_belong_to_the_mirrored_flow_maps(
     maps: NDArray[np.uint8],
 ) -> None:
-    mirrored = prepare(maps, Preparation(composite=False, mirror=True))[1]
+    mirrored = prepare(maps, Preparation(regions=False, mirror=True))[1]
     flow_maps = np.moveaxis(mirrored[:, :2], 2, -1).astype(np.uint8)
     directions = np.moveaxis(mirrored[:, 2:], 2, -1)
     assert np.array_equal(directions, direction_map(flow_maps))
 
 
 def test_the_first_view_does_not_depend_on_mirroring(maps: NDArray[np.uint8]) -> None:
-    alone = prepare(maps, Preparation(centre=True))
-    assert np.array_equal(alone[0], prepare(maps, Preparation(centre=True, mirror=True))[0])
+    alone = prepare(maps, Preparation(center=True))
+    assert np.array_equal(alone[0], prepare(maps, Preparation(center=True, mirror=True))[0])
 
 
 def test_scale_multiplies_every_value(maps: NDArray[np.uint8]) -> None:
-    scaled = prepare(maps, Preparation(scale=1 / 255))
+    scaled = prepare(maps, Preparation(regions=True, scale=1 / 255))
     assert np.allclose(scaled * 255, prepare(maps, PUBLISHED), rtol=1e-6)
 
 
@@ -87,9 +87,9 @@ def test_a_scale_that_is_no_positive_number_is_refused(scale: float) -> None:
 def test_shifted_views_move_whole_pixels_and_come_after_the_stored_and_mirrored_ones(
     maps: NDArray[np.uint8],
 ) -> None:
-    preparation = Preparation(composite=False, mirror=True, shift=1)
+    preparation = Preparation(regions=False, mirror=True, shift=1)
     views = prepare(maps, preparation)
-    plain = prepare(maps, Preparation(composite=False, mirror=True))
+    plain = prepare(maps, Preparation(regions=False, mirror=True))
     assert len(views) == preparation.views == 18
     assert np.array_equal(views[:2], plain)
     # The third pair of views is the first step to the left: columns 1.. come to 0..
@@ -102,7 +102,7 @@ def test_shifted_views_move_whole_pixels_and_come_after_the_stored_and_mirrored_
 
 def test_without_strain_the_flow_maps_keep_u_and_v_alone(maps: NDArray[np.uint8]) -> None:
     kept, without = (
-        prepare(maps, Preparation(composite=False, strain=strain))[0] for strain in (True, False)
+        prepare(maps, Preparation(regions=False, strain=strain))[0] for strain in (True, False)
     )
     assert not without[:, :2, 0].any()
     assert np.array_equal(without[:, :2, 1:], kept[:, :2, 1:])

@@ -78,8 +78,8 @@ def test_register_places_pixels_where_the_transform_says() -> None:
     turn = np.array([[0.4, -0.3, 5.0], [0.3, 0.4, -30.0]])
     picture = register(dot, turn, SIZE).astype(float)
     rows, columns = np.indices(picture.shape)
-    centre = np.array([(columns * picture).sum(), (rows * picture).sum()]) / picture.sum()
-    assert centre == pytest.approx(turn @ [180, 80, 1], abs=0.1)
+    center = np.array([(columns * picture).sum(), (rows * picture).sum()]) / picture.sum()
+    assert center == pytest.approx(turn @ [180, 80, 1], abs=0.1)
 
 
 def test_a_picture_without_a_face_says_so() -> None:

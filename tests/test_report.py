@@ -19,9 +19,9 @@ from common.command_line import parse_settings
 from common.errors import UserError
 from datasets import Inputs
 from evaluation.acc_files import write_acc_file
-from evaluation.confusions import uf1_of
+from evaluation.confusions import compute_uf1
 from evaluation.expected_clips import PROTOCOL_TABLE
-from evaluation.metrics import compute_figures
+from evaluation.metrics import compute_metrics
 from evaluation.predictions import SYNTHETIC, read_predictions
 from evaluation.report.contents import ConfigurationResults, RuleResults, read_contents
 from evaluation.report.grid import grid_of
@@ -90,14 +90,14 @@ def test_the_table_holds_the_pooled_figures_and_their_intervals(lone_results: Pa
         for rule in ("last", "oracle*")
     ]
     pairs = np.array([pair for subject in SUBJECTS.values() for pair in subject])
-    figures = compute_figures(pairs[:, 0], pairs[:, 1], 3)
+    figures = compute_metrics(pairs[:, 0], pairs[:, 1], 3)
     whole = [cell.split()[0] for cell in rows[0][2:]]
     expected = (figures.uf1, figures.uar, figures.accuracy)
     assert whole == ["12", *(f"{value:.3f}" for value in expected)]
     # One subject's dataset has no bounds.
     s01 = np.array(SUBJECTS["smic", "s01"])
     smic = next(row for row in rows if row[:2] == ["SMIC", "last"])
-    assert smic[3] == f"{compute_figures(s01[:, 0], s01[:, 1], 3).uf1:.3f} –"
+    assert smic[3] == f"{compute_metrics(s01[:, 0], s01[:, 1], 3).uf1:.3f} –"
     confusions = np.zeros((1, 2, 3, 3), int)
     for subject, name in enumerate(("sub01", "sub02")):
         for true, predicted in SUBJECTS["casme2", name]:
@@ -125,7 +125,7 @@ def test_a_grid_shows_what_may_be_quoted_every_rule_and_every_configuration(
         for cell, rule in zip(row[2:], RULES, strict=True):
             place = grid_results / name / ("" if rule == "last" else rule.rstrip("*"))
             rows = read_predictions(place / "predictions.csv")
-            uf1 = compute_figures(rows["true"].to_numpy(), rows["predicted"].to_numpy(), 3).uf1
+            uf1 = compute_metrics(rows["true"].to_numpy(), rows["predicted"].to_numpy(), 3).uf1
             assert cell.split()[0] == f"{uf1:.3f}"
 
 
@@ -133,7 +133,7 @@ def test_the_curve_is_that_of_the_stored_folds(grid_results: Path) -> None:
     contents = read_contents(grid_results, {}, make_report.epoch_predictions)
     configuration = contents.configurations[0]
     assert configuration.by_epoch is not None and len(configuration.by_epoch) == 3
-    curve = uf1_of(configuration.confusions_by_epoch())
+    curve = compute_uf1(configuration.confusions_by_epoch())
     last, oracle = configuration.rules[0], configuration.rules[-1]
     assert curve[-1] == pytest.approx(configuration.figures(last).uf1, abs=1e-12)
     # The oracle's prediction of a clip is the one of the epoch that it names for the clip's fold.

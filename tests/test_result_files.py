@@ -11,7 +11,7 @@ import calculate_all_results
 from common.errors import UserError
 from evaluation.acc_files import read_acc_file, write_acc_file
 from evaluation.expected_clips import PROTOCOL_TABLE, expected_clips
-from evaluation.metrics import compute_figures
+from evaluation.metrics import compute_metrics
 from evaluation.predictions import prediction_rows, read_predictions, write_predictions
 from evaluation.result_files import write_result_files
 from tests.helpers.scripts import run_here
@@ -248,4 +248,4 @@ def test_faulty_clip_counts_are_refused_by_name(
 
 def test_figures_refuse_labels_outside_the_classes() -> None:
     with pytest.raises(ValueError, match=r"0\.\.2"):
-        compute_figures(np.array([0, 3]), np.array([0, 0]), 3)
+        compute_metrics(np.array([0, 3]), np.array([0, 0]), 3)

@@ -11,7 +11,7 @@ import pytest
 import make_report
 import measure_robustness
 from datasets.frames.key_frame_noise import KeyFrameNoise
-from evaluation.confusions import uar_of, uf1_of
+from evaluation.confusions import compute_uar, compute_uf1
 from evaluation.report.drawing import short
 from evaluation.report.robustness import panel_texts
 from evaluation.results_folder import read_results
@@ -58,10 +58,10 @@ def test_rows_and_curves_hold_the_pooled_figures() -> None:
     points = pd.DataFrame([{**names, "level": 0.1, "seed": seed} for seed in (1, 2, 3)])
     rows = robustness_rows(points, confusions)
     pooled = confusions.sum(axis=1)
-    assert rows["uf1"].tolist() == uf1_of(pooled).tolist()
-    assert rows["uar"].tolist() == uar_of(pooled).tolist()
+    assert rows["uf1"].tolist() == compute_uf1(pooled).tolist()
+    assert rows["uar"].tolist() == compute_uar(pooled).tolist()
     (row,) = curve_points(points, confusions).itertuples()
-    assert row.uf1 == pytest.approx(uf1_of(pooled).mean())
+    assert row.uf1 == pytest.approx(compute_uf1(pooled).mean())
     assert row.uf1_low < row.uf1 < row.uf1_high and row.seeds == 3
 
 
@@ -82,7 +82,7 @@ def test_conditions_without_levels_stand_beside_each_other_with_intervals() -> N
     assert table.loc[1, "test: spotted"] == expected
     # A lone subject has no interval.
     alone = without_levels(curve_points(points, confusions[:, :1]))
-    assert alone.loc[0, "test: annotated"] == f"{uf1_of(confusions[0, 0]):.3f}"
+    assert alone.loc[0, "test: annotated"] == f"{compute_uf1(confusions[0, 0]):.3f}"
 
 
 def test_points_start_without_noise_and_share_the_annotated_maps() -> None:

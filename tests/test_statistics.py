@@ -11,7 +11,7 @@ import pytest
 import compare_results
 from common.errors import UserError
 from evaluation.comparison import claim, compare
-from evaluation.confusions import FIGURES, confusion_stack, uf1_of
+from evaluation.confusions import FIGURES, compute_uf1, confusion_stack
 from evaluation.methods import read_methods
 from evaluation.statistics import (
     bootstrap_difference,
@@ -60,7 +60,7 @@ def test_the_interval_is_the_percentiles_of_a_plain_bootstrap(figure: str) -> No
 
 def test_intervals_hold_the_true_figure_about_as_often_as_they_say() -> None:
     random = np.random.default_rng(2)
-    truth = uf1_of(drawn_confusions(random, 20_000, 0.6).sum(axis=0))
+    truth = compute_uf1(drawn_confusions(random, 20_000, 0.6).sum(axis=0))
     held = 0
     for _ in range(100):
         interval = bootstrap_interval(drawn_confusions(random, 60, 0.6)[np.newaxis], "UF1")
@@ -238,10 +238,10 @@ def test_seeds_of_a_configuration_are_one_method_tested_on_mean_scores(
     mean = noisy.scores.sum(axis=0)
     np.testing.assert_array_equal(noisy.mean_predicted(), mean.argmax(axis=1))
     singles = spread_over_seeds(noisy.confusions(noisy.predicted), "UF1")
-    averaged = uf1_of(noisy.confusions(noisy.mean_predicted()).sum(axis=0))
+    averaged = compute_uf1(noisy.confusions(noisy.mean_predicted()).sum(axis=0))
     assert averaged > singles.high
     (comparison,) = compare(reference, [noisy])
-    own = uf1_of(reference.confusions(reference.predicted[0]).sum(axis=0))
+    own = compute_uf1(reference.confusions(reference.predicted[0]).sum(axis=0))
     assert comparison.differences["UF1"].interval.value == pytest.approx(averaged - own)
     # Averaging makes it better than any of its single runs; the sentence must not hide that.
     assert comparison.differences["UF1"].significant and singles.mean < own

@@ -21,7 +21,7 @@ from sklearn.preprocessing import StandardScaler
 
 from common.errors import UserError
 from datasets import Preparation, loso_folds, prepare, read_inputs, write_table
-from datasets.pictures.synthetic import draw_clip_picture, flow_colours
+from datasets.pictures.synthetic import draw_clip_picture, flow_colors
 from datasets.synthetic.clips import (
     ClipSpec,
     draw_clip,
@@ -152,7 +152,7 @@ def test_a_turned_and_larger_view_shows_the_same_motion_turned_and_larger() -> N
 
 def uf1_of_logistic_regression(specs: list[ClipSpec], maps: NDArray[np.uint8]) -> float:
     """Leave-one-subject-out UF1 of a linear classifier on u and v of the onset to apex map."""
-    views = prepare(maps, Preparation(composite=False, centre=True, mirror=True))[:, :, 0, 1:]
+    views = prepare(maps, Preparation(regions=False, center=True, mirror=True))[:, :, 0, 1:]
     small = views.reshape(*views.shape[:3], 14, 2, 14, 2).mean(axis=(-3, -1))
     features = small.reshape(*small.shape[:2], -1)
     clips = pd.DataFrame(specs)
@@ -226,7 +226,7 @@ def test_the_picture_of_a_clip_is_the_same_png_each_time() -> None:
     assert min(picture.shape[:2]) > 900
 
 
-def test_flow_colours_are_white_without_motion_and_red_to_the_right() -> None:
+def test_flow_colors_are_white_without_motion_and_red_to_the_right() -> None:
     flow = np.zeros((1, 3, 2), dtype=np.float32)
     flow[0, 1], flow[0, 2] = (2.0, 0.0), (-2.0, 0.0)
-    assert flow_colours(flow, 2.0)[0].tolist() == [[255, 255, 255], [255, 0, 0], [0, 255, 255]]
+    assert flow_colors(flow, 2.0)[0].tolist() == [[255, 255, 255], [255, 0, 0], [0, 255, 255]]

@@ -179,8 +179,8 @@ def test_planted_faults_are_really_there(faulty: Path) -> None:
         Image.open(truncated).load()
     small = frame("frame_of_other_size", rows[planted["frame_of_other_size"]].offset)
     assert Image.open(small).size == (64, 64)
-    coloured = frame("frame_of_other_colour", rows[planted["frame_of_other_colour"]].offset)
-    assert Image.open(coloured).mode == "RGB"
+    colored = frame("frame_of_other_color", rows[planted["frame_of_other_color"]].offset)
+    assert Image.open(colored).mode == "RGB"
     deep = frame("sixteen_bit_frame", rows[planted["sixteen_bit_frame"]].onset)
     assert not deep.exists()
     assert Image.open(deep.with_suffix(".png")).mode == "I;16"

@@ -18,13 +18,13 @@ class TrainingSettings:
     epochs: int
     """Passes over the training clips."""
     batch_size: int
-    """Clips in an optimiser step; more than there are means the full batch."""
+    """Clips in an optimizer step; more than there are means the full batch."""
     learning_rate: float
     """Step size; the highest one of the schedule."""
-    optimiser: Literal["adam", "adamw"] = "adam"
+    optimizer: Literal["adam", "adamw"] = "adam"
     """Adam as published, or AdamW (weight decay apart from the gradient)."""
     weight_decay: float = 0.0
-    """Weight decay of the optimiser."""
+    """Weight decay of the optimizer."""
     schedule: Literal["constant", "one_cycle"] = "constant"
     """Step size over the run: constant, or rising for 30 % of the steps, then falling to zero."""
     shuffle: bool = False

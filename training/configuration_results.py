@@ -7,13 +7,13 @@ import pandas as pd
 from common.errors import UserError
 from common.files import write_text
 from datasets import Fold, Inputs
-from evaluation.metrics import Figures
+from evaluation.epoch_rules import Choice, choose, rules_for
+from evaluation.fold_logits import FoldIdentity, StoredFold, read_fold
+from evaluation.metrics import Metrics
 from evaluation.predictions import RECORDED, SYNTHETIC, prediction_rows
 from evaluation.result_files import write_result_files
 from evaluation.selection import DEFAULT_RULE
 from training.configuration import Configuration, fold_seed
-from training.epoch_rules import Choice, choose, rules_for
-from training.fold_store import FoldIdentity, StoredFold, read_fold
 from training.run_record import Run, read_record
 
 SUMMARY_NAME = "result_summary.txt"
@@ -98,7 +98,7 @@ def write_configuration_results(
     return rows
 
 
-def summary_line(configuration: Configuration, figures: Figures, rule: str) -> str:
+def summary_line(configuration: Configuration, figures: Metrics, rule: str) -> str:
     """One line of ``result_summary.txt``: the published form, then the epoch rule."""
     return f"{configuration.label} | UF1={figures.uf1:.4f}, UAR={figures.uar:.4f} | {rule}"
 

@@ -25,7 +25,7 @@ class Cost:
     """The size of a run and the time it will take.
 
     Attributes:
-        step_name: "optimiser step", or "fit" of a model that is fitted at once.
+        step_name: "optimizer step", or "fit" of a model that is fitted at once.
         seconds_per_step: of the measured group; larger networks are scaled by their parameters.
         seconds: of all steps, shared evenly by the workers.
         workers: groups that are trained at the same time.
@@ -65,12 +65,12 @@ def estimate_cost(per_step: float, tasks: Sequence[GroupTask], run: Run, workers
         steps += own_steps * len(task.folds)
         seconds += own_steps * per_step * size / measured
         weights_bytes += size * BYTES_PER_PARAMETER * len(task.folds)
-    step_name = "fit" if run.training is None else "optimiser step"
+    step_name = "fit" if run.training is None else "optimizer step"
     return Cost(folds, steps, step_name, per_step, seconds / workers, weights_bytes, workers)
 
 
 def count_steps(task: GroupTask, run: Run) -> int:
-    """Optimiser steps of one training of a group; a model fitted at once takes one."""
+    """Optimizer steps of one training of a group; a model fitted at once takes one."""
     clips = max(len(fold.train_indices) for fold in task.folds)
     return run.epochs * -(-clips // run.batch_size)
 
@@ -83,7 +83,7 @@ def parameter_count(configuration: Configuration) -> int:
 
 
 def measure_step(worker: Worker, task: GroupTask) -> float:
-    """Median seconds of an optimiser step of a group (all of its folds together)."""
+    """Median seconds of an optimizer step of a group (all of its folds together)."""
     return sum(
         seconds for _, seconds in worker.in_parts(task, lambda part: _measure_part(worker, part))
     )

@@ -14,7 +14,7 @@ from common.errors import UserError, name_list
 from datasets import Fold, Inputs, Preparation, Protocol, loso_folds, prepare
 from evaluation.predictions import RECORDED, SYNTHETIC, prediction_rows
 from models import create_model
-from models.checkpoint import check_gamma, gamma_of, geometry_of, load_into, load_weights
+from models.checkpoint import check_gamma, load_into, load_weights, read_gamma, read_geometry
 from training.fold_group import lone_logits
 from training.presets import get_preset
 from training.weights_folder import read_description, weights_path
@@ -132,7 +132,7 @@ def load_network(path: Path, origin: WeightsOrigin, gamma: float | None, device:
     settings = origin.settings
     try:
         if settings is None:
-            settings = geometry_of(state)
+            settings = read_geometry(state)
         if gamma is not None:
             settings = {**settings, "gamma": gamma}
         if "gamma" in settings:
@@ -148,7 +148,7 @@ def load_network(path: Path, origin: WeightsOrigin, gamma: float | None, device:
 def _gamma(network: nn.Module, fold: Fold) -> dict[str, float]:
     state = network.state_dict()
     has_one = any(name.endswith("P_matrix") for name in state)
-    return {fold.name: gamma_of(state)} if has_one else {}
+    return {fold.name: read_gamma(state)} if has_one else {}
 
 
 def _rows(inputs: Inputs, origin: WeightsOrigin, fold: Fold, logits: Any) -> pd.DataFrame:

@@ -179,7 +179,7 @@ class GroupTrainer:
         if len({plan.steps for plan in self.plans}) > 1:
             raise ValueError("folds of one group must have the same number of steps in an epoch")
         self.class_weights = torch.stack([_class_weights(fold, data, settings) for fold in folds])
-        self.optimiser, self.schedule = _optimiser(self.networks, settings, self.plans[0].steps)
+        self.optimizer, self.schedule = _optimizer(self.networks, settings, self.plans[0].steps)
         self.test_clips = _padded_test_clips(folds, data, shape.test_clips)
 
     def draw_epoch(self) -> list[tuple[Tensor, ...]]:
@@ -190,16 +190,16 @@ class GroupTrainer:
         return list(zip(*parts, strict=True))
 
     def step(self, rows: Tensor, views: Tensor, used: Tensor) -> Tensor:
-        """One optimiser step of every fold; returns the losses before it, [K]."""
+        """One optimizer step of every fold; returns the losses before it, [K]."""
         labels = self.data.labels[rows]
         weights = used * self.class_weights.gather(1, labels)
         with matrix_products(self.precision):
             with activations(self.precision, self.data.labels.device):
                 logits = self.networks.logits(self.data.clips(views, rows))
             loss = weighted_cross_entropy(logits.float(), labels, weights)
-            self.optimiser.zero_grad(set_to_none=True)
+            self.optimizer.zero_grad(set_to_none=True)
             loss.sum().backward()
-        self.optimiser.step()
+        self.optimizer.step()
         if self.schedule is not None:
             self.schedule.step()
         return loss.detach()
@@ -276,23 +276,23 @@ def _class_weights(fold: FoldTask, data: TrainingData, settings: TrainingSetting
     return torch.where(counts > 0, len(own) / (data.classes * counts.clamp(min=1)), 0.0)
 
 
-def _optimiser(
+def _optimizer(
     networks: StackedNetworks, settings: TrainingSettings, steps: int
 ) -> tuple[torch.optim.Optimizer, torch.optim.lr_scheduler.LRScheduler | None]:
-    """A fused optimiser; it works element by element, so stacked folds do not meet in it."""
-    kind = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[settings.optimiser]
-    optimiser = kind(
+    """A fused optimizer; it works element by element, so stacked folds do not meet in it."""
+    kind = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[settings.optimizer]
+    optimizer = kind(
         networks.parameters.values(),
         lr=settings.learning_rate,
         weight_decay=settings.weight_decay,
         fused=True,
     )
     if settings.schedule == "constant":
-        return optimiser, None
+        return optimizer, None
     schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimiser, settings.learning_rate, total_steps=settings.epochs * steps
+        optimizer, settings.learning_rate, total_steps=settings.epochs * steps
     )
-    return optimiser, schedule
+    return optimizer, schedule
 
 
 def weighted_cross_entropy(logits: Tensor, labels: Tensor, weights: Tensor) -> Tensor:

@@ -12,9 +12,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from training.epoch_rules import Choice, choose, pooled_uf1
-from training.fold_store import StoredFold
-from training.inner_validation import InnerTraining
+from evaluation.epoch_rules import Choice, choose, pooled_uf1
+from evaluation.fold_logits import InnerTraining, StoredFold
 
 NOTES = {
     "last": "last: the first configuration of the grid at its last epoch; nothing is chosen",

@@ -13,10 +13,12 @@ from rich.console import Console
 from common.errors import UserError, name_list
 from common.files import lock_folder, remove_unfinished
 from datasets import Fold, Inputs, loso_folds
+from evaluation.epoch_rules import pooled_uf1, rules_for
 from evaluation.expected_clips import write_expected_clips
-from evaluation.predictions import figures_per_dataset
+from evaluation.fold_logits import StoredFold, fold_path, write_fold
+from evaluation.predictions import metrics_per_dataset
 from evaluation.selection import rule_title, rules_footnote
-from evaluation.tables import print_figures
+from evaluation.tables import print_metrics
 from training.configuration import Configuration
 from training.configuration_results import (
     fold_identity,
@@ -26,7 +28,6 @@ from training.configuration_results import (
     write_configuration_results,
 )
 from training.cost import Cost, estimate_cost
-from training.epoch_rules import pooled_uf1, rules_for
 from training.executors.base import (
     CreateExecutor,
     Executor,
@@ -35,7 +36,6 @@ from training.executors.base import (
     create_executor,
 )
 from training.fold_counts import fold_counts
-from training.fold_store import StoredFold, fold_path, write_fold
 from training.grid_summary import remove_grid_report, report_grid
 from training.group_task import GroupTask, group_folds
 from training.progress import RunProgress
@@ -232,7 +232,7 @@ def _train(
         own = stored[task.configuration.name]
         where = _where(search, task, len(own))
         own += _keep(search, task, outcome)
-        progress.group(where, len(task.folds), _running_figures(own))
+        progress.group(where, len(task.folds), _running_metrics(own))
         left[task.configuration.name] -= 1
         if not left[task.configuration.name]:
             _report(search, task.configuration, progress.console)
@@ -273,7 +273,7 @@ def _keep(search: GridSearch, task: GroupTask, group: GroupOutcome) -> list[Stor
     return kept
 
 
-def _running_figures(stored: list[StoredFold]) -> str:
+def _running_metrics(stored: list[StoredFold]) -> str:
     """UF1 of the folds so far under every rule, in a few words."""
     if not stored:
         return "no fold finished"
@@ -291,7 +291,7 @@ def _report(search: GridSearch, configuration: Configuration, console: Console) 
     folder, run = search.folder(configuration), search.run
     rows = write_configuration_results(folder, run, configuration, stored, len(search.all_folds))
     classes = len(run.class_names)
-    figures = {rule_title(rule): figures_per_dataset(part, classes) for rule, part in rows.items()}
+    figures = {rule_title(rule): metrics_per_dataset(part, classes) for rule, part in rows.items()}
     complete = len(stored) == len(search.all_folds)
     if complete:
         mark = "".join(f" | {note}" for note in run.notes)
@@ -301,7 +301,7 @@ def _report(search: GridSearch, configuration: Configuration, console: Console) 
     scope = "" if complete else f", PARTIAL: {len(stored)} of {len(search.all_folds)} folds"
     notes = "".join(f", {note}" for note in run.notes)
     title = f"{configuration.label} ({run.clips} clips{notes}, seed {run.seed}{scope})"
-    print_figures(console, figures, title, footnote=rules_footnote(rows))
+    print_metrics(console, figures, title, footnote=rules_footnote(rows))
     console.print(f"written: {folder}", soft_wrap=True)
 
 

@@ -7,14 +7,14 @@ import pandas as pd
 from rich.console import Console
 
 from common.files import write_text
-from evaluation.metrics import Figures
-from evaluation.predictions import figures_per_dataset
+from evaluation.epoch_rules import rules_for
+from evaluation.metrics import Metrics
+from evaluation.predictions import metrics_per_dataset
 from evaluation.result_files import write_result_files
 from evaluation.selection import rule_title
-from evaluation.tables import print_figures
+from evaluation.tables import print_metrics
 from training.configuration import Configuration, short_hash
 from training.configuration_results import fold_rows
-from training.epoch_rules import rules_for
 from training.grid_choice import NOTES, Grid, choose_in_grid, joined_folds
 from training.run_record import Run
 
@@ -48,7 +48,7 @@ def report_grid(
     notes = [NOTES[rule] for rule in rules]
     title = ", ".join([f"chosen among {len(configurations)} configurations", *run.notes])
     named = {rule_title(rule): own for rule, own in figures.items()}
-    print_figures(console, named, title, footnote="\n".join(notes))
+    print_metrics(console, named, title, footnote="\n".join(notes))
     console.print(WARNING, highlight=False)
     lines = [
         f"{rule_title(rule)} | UF1={own['full'].uf1:.4f}, UAR={own['full'].uar:.4f}"
@@ -59,7 +59,7 @@ def report_grid(
 
 def _write_rule(
     results: Path, run: Run, configurations: list[Configuration], grid: Grid, rule: str
-) -> dict[str, Figures]:
+) -> dict[str, Metrics]:
     """Result files of one rule, and which configuration and epoch it took for each fold."""
     searched = short_hash([run.configuration_hash(c) for c in configurations])
     parts, choices = [], []
@@ -72,4 +72,4 @@ def _write_rule(
     write_result_files(folder, rows, title=title, note="; ".join(run.notes))
     table = pd.DataFrame(choices, columns=["fold", "configuration", "epoch"])
     write_text(folder / CHOICES_NAME, table.to_csv(index=False, lineterminator="\n"))
-    return figures_per_dataset(rows, len(run.class_names))
+    return metrics_per_dataset(rows, len(run.class_names))

@@ -2,7 +2,6 @@
 epochs on. The test subject is not among them, and its labels are not looked at."""
 
 import warnings
-from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -15,23 +14,6 @@ PARTS = 5
 """One of so many parts of the training subjects is kept for validation."""
 FEWEST_FOR_TWO = 4
 """From so many training subjects on, at least two are kept: one would choose for itself alone."""
-
-
-@dataclass(frozen=True)
-class InnerTraining:
-    """What a fold's training without its validation subjects gave.
-
-    Attributes:
-        rows: int [V]; row numbers of the validation clips in the table of clips.
-        labels: int [V]; their classes.
-        logits: float32 [epochs, V, C] of the validation clips.
-        test_logits: float32 [epochs, T, C] of the fold's test clips.
-    """
-
-    rows: np.ndarray
-    labels: np.ndarray
-    logits: np.ndarray
-    test_logits: np.ndarray
 
 
 def validation_rows(clips: pd.DataFrame, fold: Fold, seed: int) -> np.ndarray:

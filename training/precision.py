@@ -10,7 +10,7 @@ from common.errors import UserError
 
 Precision = Literal["float32", "tf32", "bf16"]
 """float32; products of float32 values rounded to 19 bits (GPU); activations of 16 bits, weights,
-their gradients and the optimiser in float32."""
+their gradients and the optimizer in float32."""
 
 
 def check_precision(precision: Precision, device: str) -> None:

@@ -56,22 +56,22 @@ class Preset:
         return replace(self.grid, **given, skipped=skipped).configurations(**settings)
 
 
-CENTRED_WHOLE_MAPS = Preparation(composite=False, centre=True, scale=1.0, mirror=True)
+CENTERED_WHOLE_MAPS = Preparation(regions=False, center=True, scale=1.0, mirror=True)
 
 PRESETS = {
     "published": Preset(
-        preparation=Preparation(composite=True, centre=False, scale=1.0, mirror=False),
+        preparation=Preparation(regions=True, center=False, scale=1.0, mirror=False),
         training=TrainingSettings(epochs=200, batch_size=1024, learning_rate=5e-5),
         grid=Grid((3, 2), (3, 2), (7, 8, 9, 10), (0.3, 0.4, 0.5), skipped=((2, 2),)),
         network={"dim": 256, "heads": 3},
     ),
     "compact": Preset(
-        preparation=CENTRED_WHOLE_MAPS,
+        preparation=CENTERED_WHOLE_MAPS,
         training=TrainingSettings(
             epochs=30,
             batch_size=64,
             learning_rate=1e-3,
-            optimiser="adamw",
+            optimizer="adamw",
             weight_decay=0.05,
             schedule="one_cycle",
             shuffle=True,
@@ -82,20 +82,20 @@ PRESETS = {
     ),
     "ststnet": Preset(
         model="ststnet",
-        preparation=replace(CENTRED_WHOLE_MAPS, scale=1 / 128),
+        preparation=replace(CENTERED_WHOLE_MAPS, scale=1 / 128),
         training=TrainingSettings(
             epochs=40,
             batch_size=64,
             learning_rate=3e-3,
-            optimiser="adamw",
+            optimizer="adamw",
             weight_decay=0.05,
             schedule="one_cycle",
             shuffle=True,
             class_weights=True,
         ),
     ),
-    "linear": Preset(model="linear", preparation=CENTRED_WHOLE_MAPS, training=None),
-    "majority": Preset(model="majority", preparation=CENTRED_WHOLE_MAPS, training=None),
+    "linear": Preset(model="linear", preparation=CENTERED_WHOLE_MAPS, training=None),
+    "majority": Preset(model="majority", preparation=CENTERED_WHOLE_MAPS, training=None),
 }
 
 

@@ -10,6 +10,7 @@ import pandas as pd
 import torch
 
 from datasets import Fold, Inputs, prepare
+from evaluation.fold_logits import InnerTraining
 from models import create_model
 from training.configuration import Configuration, fold_seed
 from training.fitted_fold import fit_fold
@@ -22,7 +23,7 @@ from training.fold_group import (
     train_group,
 )
 from training.group_task import GroupTask
-from training.inner_validation import InnerTraining, validation_rows
+from training.inner_validation import validation_rows
 from training.run_record import Run
 from training.short_memory import UsedSizes, on_parts_that_fit
 

@@ -33,14 +33,14 @@ class FrameError(UserError):
 
 @dataclass(frozen=True)
 class Frame:
-    """One frame: its pixels, uint8 [H, W] in grey, and whether the file was in colour."""
+    """One frame: its pixels, uint8 [H, W] in grey, and whether the file was in color."""
 
     pixels: NDArray[np.uint8]
-    in_colour: bool
+    in_color: bool
 
 
 def read_frame(path: Path) -> Frame:
-    """Decode a frame; colours become grey by the weights of ITU-R 601 (.299, .587, .114).
+    """Decode a frame; colors become grey by the weights of ITU-R 601 (.299, .587, .114).
 
     Raises:
         FrameError: the file is missing, truncated, no picture, 16-bit or absurdly large.
@@ -48,8 +48,8 @@ def read_frame(path: Path) -> Frame:
     try:
         with Image.open(path, formats=FORMATS) as picture:
             _check_header(path, picture)
-            in_colour = picture.mode not in GREY_MODES
-            return Frame(np.asarray(picture.convert("L")), in_colour)
+            in_color = picture.mode not in GREY_MODES
+            return Frame(np.asarray(picture.convert("L")), in_color)
     except FileNotFoundError:
         raise FrameError(f"frame {path} is missing.", path.name) from None
     except Image.DecompressionBombError:
@@ -64,12 +64,12 @@ def read_frames(paths: Mapping[str, Path]) -> dict[str, NDArray[np.uint8]]:
     """The frames of one clip by name, uint8 [H, W], all of one size.
 
     Raises:
-        FrameError: one cannot be read, or they differ in size or in being grey or colour.
+        FrameError: one cannot be read, or they differ in size or in being grey or color.
     """
     read = {path: read_frame(path) for path in dict.fromkeys(paths.values())}
     sizes = {path: "x".join(map(str, frame.pixels.shape[::-1])) for path, frame in read.items()}
-    colours = {path: "colour" if frame.in_colour else "grey" for path, frame in read.items()}
-    for what, values in (("size", sizes), ("colour", colours)):
+    colors = {path: "color" if frame.in_color else "grey" for path, frame in read.items()}
+    for what, values in (("size", sizes), ("color", colors)):
         first, *others = values.items()
         odd = next((item for item in others if item[1] != first[1]), None)
         if odd is not None:

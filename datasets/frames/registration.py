@@ -105,7 +105,7 @@ def _landmarks(
 
 
 def _canonical_points(size: int) -> NDArray[np.float64]:
-    """Pixel centres: point p of the published map is at (p + 1/2) * size / 28 - 1/2."""
+    """Pixel centers: point p of the published map is at (p + 1/2) * size / 28 - 1/2."""
     return (PUBLISHED_POINTS + 0.5) * size / PUBLISHED_SIZE - 0.5
 
 
@@ -121,8 +121,8 @@ def _fit(points: NDArray[np.float64], size: int) -> NDArray[np.float64]:
     """Least-squares similarity from ``points`` to the canonical ones (complex form of Umeyama)."""
     source = points @ (1, 1j)
     target = _canonical_points(size) @ (1, 1j)
-    centred = source - source.mean()
-    turn = (centred.conj() @ (target - target.mean())) / (centred.conj() @ centred).real
+    centered = source - source.mean()
+    turn = (centered.conj() @ (target - target.mean())) / (centered.conj() @ centered).real
     shift = target.mean() - turn * source.mean()
     return np.array([[turn.real, -turn.imag, shift.real], [turn.imag, turn.real, shift.imag]])
 
@@ -137,7 +137,7 @@ def _inverse(transform: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _pixel_scaling(x: float, y: float) -> NDArray[np.float64]:
-    """Scaling of a picture: its corner, half a pixel before the first centre, stays in place."""
+    """Scaling of a picture: its corner, half a pixel before the first center, stays in place."""
     return np.array([[x, 0, (x - 1) / 2], [0, y, (y - 1) / 2]])
 
 

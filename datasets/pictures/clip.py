@@ -1,6 +1,6 @@
 """Pictures of built inputs: a contact sheet of a clip, an overview of a dataset, an animation.
 
-Flow is shown less its median, which is mostly the head's own motion; its colour is its direction
+Flow is shown less its median, which is mostly the head's own motion; its color is its direction
 (red right, yellow-green down, cyan left, violet up), its depth its length.
 """
 
@@ -18,7 +18,7 @@ from PIL.PngImagePlugin import PngInfo
 from datasets.direction_maps import direction_map
 from datasets.frames.flow import flow_map, optical_strain
 from datasets.frames.key_frame_noise import KEY_FRAMES
-from datasets.pictures.synthetic import flow_colours
+from datasets.pictures.synthetic import flow_colors
 
 TILE, GAP, CAPTION, MARGIN = 200, 10, 22, 16
 ARROW_STEP = 10
@@ -26,7 +26,7 @@ ARROW_STEP = 10
 LONGEST_PERCENTILE = 99.5
 INK, PAPER = (25, 25, 25), (255, 255, 255)
 MADE_FROM = "made from"
-STRAIN_COLOURS = cv2.COLORMAP_MAGMA
+STRAIN_COLORS = cv2.COLORMAP_MAGMA
 
 RGB = NDArray[np.uint8]
 
@@ -51,25 +51,25 @@ class ClipPicture:
 
 
 def draw_contact_sheet(clip: ClipPicture, made_from: str = "") -> bytes:
-    """Frames, then for each phase flow as colours and as arrows, strain and maps; a PNG's bytes.
+    """Frames, then for each phase flow as colors and as arrows, strain and maps; a PNG's bytes.
 
     Args:
         clip: what is shown.
         made_from: kept in the file for ``read_made_from``.
     """
-    centred = [without_median(flow) for flow in clip.flows]
-    longest = longest_motion(centred)
+    centered = [without_median(flow) for flow in clip.flows]
+    longest = longest_motion(centered)
     names = [f"{n}: {number}" for n, number in zip(KEY_FRAMES, clip.frame_numbers, strict=True)]
     tiles = [[(name, grey(frame)) for name, frame in zip(names, clip.frames, strict=True)]]
-    tiles[0].append((f"direction; rim {longest:.1f} pixels", colour_wheel()))
+    tiles[0].append((f"direction; rim {longest:.1f} pixels", color_wheel()))
     for phase, flow in enumerate(clip.flows):
         step = f"{KEY_FRAMES[phase]} to {KEY_FRAMES[phase + 1]}"
         maps = flow_map(flow)
         tiles.append(
             [
-                (step, flow_colours(centred[phase], longest)),
-                ("as arrows", arrows(clip.frames[phase], centred[phase], longest)),
-                (f"strain, to {optical_strain(flow).max():.2f}", strain_colours(flow)),
+                (step, flow_colors(centered[phase], longest)),
+                ("as arrows", arrows(clip.frames[phase], centered[phase], longest)),
+                (f"strain, to {optical_strain(flow).max():.2f}", strain_colors(flow)),
                 ("flow map (published)", maps[..., ::-1]),
                 ("direction map", direction_map(maps)[..., ::-1]),
             ]
@@ -100,8 +100,8 @@ def draw_overview(title: str, tiles: Sequence[tuple[str, RGB]], columns: int = 1
 
 def overview_tile(frame: NDArray[np.uint8], flow: NDArray[np.floating]) -> RGB:
     """A small picture of one clip, uint8 [100, 200, 3]: its apex, its flow from the onset."""
-    centred = without_median(flow)
-    pair = np.hstack([grey(frame), flow_colours(centred, longest_motion([centred]))])
+    centered = without_median(flow)
+    pair = np.hstack([grey(frame), flow_colors(centered, longest_motion([centered]))])
     side = TILE // 2
     return np.asarray(cv2.resize(pair, (2 * side, side), interpolation=cv2.INTER_AREA))
 
@@ -122,13 +122,13 @@ def draw_animation(
         flows: the flow from the first frame to each, float [H, W, 2].
         milliseconds: how long each frame stays.
     """
-    centred = [without_median(flow) for flow in flows]
-    longest = longest_motion(centred)
+    centered = [without_median(flow) for flow in flows]
+    longest = longest_motion(centered)
     pages = []
-    for frame, caption, flow in zip(frames, captions, centred, strict=True):
+    for frame, caption, flow in zip(frames, captions, centered, strict=True):
         tiles = [
             (caption, grey(frame)),
-            (f"flow, to {longest:.1f} pixels", flow_colours(flow, longest)),
+            (f"flow, to {longest:.1f} pixels", flow_colors(flow, longest)),
             ("as arrows", arrows(frame, flow, longest)),
         ]
         pages.append(_page(title, "", [tiles]))
@@ -159,11 +159,11 @@ def grey(frame: NDArray[np.uint8]) -> RGB:
     return np.repeat(frame[..., None], 3, axis=2)
 
 
-def strain_colours(flow: NDArray[np.floating]) -> RGB:
+def strain_colors(flow: NDArray[np.floating]) -> RGB:
     """Optical strain as RGB: black none, light the picture's largest."""
     strain = optical_strain(flow)
     scaled = np.rint(255 * strain / max(float(strain.max()), 1e-6)).astype(np.uint8)
-    return np.asarray(cv2.applyColorMap(scaled, STRAIN_COLOURS)[..., ::-1], dtype=np.uint8)
+    return np.asarray(cv2.applyColorMap(scaled, STRAIN_COLORS)[..., ::-1], dtype=np.uint8)
 
 
 def arrows(frame: NDArray[np.uint8], flow: NDArray[np.float32], longest: float) -> RGB:
@@ -181,13 +181,13 @@ def arrows(frame: NDArray[np.uint8], flow: NDArray[np.float32], longest: float) 
     return picture
 
 
-def colour_wheel() -> RGB:
-    """The key to the colours: each direction from the middle, in the picture's axes."""
+def color_wheel() -> RGB:
+    """The key to the colors: each direction from the middle, in the picture's axes."""
     side = np.linspace(-1, 1, TILE, dtype=np.float32)
     wheel = np.stack(np.meshgrid(side, side), axis=-1)
-    colours = flow_colours(wheel, 1.0)
-    colours[np.linalg.norm(wheel, axis=-1) > 1] = 255
-    return colours
+    colors = flow_colors(wheel, 1.0)
+    colors[np.linalg.norm(wheel, axis=-1) > 1] = 255
+    return colors
 
 
 def _page(

@@ -18,8 +18,8 @@ ARROW_STEP = 8
 COLUMNS = 4
 
 
-def flow_colours(flow: NDArray[np.floating], longest: float) -> NDArray[np.uint8]:
-    """A flow [H, W, 2] as RGB: the hue is its direction, white no motion, full colour ``longest``.
+def flow_colors(flow: NDArray[np.floating], longest: float) -> NDArray[np.uint8]:
+    """A flow [H, W, 2] as RGB: the hue is its direction, white no motion, full color ``longest``.
 
     Red points right, yellow-green down, cyan left, violet up.
     """
@@ -43,7 +43,7 @@ def draw_clip_picture(clip: SyntheticClip, method: FlowMethod = "tvl1") -> bytes
         fontsize=15,
     )
     _draw_frames(axes[0], clip)
-    longest = float(np.linalg.norm(_centred(clip.motion), axis=-1).max())
+    longest = float(np.linalg.norm(_centered(clip.motion), axis=-1).max())
     _draw_wheel(axes[0, COLUMNS - 1], longest)
     for phase, row in enumerate(axes[1:]):
         _draw_phase(row, clip, phase, method, longest)
@@ -52,7 +52,7 @@ def draw_clip_picture(clip: SyntheticClip, method: FlowMethod = "tvl1") -> bytes
     return buffer.getvalue()
 
 
-def _centred(flow: NDArray[np.float32]) -> NDArray[np.float32]:
+def _centered(flow: NDArray[np.float32]) -> NDArray[np.float32]:
     """Flow [..., H, W, 2] without its median, which is mostly the head's own motion."""
     return flow - np.median(flow, axis=(-3, -2), keepdims=True)
 
@@ -71,12 +71,12 @@ def _draw_frames(row: NDArray[Any], clip: SyntheticClip) -> None:
 
 
 def _draw_wheel(axis: Any, longest: float) -> None:
-    """The key to the colours: each direction from the middle, in the picture's axes."""
+    """The key to the colors: each direction from the middle, in the picture's axes."""
     side = np.linspace(-1, 1, 201, dtype=np.float32)
     wheel = np.stack(np.meshgrid(side, side), axis=-1)
-    colours = flow_colours(wheel, 1.0)
-    colours[np.linalg.norm(wheel, axis=-1) > 1] = 255
-    _show(axis, colours, f"direction; rim = {longest:.1f} pixels")
+    colors = flow_colors(wheel, 1.0)
+    colors[np.linalg.norm(wheel, axis=-1) > 1] = 255
+    _show(axis, colors, f"direction; rim = {longest:.1f} pixels")
     axis.set_frame_on(False)
 
 
@@ -87,15 +87,15 @@ def _draw_phase(
     first, second = (clip.frames[getattr(clip, name)] for name in names)
     flow = compute_flow(first, second, method)
     row[0].set_ylabel(" to ".join(names), fontsize=12)
-    _draw_flow(row[0], _centred(flow), f"{method} flow, less its median", longest)
-    _draw_flow(row[1], _centred(clip.motion[phase]), "true motion, less its median", longest)
+    _draw_flow(row[0], _centered(flow), f"{method} flow, less its median", longest)
+    _draw_flow(row[1], _centered(clip.motion[phase]), "true motion, less its median", longest)
     _show(row[2], optical_strain(flow), "optical strain of the flow", cmap="magma")
     directions = direction_map(flow_map(flow))
     _show(row[3], directions[..., ::-1], "direction map (published form)")
 
 
 def _draw_flow(axis: Any, flow: NDArray[np.float32], title: str, longest: float) -> None:
-    _show(axis, flow_colours(flow, longest), title)
+    _show(axis, flow_colors(flow, longest), title)
     at = np.arange(ARROW_STEP // 2, flow.shape[0], ARROW_STEP)
     arrows = flow[at][:, at]
     # Longest arrow: one and a half steps of the grid. imshow's y grows downwards, as v does.

@@ -238,14 +238,14 @@ def _shrink_offset(row: SheetRow, frame_file: FrameFile) -> str:
     return str(row.offset)
 
 
-def _change_colour(row: SheetRow, frame_file: FrameFile) -> str:
+def _change_color(row: SheetRow, frame_file: FrameFile) -> str:
     path = frame_file(row.offset)
     picture = _read_picture(path)
     swap = cv2.COLOR_GRAY2BGR if picture.ndim == 2 else cv2.COLOR_BGR2GRAY
-    coloured = cv2.cvtColor(picture, swap)
-    if coloured.ndim == 3:
-        coloured[..., 0] //= 2
-    _write_picture(path, coloured)
+    colored = cv2.cvtColor(picture, swap)
+    if colored.ndim == 3:
+        colored[..., 0] //= 2
+    _write_picture(path, colored)
     return str(row.offset)
 
 
@@ -321,7 +321,7 @@ FAULT_KINDS = (
     FaultKind("frame_twice", change_files=_double_frame),
     FaultKind("truncated_frame", change_files=_cut_onset, place="last"),
     FaultKind("frame_of_other_size", change_files=_shrink_offset, place="last"),
-    FaultKind("frame_of_other_colour", change_files=_change_colour, place="last"),
+    FaultKind("frame_of_other_color", change_files=_change_color, place="last"),
     FaultKind("sixteen_bit_frame", change_files=_write_sixteen_bits, place="last"),
     FaultKind("no_face", change_files=_hide_face, place="alone", raw_only=True),
 )

@@ -51,7 +51,7 @@ real datasets. The sheets' column "source" says the same. In true_motion/ lies t
 clip was drawn with, in pixels.
 """
 JPEG_QUALITY = 95
-# Skin in a camera's colours: what blue, green and red have of the grey value.
+# Skin in a camera's colors: what blue, green and red have of the grey value.
 TINT = np.array([0.80, 0.95, 1.12], dtype=np.float32)
 
 
@@ -144,7 +144,7 @@ def _write_clip(root: Path, row: SheetRow, registered: Sequence[bool]) -> ClipSp
 
 def _encode(pixels: NDArray[np.uint8], dataset: str, suffix: str) -> bytes:
     picture: NDArray[np.uint8] = pixels
-    if FORMATS[dataset].in_colour:
+    if FORMATS[dataset].in_color:
         picture = np.clip(np.rint(pixels[..., None] * TINT), 0, 255).astype(np.uint8)
     options = [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY] if suffix == ".jpg" else []
     return cv2.imencode(suffix, picture, options)[1].tobytes()

@@ -78,7 +78,7 @@ class SheetFormat:
         columns: header and the field of ``SheetRow`` in it; no field leaves the cells empty.
         text_rows: rows of prose above the header.
         raw_frame, registered_frame: a frame's file, with names in braces.
-        in_colour: whether its camera sees colour.
+        in_color: whether its camera sees color.
     """
 
     file_name: str
@@ -86,7 +86,7 @@ class SheetFormat:
     raw_frame: str
     registered_frame: str
     text_rows: int = 0
-    in_colour: bool = True
+    in_color: bool = True
 
 
 FORMATS = {
@@ -125,7 +125,7 @@ FORMATS = {
         raw_frame="SAMM/{subject}/{file}/{subject}_{number:05d}.jpg",
         registered_frame="registered/SAMM/{subject}/{file}/{subject}_{number:05d}.jpg",
         text_rows=13,
-        in_colour=False,
+        in_color=False,
     ),
     "smic": SheetFormat(
         file_name="SMIC-HS-E_annotation_2019.xlsx",

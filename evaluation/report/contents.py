@@ -12,8 +12,8 @@ import pandas as pd
 from common.errors import UserError, name_list
 from evaluation.acc_files import SUFFIX
 from evaluation.confusions import confusion_stack, subject_confusions
-from evaluation.metrics import Figures
-from evaluation.predictions import SYNTHETIC, class_names_of, figures_of
+from evaluation.metrics import Metrics
+from evaluation.predictions import SYNTHETIC, metrics_of_rows, read_class_names_column
 from evaluation.report.robustness import (
     read_curves,
     read_robustness,
@@ -82,7 +82,7 @@ class ConfigurationResults:
     @cached_property
     def class_names(self) -> tuple[str, ...]:
         """The classes in the order of their numbers."""
-        return class_names_of(self.first.rows)
+        return read_class_names_column(self.first.rows)
 
     @property
     def datasets(self) -> list[str]:
@@ -95,9 +95,9 @@ class ConfigurationResults:
         """What is missing or wrong, each thing once."""
         return list(dict.fromkeys(p for rule in self.rules for p in rule.results.problems))
 
-    def figures(self, rule: RuleResults, dataset: str = WHOLE) -> Figures:
+    def figures(self, rule: RuleResults, dataset: str = WHOLE) -> Metrics:
         """Pooled figures of a rule on a dataset."""
-        return figures_of(rule.part(dataset), len(self.class_names))
+        return metrics_of_rows(rule.part(dataset), len(self.class_names))
 
     def confusions(self, rule: RuleResults, dataset: str = WHOLE) -> np.ndarray:
         """Subjects' confusion matrices, int [subjects, classes, classes]."""
@@ -277,7 +277,7 @@ def _comparison(first: RuleResults, second: RuleResults) -> list[tuple[str, bool
     """What two rules must share, and whether they do."""
     columns = ["dataset", "subject", "clip", "true"]
     return [
-        ("classes", class_names_of(first.rows) == class_names_of(second.rows)),
+        ("classes", read_class_names_column(first.rows) == read_class_names_column(second.rows)),
         ("clips", first.rows[columns].equals(second.rows[columns])),
     ]
 

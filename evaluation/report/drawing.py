@@ -25,7 +25,7 @@ PNG_DPI = 200
 LONGEST_NAME = 24
 INK, MUTED, GRID, PALE, WARNING = "#1c2127", "#5c6670", "#dde2e7", "#cfd6dd", "#8a4b00"
 
-# Okabe and Ito's colours, told apart by colour-blind readers; shapes differ as well.
+# Okabe and Ito's colors, told apart by color-blind readers; shapes differ as well.
 BLUE, GREEN, PURPLE, VERMILION, SKY = "#0072b2", "#009e73", "#a8568a", "#d55e00", "#56b4e9"
 SERIES = (BLUE, VERMILION, GREEN, PURPLE, "#b8860b", SKY)
 MARKERS = "osD^vP"
@@ -67,7 +67,7 @@ STYLE: Any = {
 class Look:
     """How an epoch rule is drawn; hollow and dashed where the test subject chose the epoch."""
 
-    colour: str
+    color: str
     marker: str
     hollow: bool = False
 
@@ -75,9 +75,9 @@ class Look:
     def point(self) -> dict[str, Any]:
         """Arguments of ``plot`` for a lone marker."""
         return {
-            "color": self.colour,
+            "color": self.color,
             "marker": self.marker,
-            "markerfacecolor": "white" if self.hollow else self.colour,
+            "markerfacecolor": "white" if self.hollow else self.color,
             "markersize": 5.5,
             "linestyle": "",
         }
@@ -189,7 +189,7 @@ def bare(axes: Axes) -> None:
 
 
 def text_on(share: float) -> str:
-    """A text colour that can be read on ``SHADES`` of that share in 0..1."""
+    """A text color that can be read on ``SHADES`` of that share in 0..1."""
     return "white" if share > 0.8 else INK
 
 

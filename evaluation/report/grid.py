@@ -101,9 +101,9 @@ def _draw_cells(axes: Axes, uf1: np.ndarray, scale: Normalize) -> None:
     axes.imshow(uf1, cmap=SHADES, norm=scale, aspect="auto")
     for (row, column), value in np.ndenumerate(uf1):
         if np.isfinite(value):
-            colour = text_on(float(scale(value)))
+            color = text_on(float(scale(value)))
             text = f"{value:.3f}"
-            axes.text(column, row, text, ha="center", va="center", color=colour, size=8.5)
+            axes.text(column, row, text, ha="center", va="center", color=color, size=8.5)
     row, column = np.unravel_index(np.nanargmax(uf1), uf1.shape)
     frame: Any = {"fill": False, "edgecolor": INK, "linewidth": 1.4, "clip_on": False}
     axes.add_patch(Rectangle((column - 0.5, row - 0.5), 1, 1, **frame))

@@ -93,7 +93,7 @@ def _height_of(row: FigureRow, datasets: list[str], rules: list[str]) -> float:
 def _draw_row(axes: Axes, row: FigureRow, kind: str, height: float) -> None:
     look, interval = look_of(row.rule.rule), row.intervals[kind]
     bounds = [interval.low, interval.high]
-    axes.plot(bounds, [height] * 2, color=look.colour, linestyle=look.line, linewidth=1.4)
+    axes.plot(bounds, [height] * 2, color=look.color, linestyle=look.line, linewidth=1.4)
     axes.plot(interval.value, height, **look.point)
 
 

@@ -11,7 +11,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
-from evaluation.confusions import uf1_of
+from evaluation.confusions import compute_uf1
 from evaluation.report.contents import ConfigurationResults, RuleResults
 from evaluation.report.drawing import (
     INK,
@@ -48,7 +48,7 @@ def file_name(*parts: str) -> str:
 
 def epoch_picture(configuration: ConfigurationResults, marks: str) -> Picture:
     """Pooled test UF1 at every epoch, the rules' figures, and the epochs that rules chose."""
-    curve = uf1_of(configuration.confusions_by_epoch())
+    curve = compute_uf1(configuration.confusions_by_epoch())
     rules = configuration.rules
     values = {rule.rule: configuration.figures(rule).uf1 for rule in rules}
     choosing = [rule for rule in rules if _names_several_epochs(rule.rows)]
@@ -96,7 +96,7 @@ def _draw_curve(axes: Axes, curve: np.ndarray, values: dict[str, float]) -> None
         look = look_of(rule)
         # Side by side beyond the last epoch, so that close figures do not hide each other.
         place = epochs * (1 + SLOT * slot)
-        axes.plot([1, place], [value] * 2, color=look.colour, linestyle=look.line, linewidth=0.7)
+        axes.plot([1, place], [value] * 2, color=look.color, linestyle=look.line, linewidth=0.7)
         axes.plot(place, value, zorder=3, **look.point)
     axes.set(ylabel="UF1", xlim=(0.5, epochs * (1 + SLOT * len(values))))
     axes.margins(y=0.12)
@@ -122,7 +122,7 @@ def _draw_chosen_epochs(axes: Axes, rules: list[RuleResults]) -> None:
         chosen = rule.rows.drop_duplicates(["dataset", "subject"])["epoch"]
         epochs, counts = np.unique(chosen, return_counts=True)
         areas = LARGEST_DISC * counts / len(chosen)
-        axes.scatter(epochs, np.full(len(epochs), row), areas, color=look.colour, alpha=0.75)
+        axes.scatter(epochs, np.full(len(epochs), row), areas, color=look.color, alpha=0.75)
     axes.set_yticks(range(len(rules)), [rule_title(rule.rule) for rule in rules])
     axes.set_ylim(len(rules) - 0.3, -0.7)
     axes.set_title("epochs chosen", weight="normal")
@@ -201,7 +201,7 @@ def subject_picture(configuration: ConfigurationResults, dataset: str, marks: st
     starred = [rule for rule in others if rule.selected_on_test]
     title = f"{short(configuration.name)}: subjects of {short(dataset_title(dataset))}"
     legend: list[Artist] = [
-        Patch(color=look_of(first.rule).colour, label=f"right, {rule_title(first.rule)}"),
+        Patch(color=look_of(first.rule).color, label=f"right, {rule_title(first.rule)}"),
         Patch(color=PALE, label="wrong"),
     ]
     legend += [
@@ -213,7 +213,7 @@ def subject_picture(configuration: ConfigurationResults, dataset: str, marks: st
         places = np.arange(len(table))
         right = table[first.rule]
         axes.barh(places, table["clips"], color=PALE, height=0.72)
-        axes.barh(places, right, color=look_of(first.rule).colour, height=0.72)
+        axes.barh(places, right, color=look_of(first.rule).color, height=0.72)
         for rule in starred:
             axes.plot(table[rule.rule], places, clip_on=False, **look_of(rule.rule).point)
         axes.set_yticks(places, [short(name) for name in table["subject"]])

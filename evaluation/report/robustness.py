@@ -1,4 +1,4 @@
-"""Figures under key-frame errors, as ``robustness.csv`` holds them: a table and curves."""
+"""Metrics under key-frame errors, as ``robustness.csv`` holds them: a table and curves."""
 
 from pathlib import Path
 from typing import Any
@@ -208,8 +208,8 @@ def panel_texts(condition: str, frames: str) -> tuple[str, str]:
 
 def _line(models: list[str], model: str) -> dict[str, Any]:
     place = models.index(model)
-    colour, marker = SERIES[place % len(SERIES)], MARKERS[place % len(MARKERS)]
-    return {"color": colour, "marker": marker, "markersize": 4, "linewidth": 1.4}
+    color, marker = SERIES[place % len(SERIES)], MARKERS[place % len(MARKERS)]
+    return {"color": color, "marker": marker, "markersize": 4, "linewidth": 1.4}
 
 
 def _alt(table: pd.DataFrame) -> str:

@@ -246,7 +246,7 @@ def _configuration(
     marks, name = _marks(contents, configuration), configuration.name
     picture = interval_picture(rows, file_name("figures", name), name, marks)
     parts = [
-        _part("Figures", name, [Drawing(picture, marks), figure_table(rows, marks)]),
+        _part("Metrics", name, [Drawing(picture, marks), figure_table(rows, marks)]),
         _part("Epochs", name, _epoch_blocks(configuration, marks)),
         _part("Confusion matrices", name, _confusion_blocks(configuration, marks)),
         _part("Subjects", name, _subject_blocks(configuration, marks)),
@@ -271,7 +271,7 @@ def _epoch_blocks(configuration: ConfigurationResults, marks: str) -> list[Block
     table = epoch_table(configuration, marks)
     return [
         Drawing(epoch_picture(configuration, marks), marks),
-        Folded("Figures at every epoch", [table]),
+        Folded("Metrics at every epoch", [table]),
     ]
 
 

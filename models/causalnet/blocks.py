@@ -64,7 +64,7 @@ class FeedForward(nn.Sequential):
         """[..., width] -> [..., width]; a norm is applied to x before the first map."""
         first, _, _, second = self
         scale_shift = norm.weights() if norm is not None else None
-        return residual_pair(x, scale_shift, matrix_of(first), matrix_of(second))
+        return residual_pair(x, scale_shift, layer_matrix(first), layer_matrix(second))
 
 
 def linear_of_rows(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
@@ -72,7 +72,7 @@ def linear_of_rows(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     return F.linear(x.flatten(0, -2), weight, bias).view(*x.shape[:-1], -1)
 
 
-def matrix_of(linear: nn.Module) -> tuple[Tensor, Tensor | None]:
+def layer_matrix(linear: nn.Module) -> tuple[Tensor, Tensor | None]:
     """Weight [out, in] and bias of a linear map or a 1x1 convolution."""
     assert isinstance(linear, nn.Linear | Pointwise)
     return linear.weight.flatten(1), linear.bias

@@ -21,7 +21,7 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from common.errors import UserError
-from models.causalnet.blocks import matrix_of
+from models.causalnet.blocks import layer_matrix
 from models.causalnet.cab import CAB
 from models.causalnet.cmplm import CMPLM
 from models.causalnet.encoder import EncoderGeometry, encoder_stage, patch_embedding
@@ -41,7 +41,7 @@ class LinearHead(nn.Sequential):
 
     def forward(self, x: Tensor) -> Tensor:
         """[b, width] -> [b, classes]."""
-        (weight_1, bias_1), (weight_2, bias_2) = (matrix_of(layer) for layer in self)
+        (weight_1, bias_1), (weight_2, bias_2) = (layer_matrix(layer) for layer in self)
         assert bias_1 is not None and bias_2 is not None
         return F.linear(x, weight_2 @ weight_1, weight_2 @ bias_1 + bias_2)
 

@@ -8,7 +8,7 @@ Departures, none of which changes a result beyond rounding:
 * activations hold the places of the grid first, then the batch, channels last: 1x1 convolutions
   are plain matrix products, and each place is one matrix;
 * where a block holds one token its softmax is 1, so neither q nor k is computed; their rows are
-  kept for the state dict as a buffer, without gradient or optimiser state;
+  kept for the state dict as a buffer, without gradient or optimizer state;
 * a 3x3 convolution multiplies only the taps that fall on the map, not the zeros around it;
 * norms, GELUs and all but the widest hidden values are computed again in the backward pass.
 Where a block holds several tokens there is one ``pos_emb`` scalar for each of them.
@@ -32,7 +32,7 @@ from models.causalnet.blocks import (
     ChannelNorm,
     FeedForward,
     Pointwise,
-    matrix_of,
+    layer_matrix,
     merge_heads,
     split_heads,
 )
@@ -138,7 +138,7 @@ class SingleTokenAttention(nn.Module):
 
     def forward(self, x: Tensor, norm: ChannelNorm) -> Tensor:
         """[b, 1, c] -> [b, 1, c]."""
-        value, out = (self.to_qkv.value, None), matrix_of(self.to_out[0])
+        value, out = (self.to_qkv.value, None), layer_matrix(self.to_out[0])
         return residual_pair(x, norm.weights(), value, out, gelu=False)
 
 

@@ -48,5 +48,5 @@ def real_maps(folder: Path, stems: list[str]) -> Tensor:
     """The published preparation of released clips, float64 [N, 4, 3, 28, 28]."""
     inputs = read_inputs(folder)
     places = [inputs.clips["stem"].tolist().index(stem) for stem in stems]
-    prepared = prepare(inputs.maps[places], Preparation(composite=True))[0]
+    prepared = prepare(inputs.maps[places], Preparation(regions=True))[0]
     return torch.from_numpy(prepared).double()

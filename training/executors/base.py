@@ -30,7 +30,7 @@ class Executor(Protocol):
         ...
 
     def measure_step(self, task: GroupTask) -> float:
-        """Seconds of an optimiser step of a group, measured where groups are trained."""
+        """Seconds of an optimizer step of a group, measured where groups are trained."""
         ...
 
     def run(

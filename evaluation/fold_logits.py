@@ -15,9 +15,25 @@ import numpy as np
 
 from common.errors import UserError
 from common.files import write_bytes
-from training.inner_validation import InnerTraining
 
 FOLDER = "folds"
+
+
+@dataclass(frozen=True)
+class InnerTraining:
+    """What a fold's training without its validation subjects gave.
+
+    Attributes:
+        rows: int [V]; row numbers of the validation clips in the table of clips.
+        labels: int [V]; their classes.
+        logits: float32 [epochs, V, C] of the validation clips.
+        test_logits: float32 [epochs, T, C] of the fold's test clips.
+    """
+
+    rows: np.ndarray
+    labels: np.ndarray
+    logits: np.ndarray
+    test_logits: np.ndarray
 
 
 @dataclass(frozen=True)

@@ -23,9 +23,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from common.errors import UserError, name_list
-from evaluation.confusions import confusion_stack, uf1_of
-from training.fold_store import StoredFold
-from training.inner_validation import InnerTraining
+from evaluation.confusions import compute_uf1, confusion_stack
+from evaluation.fold_logits import InnerTraining, StoredFold
 
 
 @dataclass(frozen=True)
@@ -51,7 +50,7 @@ def last(folds: Sequence[StoredFold]) -> list[Choice]:
 def cross_fitted(folds: Sequence[StoredFold]) -> list[Choice]:
     """For every fold the epoch that is best on all other folds together; at least two folds."""
     own = np.stack([confusions_by_epoch(fold.logits, fold.identity.labels) for fold in folds])
-    epochs = uf1_of(own.sum(axis=0) - own).argmax(axis=1)
+    epochs = compute_uf1(own.sum(axis=0) - own).argmax(axis=1)
     return _choices(folds, epochs)
 
 
@@ -121,7 +120,7 @@ def pooled_uf1(rule: str, folds: Sequence[StoredFold]) -> float:
         confusions_by_epoch(choice.logits[np.newaxis], fold.identity.labels)
         for fold, choice in zip(folds, choose(rule, folds), strict=True)
     ]
-    return float(uf1_of(np.sum(confusions, axis=0)[0]))
+    return float(compute_uf1(np.sum(confusions, axis=0)[0]))
 
 
 def confusions_by_epoch(logits: np.ndarray, labels: Sequence[int] | np.ndarray) -> np.ndarray:
@@ -135,7 +134,7 @@ def confusions_by_epoch(logits: np.ndarray, labels: Sequence[int] | np.ndarray) 
 
 def _best_validation_epoch(fold: StoredFold) -> int:
     validation = _inner_of(fold)
-    return int(uf1_of(confusions_by_epoch(validation.logits, validation.labels)).argmax())
+    return int(compute_uf1(confusions_by_epoch(validation.logits, validation.labels)).argmax())
 
 
 def _inner_of(fold: StoredFold) -> InnerTraining:
