@@ -37,6 +37,8 @@ class Config:
     """Folder of motion maps."""
     weights: Path | None = None
     """Folder of <subject>.pth files."""
+    method: Path | None = None
+    """Your method file. Default: the copy that the run left beside the weights."""
     gamma: float | None = None
     """Refuse weights that were trained with another gamma."""
     results: Path = Path("results_eval")
@@ -53,13 +55,16 @@ def main() -> None:
     if not config.weights.is_dir():
         raise UserError(f"--weights {config.weights} is not a folder.")
     _refuse_folder_of_a_run(config.results)
-    inputs, origin = read_inputs(config.inputs), read_origin(config.weights)
+    inputs = read_inputs(config.inputs)
+    origin = read_origin(config.weights, config.method)
+    if not origin.method.built_in:
+        print(f"runs the method file {origin.method.path}")
     device = pick_device(config.device)
     if origin.threads is not None:
         torch.set_num_threads(origin.threads)
     evaluation = evaluate_weights(config.weights, inputs, origin, gamma=config.gamma, device=device)
     _say_what_is_known(evaluation, origin.epoch_rule)
-    if origin.inputs_sha256 not in (None, inputs.sha256):
+    if origin.inputs_sha256 not in (None, inputs.sha256_of(origin.method.input)):
         print("note: the weights were trained on other inputs than these")
     if evaluation.rows is not None:
         note = "; ".join(_notes(evaluation, inputs.synthetic))

@@ -29,7 +29,6 @@ import pandas as pd
 import yaml
 from rich.console import Console
 
-import main_train_for_parameter_tuning as grid_script
 from common.command_line import parse_settings
 from common.errors import UserError, name_list, run_script
 from common.files import lock_folder, write_text
@@ -52,11 +51,13 @@ from evaluation.robustness import (
     robustness_rows,
     without_levels,
 )
+from models.method import load_method
+from training.executors.base import ExecutorSettings
 from training.grid_run import GridSearch
-from training.presets import get_preset
 from training.robustness import MethodBenchmark, Point, noise_points
+from training.run_settings import plan_search
+from training.settings import RunSettings
 
-Method = Literal["majority", "linear", "ststnet", "compact"]
 LISTS = ("methods", "moved", "levels", "frame_levels", "training_moved", "training_levels")
 """Settings whose values each are a part of the benchmark."""
 
@@ -79,8 +80,8 @@ class Config:
     """Your own table of corrections."""
     flow: FlowMethod = "tvl1"
     """Optical flow method."""
-    methods: tuple[Method, ...] = get_args(Method)
-    """Presets to measure."""
+    methods: tuple[str, ...] = ("majority", "linear", "ststnet", "causalnet_compact")
+    """Methods to measure: names of the suite's, or your own method files."""
     moved: tuple[NoisyFrames, ...] = get_args(NoisyFrames)
     """Key frames that move in test clips, each a curve."""
     levels: tuple[float, ...] = RELATIVE_LEVELS
@@ -115,7 +116,7 @@ class Config:
             if getattr(self, name) < 1:
                 raise UserError(f"{name} is {getattr(self, name)}: give at least 1.")
         if not self.methods:
-            raise UserError(f"methods is empty: give some of {name_list(get_args(Method))}.")
+            raise UserError("methods is empty: give at least one.")
         for name in ("levels", "frame_levels", "training_levels"):
             wrong = [v for v in getattr(self, name) if not (math.isfinite(v) and v >= 0)]
             if wrong:
@@ -147,7 +148,8 @@ def main() -> None:
         for method in config.methods:
             predicted = _benchmark(config, method, inputs, sweep).predictions(points)
             stacks.append(_confusions(inputs, predicted))
-            tables.append(pd.DataFrame([{"model": method, **p.columns()} for p in points]))
+            name = load_method(method).name
+            tables.append(pd.DataFrame([{"model": name, **p.columns()} for p in points]))
         report(config.results, inputs, pd.concat(tables, ignore_index=True), np.concatenate(stacks))
         # With the tables: a run that is refused above leaves a finished folder as it was.
         _write(config.results / "key_frames.csv", sweep.key_frames)
@@ -236,28 +238,22 @@ def read_clips(config: Config, points: list[Point]) -> tuple[Inputs, NoiseSweep]
     return Inputs(maps, clips, config.frames, raw.synthetic, scheme.classes), sweep
 
 
-def _benchmark(
-    config: Config, method: Method, inputs: Inputs, sweep: NoiseSweep
-) -> MethodBenchmark:
-    preset = get_preset(method)
+def _benchmark(config: Config, name: str, inputs: Inputs, sweep: NoiseSweep) -> MethodBenchmark:
+    method = load_method(name)
 
     def search(own: Inputs, results: Path, weights: Path | None) -> GridSearch:
-        flags = grid_script.Config(
-            preset=method,
-            epochs=None if preset.training is None else config.epochs,
+        settings = RunSettings(
+            method=name,
+            epochs=config.epochs if method.trained else None,
             seed=config.seed,
             device="cpu",
             threads=config.threads,
             group_size=config.group_size,
-            workers=config.workers,
-            results=results,
         )
-        run = grid_script.resolve_run(flags, own)
-        grid = grid_script.configurations(flags, preset, len(own.class_names))
-        who = grid_script.executor_settings(flags)
-        return GridSearch(run, own, grid, results, weights, executor=who)
+        who = ExecutorSettings(workers=config.workers)
+        return plan_search(settings, own, results, weights, executor=who)
 
-    return MethodBenchmark(inputs, sweep.maps, search, config.results / method)
+    return MethodBenchmark(inputs, sweep.maps, search, config.results / method.name)
 
 
 def _confusions(inputs: Inputs, predicted: np.ndarray) -> np.ndarray:

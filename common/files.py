@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from filelock import FileLock, Timeout
+from filelock import BaseFileLock, FileLock, Timeout
 
 from common.errors import UserError
 
@@ -99,6 +99,15 @@ def lock_folder(folder: Path) -> Iterator[None]:
     Raises:
         UserError: another process holds it, or it can be no folder to write to.
     """
+    lock = acquire_folder(folder)
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def acquire_folder(folder: Path) -> BaseFileLock:
+    """The lock of ``lock_folder``, held until its ``release`` is called."""
     check_output_folder(folder)
     lock = FileLock(folder / LOCK_NAME)
     try:
@@ -111,7 +120,4 @@ def lock_folder(folder: Path) -> Iterator[None]:
         ) from None
     except OSError as error:
         raise UserError(_cannot_write(folder, error)) from None
-    try:
-        yield
-    finally:
-        lock.release()
+    return lock

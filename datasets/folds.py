@@ -3,15 +3,14 @@
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import get_args
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from common.choices import Protocol
 from common.errors import UserError, name_list
-
-Protocol = Literal["composite", "single_dataset", "leave_one_dataset_out"]
 
 
 @dataclass(frozen=True)

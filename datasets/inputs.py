@@ -61,6 +61,16 @@ class Inputs:
     synthetic: bool
     class_names: tuple[str, ...] = CLASS_NAMES
 
+    def array(self, name: str) -> NDArray[np.generic]:
+        """A named array."""
+        if name != "maps":
+            raise UserError(f"{self.folder} holds no {name}.")
+        return self.maps
+
+    def sha256_of(self, name: str) -> str:
+        """Hash of the table and that array."""
+        return self.sha256
+
     @cached_property
     def sha256(self) -> str:
         """The input hash: over the maps' bytes, then the table of clips."""

@@ -1,17 +1,22 @@
-"""What is trained and how: typed, closed settings, and the grid as one list of configurations."""
+"""What is trained and how: typed, closed settings, and a grid as one list of configurations."""
 
 import hashlib
 import itertools
 import json
 import math
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import MISSING, dataclass, field, fields
 from typing import Any, Literal
 
-from common.errors import UserError
-from training.precision import Precision
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic.dataclasses import dataclass as checked_dataclass
+
+from common.choices import Precision, Schedule
+from common.errors import UserError, name_list
+from models.method import Method
 
 
-@dataclass(frozen=True)
+@checked_dataclass(frozen=True, config=ConfigDict(extra="forbid"))
 class TrainingSettings:
     """How a network is trained in every fold."""
 
@@ -21,83 +26,141 @@ class TrainingSettings:
     """Clips in an optimizer step; more than there are means the full batch."""
     learning_rate: float
     """Step size; the highest one of the schedule."""
-    optimizer: Literal["adam", "adamw"] = "adam"
-    """Adam as published, or AdamW (weight decay apart from the gradient)."""
+    optimizer: Literal["adam", "adamw", "sgd"] = "adam"
+    """Adam as published, AdamW (weight decay apart from the gradient), or SGD with momentum .9."""
     weight_decay: float = 0.0
     """Weight decay of the optimizer."""
-    schedule: Literal["constant", "one_cycle"] = "constant"
-    """Step size over the run: constant, or rising for 30 % of the steps, then falling to zero."""
+    schedule: Schedule = "constant"
+    """Step size over the run: constant; rising for 30 % of the steps, then falling to zero; falling
+    to zero as a cosine; times step_factor every step_epochs; times decay after each of the first
+    decay_epochs."""
+    step_epochs: int = 1
+    step_factor: float = 1.0
+    decay: float = 1.0
+    decay_epochs: int = 0
     shuffle: bool = False
     """Draw the training clips in a new order every epoch."""
     precision: Precision = "float32"
     """Arithmetic of the training steps."""
     class_weights: bool = False
     """Weight the loss so that every class counts the same in a fold's training clips."""
+    label_smoothing: float = 0.0
+    """Share of each label that is spread over all classes."""
+    averaging: float = 0.0
+    """Test with an exponential moving average of the weights, with this decay a step; 0: none."""
+    averaging_from: float = 0.4
+    """Share of the steps after which the average begins."""
+    test_mirrored: bool = False
+    """Logits of a test clip are the mean of the clip's and the mirrored clip's."""
 
     def __post_init__(self) -> None:
-        for name in ("epochs", "batch_size", "learning_rate"):
+        for name in ("epochs", "batch_size", "learning_rate", "step_epochs"):
             if not 0 < getattr(self, name) < math.inf:
                 raise UserError(f"{name} is {getattr(self, name)}; it must be a number above 0.")
-        if self.weight_decay < 0:
-            raise UserError(f"weight_decay is {self.weight_decay}; it must not be negative.")
+        if not 0 <= self.weight_decay < math.inf:
+            raise UserError(f"weight_decay is {self.weight_decay}; it must be a number from 0.")
+        for name in ("label_smoothing", "averaging", "averaging_from"):
+            if not 0 <= getattr(self, name) < 1:
+                raise UserError(f"{name} is {getattr(self, name)}; it must be from 0 to below 1.")
+
+
+def read_training(values: Mapping[str, Any], source: object) -> TrainingSettings:
+    """Training settings from a method file or a record.
+
+    Raises:
+        UserError: an unknown or missing name, or a value of a wrong type.
+    """
+    return _validated(TrainingSettings, values, f"{source}: training")
+
+
+def _validated(kind: type[Any], values: Mapping[str, Any], where: str) -> Any:
+    try:
+        return TypeAdapter(kind).validate_python(dict(values))
+    except ValidationError as error:
+        known = name_list(own.name for own in fields(kind))
+        problem = error.errors()[0]
+        name = ".".join(map(str, problem["loc"]))
+        raise UserError(f"{where}, {name}: {problem['msg']}. It may hold: {known}.") from error
 
 
 @dataclass(frozen=True)
 class Configuration:
-    """One point of a grid: a registered model with its settings.
+    """One point of a grid.
 
     Attributes:
         name: names the results folder.
         label: names it in ``result_summary.txt``.
-        model: a name of ``models.list_models()``.
-        settings: keyword arguments of ``models.create_model``.
+        settings: keyword arguments of the method's ``build``.
     """
 
     name: str
     label: str
-    model: str
     settings: dict[str, Any] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
-class Grid:
-    """Values of a CausalNet grid search; the nesting order is layer1, layer2, layer3, gamma."""
+def configurations(
+    method: Method, given: Mapping[str, Any], grid: Mapping[str, Sequence[Any]]
+) -> list[Configuration]:
+    """What is run: every combination of the grid's values, the last setting changing fastest.
 
-    layer1: tuple[int, ...]
-    layer2: tuple[int, ...]
-    layer3: tuple[int, ...]
-    gammas: tuple[float, ...]
-    skipped: tuple[tuple[int, int], ...] = ()
-    """Pairs (layer1, layer2) that are left out."""
+    Args:
+        given: settings that all configurations share.
+        grid: values to search in place of those of the method's own grid.
 
-    def configurations(self, **settings: Any) -> list[Configuration]:
-        """The grid as a list, in the published order; ``settings`` go to every network."""
-        points = itertools.product(self.layer1, self.layer2, self.layer3, self.gammas)
-        kept = [point for point in points if point[:2] not in self.skipped]
-        if not kept:
-            raise UserError("The grid is empty. Give at least one value for every layer and gamma.")
-        if len(set(kept)) < len(kept):
-            raise UserError("The grid names a value twice. Give every value once.")
-        return [causalnet_configuration(gamma, layers, **settings) for *layers, gamma in kept]
-
-
-def causalnet_configuration(gamma: float, block_repeats: Any, **settings: Any) -> Configuration:
-    """A CausalNet configuration under its published folder name ``<gamma>_<l1>_<l2>_<l3>``."""
-    repeats = tuple(int(repeat) for repeat in block_repeats)
-    if min(repeats) < 1 or not 0 <= gamma < math.inf:
+    Raises:
+        UserError: a setting that the method does not have, or a value that is named twice.
+    """
+    searched = {**method.facts.get("grid", {}), **{name: tuple(own) for name, own in grid.items()}}
+    searched = {name: own for name, own in searched.items() if name not in given}
+    unknown = [name for name in (*given, *searched) if name not in method.settings]
+    if unknown:
+        known = name_list(method.settings) or "none"
         raise UserError(
-            f"layers {repeats} and gamma {gamma}: every layer count must be at least 1 "
-            "and gamma a number from 0."
+            f"{name_list(unknown)}: method {method.name} has no such setting. It has {known}."
         )
-    ablation = settings.get("ablation", "none")
-    suffix = "" if ablation == "none" else f"_{ablation}"
-    layers = ", ".join(f"layer{place}={count}" for place, count in enumerate(repeats, start=1))
+    points = [
+        {**dict(zip(searched, values, strict=True)), **given}
+        for values in itertools.product(*searched.values())
+    ]
+    if not points:
+        raise UserError("The grid is empty. Give at least one value for every setting.")
+    found = [_named(method, point) for point in points]
+    if len({configuration.name for configuration in found}) < len(found):
+        raise UserError("The grid names a value twice. Give every value once.")
+    return found
+
+
+def _named(method: Method, settings: dict[str, Any]) -> Configuration:
+    naming = method.hook("name_configuration")
+    if naming is not None:
+        name, label = naming(settings)
+        return Configuration(name, label, settings)
+    parts = [f"{key}={_short(value)}" for key, value in settings.items()]
     return Configuration(
-        name="_".join(str(part) for part in (gamma, *repeats)) + suffix,
-        label=f"gamma={gamma}, {layers}" + (f", ablation={ablation}" if suffix else ""),
-        model="causalnet",
-        settings={"block_repeats": repeats, "gamma": gamma, **settings},
+        "_".join([method.name, *parts]).replace("/", "-"),
+        ", ".join([method.name, *parts]),
+        settings,
     )
+
+
+def _short(value: Any) -> str:
+    if isinstance(value, (list, tuple)):
+        return "-".join(str(part) for part in value)
+    return str(value)
+
+
+def non_defaults(values: Any) -> dict[str, Any]:
+    """The fields of a dataclass whose values differ from the field's default.
+
+    So a new field with a neutral default changes no hash and no comparison with older runs.
+    """
+    found = {}
+    for own in fields(values):
+        default = own.default if own.default_factory is MISSING else own.default_factory()
+        value = getattr(values, own.name)
+        if default is MISSING or value != default:
+            found[own.name] = value
+    return found
 
 
 def short_hash(content: Any) -> str:

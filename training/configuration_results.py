@@ -14,9 +14,10 @@ from evaluation.predictions import RECORDED, SYNTHETIC, prediction_rows
 from evaluation.result_files import write_result_files
 from evaluation.selection import DEFAULT_RULE
 from training.configuration import Configuration, fold_seed
-from training.run_record import Run, read_record
+from training.run_record import Run
 
 SUMMARY_NAME = "result_summary.txt"
+LOSSES_NAME = "losses.csv"
 
 
 def fold_identity(
@@ -103,18 +104,28 @@ def summary_line(configuration: Configuration, figures: Metrics, rule: str) -> s
     return f"{configuration.label} | UF1={figures.uf1:.4f}, UAR={figures.uar:.4f} | {rule}"
 
 
-def replace_summary_lines(results: Path, configuration: Configuration, lines: list[str]) -> None:
+def write_losses(folder: Path, stored: list[StoredFold]) -> None:
+    """``losses.csv``: the mean training loss of every fold and epoch."""
+    lines = ["fold,epoch,loss"]
+    for fold in stored:
+        name = fold.identity.name
+        lines += [f"{name},{epoch},{loss}" for epoch, loss in enumerate(fold.losses, start=1)]
+    write_text(folder / LOSSES_NAME, "\n".join(lines) + "\n")
+
+
+def replace_summary_lines(
+    results: Path, configuration: Configuration, lines: list[str], labels: list[str]
+) -> None:
     """Put a configuration's lines into the summary, in place of its old ones.
 
-    Lines stand in the order in which the run's record names the configurations, whichever of them
-    was finished first.
+    Args:
+        labels: of all configurations of the run, in the order in which their lines are written.
     """
     path = results / SUMMARY_NAME
     try:
         old = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
     except UnicodeDecodeError as error:
         raise UserError(f"{path} is not UTF-8 text: {error}. Move it away.") from error
-    labels = list((read_record(results) or {}).get("configurations", {}).values())
     kept = [line for line in old if line.split(" | ")[0] not in (configuration.label, "")]
     known = [line for line in kept + lines if line.split(" | ")[0] in labels]
     known.sort(key=lambda line: labels.index(line.split(" | ")[0]))

@@ -1,44 +1,54 @@
 """Evaluates a folder of per-subject weights on the subjects that they have not seen."""
 
+import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
-import torch
 from pydantic import TypeAdapter, ValidationError
 from torch import nn
 
+from common.choices import Protocol
 from common.class_names import CLASS_NAMES
 from common.errors import UserError, name_list
-from datasets import Fold, Inputs, Preparation, Protocol, loso_folds, prepare
+from datasets import Fold, Inputs, Preparation, loso_folds
 from evaluation.predictions import RECORDED, SYNTHETIC, prediction_rows
-from models import create_model
 from models.checkpoint import check_gamma, load_into, load_weights, read_gamma, read_geometry
+from models.estimator import estimator_scores, load_estimator
+from models.method import BUILT_IN, SUFFIX, Method, load_method
+from training.clips import Clips, prepare_clips
+from training.configuration import TrainingSettings, read_training
 from training.fold_group import lone_logits
-from training.presets import get_preset
-from training.weights_folder import read_description, weights_path
+from training.weights_folder import WeightsFile, read_description, read_weights_note, weights_path
+from training.worker import build_model
 
 UNKNOWN_RULE = "unknown"
 UNKNOWN_EPOCH = 1
 """What the published evaluation writes where nobody knows the epoch."""
+OLD_PRESETS = {"published": "causalnet", "compact": "causalnet_compact"}
+OLD_STEPS = {"composite": "regions", "centre": "center"}
+OLD_TRAINING = {"optimiser": "optimizer"}
 
 
 @dataclass(frozen=True)
 class WeightsOrigin:
     """What is known of a folder of weights; without a description, the published settings."""
 
-    model: str
+    method: Method
     settings: dict[str, Any] | None
     preparation: Preparation
+    training: TrainingSettings | None
     class_names: tuple[str, ...]
     configuration: str
     seed: int
     epoch: int
     epoch_rule: str
-    threads: int | None
-    inputs_sha256: str | None
+    threads: int | None = None
+    inputs_sha256: str | None = None
     protocol: Protocol = "composite"
+    synthetic: bool = False
 
 
 @dataclass(frozen=True)
@@ -58,30 +68,89 @@ class Evaluation:
     refused: list[str]
 
 
-def read_origin(folder: Path) -> WeightsOrigin:
-    """The description beside the weights, or the published settings for downloaded ones."""
+def read_origin(folder: Path, method_file: Path | None = None) -> WeightsOrigin:
+    """The description beside the weights, or the published settings for downloaded ones.
+
+    Args:
+        method_file: the user's method file; None takes the copy in the folder.
+
+    Raises:
+        UserError: the description or the method's file is damaged, or the file is another one.
+    """
     description = read_description(folder)
     if description is None:
-        preparation = get_preset("published").preparation
-        return WeightsOrigin(
-            model="causalnet",
-            settings=None,
-            preparation=preparation,
-            class_names=CLASS_NAMES,
-            configuration="downloaded",
-            seed=0,
-            epoch=UNKNOWN_EPOCH,
-            epoch_rule=UNKNOWN_RULE,
-            threads=None,
-            inputs_sha256=None,
-        )
-    known = {name: description.get(name) for name in WeightsOrigin.__dataclass_fields__}
-    known["protocol"] = description.get("protocol", "composite")
+        return _downloaded(method_file)
+    old = {OLD_STEPS.get(k, k): v for k, v in description["preparation"].items()}
+    known = {**description, "preparation": old}
+    training = known.pop("training", None)
+    if training is not None:
+        training = read_training({OLD_TRAINING.get(k, k): v for k, v in training.items()}, folder)
+    method = _described_method(folder, known, method_file)
+    fields = {n: known[n] for n in WeightsOrigin.__dataclass_fields__ if n in known}
+    if training is None and method.trained:
+        # Descriptions of version 0.1 do not hold it; nothing of it matters to the test.
+        training = read_training(method.facts["training"], method.path)
+    fields |= {"method": None, "training": None}
     try:
-        return TypeAdapter(WeightsOrigin).validate_python(known)
+        read = TypeAdapter(_Described).validate_python(fields)
     except ValidationError as error:
         problems = [f"{'.'.join(map(str, p['loc']))}: {p['msg']}" for p in error.errors()]
         raise UserError(f"the description in {folder} is faulty: {'; '.join(problems)}.") from error
+    return WeightsOrigin(**{**vars(read), "method": method, "training": training})
+
+
+@dataclass(frozen=True)
+class _Described:
+    """The plain entries of a description."""
+
+    settings: dict[str, Any] | None
+    preparation: Preparation
+    class_names: tuple[str, ...]
+    configuration: str
+    seed: int
+    epoch: int
+    epoch_rule: str
+    threads: int | None = None
+    inputs_sha256: str | None = None
+    protocol: Protocol = "composite"
+    synthetic: bool = False
+
+
+def _downloaded(method_file: Path | None) -> WeightsOrigin:
+    method = load_method("causalnet" if method_file is None else method_file)
+    settings: dict[str, Any] | None = None if method.name == "causalnet" else {}
+    training = read_training(method.facts["training"], method.path) if method.trained else None
+    return WeightsOrigin(
+        method=method,
+        settings=settings,
+        preparation=Preparation(**method.facts.get("preparation", {})),
+        training=training,
+        class_names=CLASS_NAMES,
+        configuration="downloaded",
+        seed=0,
+        epoch=UNKNOWN_EPOCH,
+        epoch_rule=UNKNOWN_RULE,
+    )
+
+
+def _described_method(
+    folder: Path, description: dict[str, Any], method_file: Path | None
+) -> Method:
+    old = description.get("preset", "")
+    name = str(description.get("method", OLD_PRESETS.get(old, old)))
+    sha256 = description.get("method_sha256")
+    if sha256 is None:
+        if name not in BUILT_IN:
+            raise UserError(f"the description in {folder} names the unknown method {name!r}.")
+        return load_method(name)
+    path = folder / f"{name}{SUFFIX}" if method_file is None else method_file
+    method = load_method(path)
+    if method.sha256 != sha256:
+        raise UserError(
+            f"{path} is not the method file that the weights in {folder} were trained with: its "
+            "hash differs. Give the file of that run, or train again."
+        )
+    return method
 
 
 def evaluate_weights(
@@ -102,37 +171,85 @@ def evaluate_weights(
             f"{inputs.folder} are labelled {name_list(inputs.class_names)}. Give matching ones."
         )
     folds = loso_folds(inputs.clips, origin.protocol)
-    present = [fold for fold in folds if weights_path(folder, fold.name).is_file()]
+    trained = origin.training is not None
+    present = [f for f in folds if weights_path(folder, f.name, trained).is_file()]
     if not present:
-        example = weights_path(folder, folds[0].name)
+        example = weights_path(folder, folds[0].name, trained)
         raise UserError(f"{folder} holds no weights of these subjects, such as {example.name}.")
-    clips = torch.from_numpy(prepare(inputs.maps, origin.preparation)[0])
+    shared = None if origin.preparation.phase_sum else fold_clips(origin, inputs, None, device)
     parts, gammas, refused = [], {}, []
     for fold in present:
+        path = weights_path(folder, fold.name, trained)
         try:
-            network = load_network(weights_path(folder, fold.name), origin, gamma, device)
+            note = check_note(path, fold, inputs)
+            clips = shared or fold_clips(origin, inputs, note, device)
+            model = load_model(path, origin, gamma, device)
         except UserError as error:
             refused.append(str(error))
             continue
-        gammas.update(_gamma(network, fold))
-        logits = lone_logits(network, clips[fold.test_indices].to(device))
+        gammas.update(_gamma(model, fold))
+        logits = test_logits(model, origin, clips, fold.test_indices)
         parts.append(_rows(inputs, origin, fold, logits))
     missing = [fold for fold in folds if fold not in present]
     rows = pd.concat(parts, ignore_index=True) if parts else None
     return Evaluation(rows, gammas, missing, refused)
 
 
-def load_network(path: Path, origin: WeightsOrigin, gamma: float | None, device: str) -> nn.Module:
-    """A network with the file's weights.
+def check_note(path: Path, fold: Fold, inputs: Inputs) -> WeightsFile | None:
+    """What is recorded of a fold's weights, checked against the file and the fold's test clips.
+
+    Raises:
+        UserError: the file has changed since it was written, or has seen a test subject.
+    """
+    note = read_weights_note(path.parent, fold.name)
+    if note is None:
+        return None
+    if hashlib.sha256(path.read_bytes()).hexdigest() != note.sha256:
+        raise UserError(f"{path} has changed since it was written. Restore it or train again.")
+    own = inputs.clips.iloc[fold.test_indices]
+    tested = set(own[["dataset", "subject"]].agg("/".join, axis=1))
+    seen = sorted(tested & set(note.trained_on))
+    if seen:
+        raise UserError(
+            f"{path} was trained on {name_list(seen)}, on whom it would be tested. Give weights "
+            "that have not seen the test subject."
+        )
+    return note
+
+
+def fold_clips(
+    origin: WeightsOrigin, inputs: Inputs, note: WeightsFile | None, device: str
+) -> Clips:
+    """The clips as a fold's weights see them.
+
+    Raises:
+        UserError: the preparation has a phase sum, and nothing is known of the fold's gains.
+    """
+    gains = None if note is None else note.gains
+    if origin.preparation.phase_sum and gains is None:
+        raise UserError("the weights' notes (<fold>.json) are missing, which hold their gains.")
+    return prepare_clips(origin.method, inputs, origin.preparation, gains, device)
+
+
+def test_logits(model: Any, origin: WeightsOrigin, clips: Clips, rows: np.ndarray) -> np.ndarray:
+    """float32 [T, C] of the clips of these rows."""
+    if origin.training is not None:
+        return lone_logits(model, clips, rows, origin.training)
+    tested = clips.test(rows).cpu().numpy()
+    return estimator_scores(origin.method, model, tested, len(origin.class_names))
+
+
+def load_model(path: Path, origin: WeightsOrigin, gamma: float | None, device: str) -> Any:
+    """A network with the file's weights, or a fitted estimator.
 
     Raises:
         UserError: the file cannot be used, or its gamma contradicts the one asked for.
     """
+    if origin.training is None:
+        return load_estimator(path, origin.method)
     state = load_weights(path, "cpu")
-    settings = origin.settings
     try:
-        if settings is None:
-            settings = read_geometry(state)
+        settings = read_geometry(state) if origin.settings is None else dict(origin.settings)
         if gamma is not None:
             settings = {**settings, "gamma": gamma}
         if "gamma" in settings:
@@ -140,13 +257,16 @@ def load_network(path: Path, origin: WeightsOrigin, gamma: float | None, device:
     except UserError as error:
         named = str(error) if str(path) in str(error) else f"{path}: {error}"
         raise UserError(named) from error
-    network = create_model(origin.model, **settings)
+    classes = settings.pop("classes", len(origin.class_names))
+    network = build_model(origin.method, settings, classes)
     load_into(network, state, path)
-    return network.to(device)
+    return network.to(device).eval()
 
 
-def _gamma(network: nn.Module, fold: Fold) -> dict[str, float]:
-    state = network.state_dict()
+def _gamma(model: Any, fold: Fold) -> dict[str, float]:
+    if not isinstance(model, nn.Module):
+        return {}
+    state = model.state_dict()
     has_one = any(name.endswith("P_matrix") for name in state)
     return {fold.name: read_gamma(state)} if has_one else {}
 

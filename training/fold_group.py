@@ -1,10 +1,10 @@
 """Trains one fold, or several folds at once as stacked weights.
 
-Shape legend: K folds in the group, B clips in a step, T test clips of a fold (padded), C classes,
-V views of a training clip (as stored, mirrored).
+Shape legend: K folds in the group, B clips in a step, T test clips of a fold (padded), C classes.
 
 The folds of a group share every tensor operation and nothing else: each has its own weights, seed,
-training clips and order. Only folds with the same number of steps in an epoch can be stacked.
+training clips and order. Only folds with the same number of steps in an epoch can be stacked, and
+only networks that draw nothing and change no buffer in training (``training/stacking.py``).
 """
 
 from collections.abc import Callable, Sequence
@@ -14,15 +14,22 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.func import functional_call, stack_module_state, vmap
 
+from common.errors import UserError
+from models.method import Method, describe
+from training.clips import Clips, stack_batches
 from training.configuration import TrainingSettings
+from training.optimization import WeightAverage, create_optimizer, create_schedule
 from training.precision import activations, matrix_products
+from training.stacking import StackedNetworks, seeded_random
+
+TEST_BATCH = 128
+"""Test clips that go through a network at once; eval.py uses the same number."""
 
 
 @dataclass(frozen=True)
 class FoldTask:
-    """One fold to train: row numbers of its training and test clips, and its seed."""
+    """One fold to train: row numbers of its training and test clips, and its seeds."""
 
     name: str
     train_indices: np.ndarray
@@ -39,45 +46,14 @@ class FoldOutcome:
         losses: float32 [epochs]; mean training loss over the steps of an epoch.
         failed_epoch: the epoch (from 1) whose loss, or else whose logits, were not finite; None
             when all went well.
-        weights: the state dict after the last epoch, on the CPU, when asked for.
+        weights: the file of the state after the last epoch, when asked for.
     """
 
     name: str
     logits: np.ndarray
     losses: np.ndarray
     failed_epoch: int | None
-    weights: dict[str, Tensor] | None
-
-
-@dataclass(frozen=True)
-class TrainingData:
-    """The clips of all folds, on the device for the whole run.
-
-    Attributes:
-        pixels: float32 [V, N, 4, H, W, 3]; in this order a patch's row is one piece of memory.
-        labels: int64 [N].
-        classes: number of classes C.
-    """
-
-    pixels: Tensor
-    labels: Tensor
-    classes: int
-
-    @classmethod
-    def of_views(cls, views: Tensor, labels: Tensor, classes: int) -> "TrainingData":
-        """From prepared clips, float32 [V, N, 4, 3, H, W]."""
-        return cls(views.movedim(3, -1).contiguous(), labels, classes)
-
-    @property
-    def views(self) -> Tensor:
-        """float32 [V, N, 4, 3, H, W], not a copy."""
-        return self.pixels.movedim(-1, 3)
-
-    def clips(self, views: Tensor, rows: Tensor) -> Tensor:
-        """Whole clips are copied, not pixels: [K, B] and [K, B] -> [K, B, 4, 3, H, W]."""
-        places = (views * self.pixels.shape[1] + rows).flatten()
-        chosen = self.pixels.flatten(2).flatten(0, 1).index_select(0, places)
-        return chosen.view(*rows.shape, *self.pixels.shape[2:]).movedim(-1, 3)
+    weights: bytes | None
 
 
 @dataclass(frozen=True)
@@ -88,47 +64,8 @@ class GroupShape:
     test_clips: int
 
 
-class StackedNetworks:
-    """K networks of one architecture whose weights are stacked along a leading axis.
-
-    A single network is used as it is: stacking one would only cost time.
-    """
-
-    def __init__(self, networks: Sequence[nn.Module]) -> None:
-        self.template = networks[0]
-        self.count = len(networks)
-        if self.count == 1:
-            own = self.template.named_parameters()
-            live: dict[str, Tensor] = {name: p for name, p in own if p.requires_grad}
-            self.parameters = live
-            return
-        stacked, buffers = stack_module_state(list(networks))
-        self.parameters = {name: p.detach().requires_grad_() for name, p in stacked.items()}
-        self.buffers = buffers
-        self._forward = vmap(self._one_forward)
-
-    def logits(self, clips: Tensor) -> Tensor:
-        """[K, B, 4, 3, H, W] -> [K, B, C]."""
-        if self.count == 1:
-            return self.template(clips[0])[None]
-        return self._forward(self.parameters, self.buffers, clips)
-
-    def lone_network(self, place: int) -> nn.Module:
-        """One of the networks by itself; valid until the next call."""
-        if self.count > 1:
-            with torch.no_grad():
-                for name, parameter in self.template.named_parameters():
-                    parameter.copy_(self.parameters[name][place])
-        return self.template
-
-    def _one_forward(
-        self, parameters: dict[str, Tensor], buffers: dict[str, Tensor], clips: Tensor
-    ) -> Tensor:
-        return functional_call(self.template, (parameters, buffers), (clips,))
-
-
 class EpochPlan:
-    """A fold's own draws: the order of its training clips and which of them are seen mirrored."""
+    """A fold's own draws: the order of its training clips and the view in which each is seen."""
 
     def __init__(self, fold: FoldTask, settings: TrainingSettings, views: int, step_clips: int):
         self.indices = fold.train_indices
@@ -151,10 +88,14 @@ class EpochPlan:
 
 
 class GroupTrainer:
-    """The folds of one group, side by side, ready to train.
+    """Trains a group of folds together, as one batched network, or one fold alone.
 
     Args:
+        clips: the clips of each fold, [K].
+        labels: int64 [N] on the device; ``classes`` is C.
         create_network: builds a network from the global generator, which is seeded per fold here.
+        shape: sizes shared by all folds of the run; None for a fold alone, whose batches then
+            hold no padding.
 
     Raises:
         ValueError: the folds differ in their number of steps in an epoch.
@@ -162,153 +103,270 @@ class GroupTrainer:
 
     def __init__(
         self,
+        method: Method,
         folds: Sequence[FoldTask],
-        data: TrainingData,
+        clips: Sequence[Clips],
+        labels: Tensor,
+        classes: int,
         create_network: Callable[[], nn.Module],
         settings: TrainingSettings,
-        shape: GroupShape,
+        shape: GroupShape | None,
     ) -> None:
-        device = data.labels.device
-        self.folds, self.data, self.precision = folds, data, settings.precision
-        self.networks = StackedNetworks(
-            [_seeded_network(create_network, fold.seed, device) for fold in folds]
-        )
-        self.plans = [
-            EpochPlan(fold, settings, len(data.pixels), shape.step_clips) for fold in folds
-        ]
+        self.folds, self.clips, self.labels, self.classes = folds, clips, labels, classes
+        self.settings, self.shape, self.device = settings, shape, labels.device
+        self.random = [seeded_random(fold.seed, self.device) for fold in folds]
+        networks = []
+        for random in self.random:
+            with random:
+                networks.append(create_network().to(self.device))
+        self.networks = StackedNetworks(networks)
+        self.generators = [torch.Generator().manual_seed(fold.seed) for fold in folds]
+        step_clips = settings.batch_size if shape is None else shape.step_clips
+        views = clips[0].views
+        self.plans = [EpochPlan(fold, settings, views, step_clips) for fold in folds]
         if len({plan.steps for plan in self.plans}) > 1:
             raise ValueError("folds of one group must have the same number of steps in an epoch")
-        self.class_weights = torch.stack([_class_weights(fold, data, settings) for fold in folds])
-        self.optimizer, self.schedule = _optimizer(self.networks, settings, self.plans[0].steps)
-        self.test_clips = _padded_test_clips(folds, data, shape.test_clips)
+        self.class_weights = torch.stack([self._class_weights(fold) for fold in folds])
+        self._take_hooks(method)
+        parameters = list(self.networks.parameters.values())
+        self.optimizer = create_optimizer(method, parameters, settings)
+        total = settings.epochs * self._steps_in_epoch()
+        self.schedule = create_schedule(self.optimizer, settings, total)
+        self.average = WeightAverage(parameters, settings, total)
+
+    def _take_hooks(self, method: Method) -> None:
+        self.loss, self.augment = method.hook("loss"), method.hook("augment")
+        self.training_step, self.order = method.hook("training_step"), method.hook("epoch_order")
+
+    def _steps_in_epoch(self) -> int:
+        plan = self.plans[0]
+        if self.order is not None:
+            # Drawn from a generator of its own: only the number of batches is asked for.
+            labels = self.labels[torch.from_numpy(plan.indices).to(self.device)].cpu().numpy()
+            return len(self.order(labels, np.random.default_rng(self.folds[0].seed)))
+        alone = self.shape is None and len(plan.indices) % self.settings.batch_size == 1
+        return plan.steps - (1 if alone and plan.steps > 1 else 0)
 
     def draw_epoch(self) -> list[tuple[Tensor, ...]]:
         """One tuple (rows, views, used) a step, each [K, B]."""
+        if self.order is not None:
+            return self._ordered_epoch()
         drawn = [plan.draw() for plan in self.plans]
         stacked = [np.stack(part, axis=1) for part in zip(*drawn, strict=True)]
-        parts = [torch.from_numpy(part).to(self.data.labels.device) for part in stacked]
-        return list(zip(*parts, strict=True))
+        parts = [torch.from_numpy(part).to(self.device) for part in stacked]
+        steps: list[tuple[Tensor, ...]] = list(zip(*parts, strict=True))
+        return steps if self.shape is not None else _without_padding(steps)
+
+    def _ordered_epoch(self) -> list[tuple[Tensor, ...]]:
+        """An epoch in the order of the method's own ``epoch_order``, of a fold alone."""
+        assert self.order is not None
+        plan = self.plans[0]
+        labels = self.labels[torch.from_numpy(plan.indices).to(self.device)].cpu().numpy()
+        steps: list[tuple[Tensor, ...]] = []
+        for chosen in self.order(labels, plan.generator):
+            rows = torch.from_numpy(plan.indices[np.asarray(chosen)]).to(self.device)[None]
+            views = plan.generator.integers(0, plan.views, size=rows.shape)
+            used = torch.ones_like(rows, dtype=torch.bool)
+            steps.append((rows, torch.from_numpy(views).to(self.device), used))
+        return steps
 
     def step(self, rows: Tensor, views: Tensor, used: Tensor) -> Tensor:
         """One optimizer step of every fold; returns the losses before it, [K]."""
-        labels = self.data.labels[rows]
+        labels = self.labels[rows]
         weights = used * self.class_weights.gather(1, labels)
-        with matrix_products(self.precision):
-            with activations(self.precision, self.data.labels.device):
-                logits = self.networks.logits(self.data.clips(views, rows))
-            loss = weighted_cross_entropy(logits.float(), labels, weights)
+        clips = stack_batches(self.clips, rows, views, self.generators)
+        if self.augment is not None:
+            clips = torch.stack(
+                [self.augment(*own) for own in zip(clips, self.generators, strict=True)]
+            )
+        with matrix_products(self.settings.precision):
+            loss = self._losses(clips, labels, weights, used)
             self.optimizer.zero_grad(set_to_none=True)
             loss.sum().backward()
         self.optimizer.step()
         if self.schedule is not None:
             self.schedule.step()
+        self.average.update()
         return loss.detach()
+
+    def _losses(self, clips: Tensor, labels: Tensor, weights: Tensor, used: Tensor) -> Tensor:
+        """[K]."""
+        with activations(self.settings.precision, self.device):
+            if self.training_step is not None:
+                own = self.training_step(
+                    self.networks.template, clips[0], labels[0], self.generators[0]
+                )
+                return torch.as_tensor(own)[None]
+            logits = self.networks.logits(clips)
+        if self.loss is None:
+            return weighted_cross_entropy(
+                logits.float(), labels, weights, self.settings.label_smoothing
+            )
+        kept = zip(logits.float(), labels, used, strict=True)
+        return torch.stack([self.loss(own[use], label[use]) for own, label, use in kept])
 
     def epoch(self) -> Tensor:
         """One pass over the training clips; returns each fold's mean loss, float32 [K]."""
-        losses = [self.step(*batch) for batch in self.draw_epoch()]
+        self.networks.template.train()
+        with self.random[0]:
+            losses = [self.step(*batch) for batch in self.draw_epoch()]
         return torch.stack(losses).mean(0).float().cpu()
 
-    def test_logits(self) -> Tensor:
-        """float32 [K, T, C] on the CPU."""
+    def test_logits(self) -> list[np.ndarray]:
+        """float32 [T, C] of each fold, from the averaged weights where there are such."""
+        self.networks.template.eval()
+        with self.average.applied():
+            if self.networks.count == 1:
+                return [self.lone_logits(0)]
+            return self._stacked_logits()
+
+    def _stacked_logits(self) -> list[np.ndarray]:
+        assert self.shape is not None
+        rows = [np.resize(fold.test_indices, self.shape.test_clips) for fold in self.folds]
+        parts = []
         with torch.inference_mode():
-            return self.networks.logits(self.test_clips).float().cpu()
+            for view in test_views(self.settings):
+                clips = [own.test(row, view) for own, row in zip(self.clips, rows, strict=True)]
+                parts.append(self.networks.logits(torch.stack(clips)).float())
+        mean = (sum(parts[1:], parts[0]) / len(parts)).cpu().numpy()
+        kept = zip(mean, self.folds, strict=True)
+        return [own[: len(fold.test_indices)].copy() for own, fold in kept]
+
+    def lone_logits(self, place: int) -> np.ndarray:
+        """float32 [T, C] of a fold's test clips by its network alone, as ``eval.py`` does it."""
+        network = self.networks.lone_network(place)
+        fold = self.folds[place]
+        return lone_logits(network, self.clips[place], fold.test_indices, self.settings)
+
+    def final_state(self, place: int) -> dict[str, Tensor]:
+        """The state dict of a fold's network as it is tested, on the CPU."""
+        with self.average.applied():
+            state = self.networks.lone_network(place).state_dict()
+            return {name: value.cpu().clone() for name, value in state.items()}
+
+    def _class_weights(self, fold: FoldTask) -> Tensor:
+        """float32 [C]: all ones, or inversely proportional to the training clips of each class."""
+        if not self.settings.class_weights:
+            return torch.ones(self.classes, device=self.device)
+        own = self.labels[torch.as_tensor(fold.train_indices, device=self.device)]
+        counts = torch.bincount(own, minlength=self.classes)
+        return torch.where(counts > 0, len(own) / (self.classes * counts.clamp(min=1)), 0.0)
+
+
+def _without_padding(steps: list[tuple[Tensor, ...]]) -> list[tuple[Tensor, ...]]:
+    """Batches of a fold alone: padding would enter a batch norm. A last clip that would be alone
+    joins the batch before it, since a batch norm needs two."""
+    kept = [tuple(part[used][None] for part in (rows, views, used)) for rows, views, used in steps]
+    if len(kept) > 1 and kept[-1][0].shape[1] == 1:
+        last, before = kept.pop(), kept.pop()
+        kept.append(tuple(torch.cat(pair, dim=1) for pair in zip(before, last, strict=True)))
+    return kept
 
 
 def train_group(
     trainer: GroupTrainer,
     epochs: int,
     *,
-    keep_weights: bool = False,
+    save: Callable[[dict[str, Tensor]], bytes] | None = None,
     on_epoch: Callable[[int], None] = lambda epoch: None,
 ) -> list[FoldOutcome]:
     """Train a group to the end; ``on_epoch`` is told each finished epoch, from 1.
 
     The last epoch's logits are computed by each network alone, as ``eval.py`` does it with the
     saved weights, so that the two agree to the last bit.
+
+    Args:
+        save: makes the file of a network's state; None where weights are not kept.
     """
     epoch_losses, epoch_logits = [], []
     for epoch in range(1, epochs + 1):
-        epoch_losses.append(trainer.epoch())
+        epoch_losses.append(trainer.epoch().numpy())
         epoch_logits.append(trainer.test_logits())
         on_epoch(epoch)
-        if not torch.isfinite(epoch_losses[-1]).any():
+        if not np.isfinite(epoch_losses[-1]).any():
             break
-    losses, logits = torch.stack(epoch_losses).numpy(), torch.stack(epoch_logits).numpy()
+    losses = np.stack(epoch_losses)
     outcomes = []
     for place, fold in enumerate(trainer.folds):
-        own = logits[:, place, : len(fold.test_indices)].copy()
-        network = trainer.networks.lone_network(place)
-        own[-1] = lone_logits(network, trainer.data.views[0, fold.test_indices])
-        state = {name: value.cpu().clone() for name, value in network.state_dict().items()}
+        logits = np.stack([own[place] for own in epoch_logits])
+        with trainer.average.applied():
+            logits[-1] = trainer.lone_logits(place)
         outcomes.append(
             FoldOutcome(
                 name=fold.name,
-                logits=own,
+                logits=logits,
                 losses=losses[:, place].copy(),
-                failed_epoch=_first_failure(losses[:, place], own),
-                weights=state if keep_weights else None,
+                failed_epoch=_first_failure(losses[:, place], logits),
+                weights=None if save is None else save(trainer.final_state(place)),
             )
         )
     return outcomes
 
 
-def lone_logits(network: nn.Module, clips: Tensor) -> np.ndarray:
-    """float32 [T, C] of clips [T, 4, 3, H, W]."""
+def test_views(settings: TrainingSettings) -> tuple[int, ...]:
+    """The views of a test clip whose logits are averaged."""
+    return (0, 1) if settings.test_mirrored else (0,)
+
+
+def lone_logits(
+    network: nn.Module, clips: Clips, rows: np.ndarray, settings: TrainingSettings
+) -> np.ndarray:
+    """float32 [T, C] of the clips of these rows, in evaluation mode.
+
+    Raises:
+        UserError: a user's network fails, or gives something else than logits.
+    """
+    network.eval()
+    views = test_views(settings)
+    parts = []
     with torch.inference_mode():
-        return network(clips.contiguous()).float().cpu().numpy()
+        for start in range(0, len(rows), TEST_BATCH):
+            own = rows[start : start + TEST_BATCH]
+            logits = [network(clips.test(own, view).contiguous()).float() for view in views]
+            parts.append(sum(logits[1:], logits[0]) / len(views))
+    return torch.cat(parts).cpu().numpy()
 
 
-def _seeded_network(
-    create_network: Callable[[], nn.Module], seed: int, device: torch.device
-) -> nn.Module:
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        return create_network().to(device)
+def check_network(
+    network: nn.Module, clips: Clips, rows: np.ndarray, classes: int, source: object
+) -> None:
+    """Try a network on two clips before anything is trained.
+
+    Raises:
+        UserError: it fails, or its logits have another shape than [clips, classes].
+    """
+    sample = clips.test(rows[:2]).contiguous()
+    try:
+        with torch.inference_mode():
+            logits = network.eval()(sample)
+    except UserError:
+        raise
+    except Exception as error:
+        raise UserError(
+            f"{source}: the network fails on clips of shape {list(sample.shape)} "
+            f"({describe(error)}). Make it take them."
+        ) from error
+    shape = list(getattr(logits, "shape", []))
+    if shape != [len(sample), classes]:
+        found = f"logits of shape {shape}" if shape else f"a {type(logits).__name__}"
+        raise UserError(
+            f"{source}: the network gives {found} for {len(sample)} clips of {classes} classes; "
+            f"[{len(sample)}, {classes}] is needed. Use the number that build(classes) is given."
+        )
 
 
-def _class_weights(fold: FoldTask, data: TrainingData, settings: TrainingSettings) -> Tensor:
-    """float32 [C]: all ones, or inversely proportional to the training clips of each class."""
-    if not settings.class_weights:
-        return torch.ones(data.classes, device=data.labels.device)
-    own = data.labels[torch.as_tensor(fold.train_indices, device=data.labels.device)]
-    counts = torch.bincount(own, minlength=data.classes)
-    return torch.where(counts > 0, len(own) / (data.classes * counts.clamp(min=1)), 0.0)
-
-
-def _optimizer(
-    networks: StackedNetworks, settings: TrainingSettings, steps: int
-) -> tuple[torch.optim.Optimizer, torch.optim.lr_scheduler.LRScheduler | None]:
-    """A fused optimizer; it works element by element, so stacked folds do not meet in it."""
-    kind = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[settings.optimizer]
-    optimizer = kind(
-        networks.parameters.values(),
-        lr=settings.learning_rate,
-        weight_decay=settings.weight_decay,
-        fused=True,
-    )
-    if settings.schedule == "constant":
-        return optimizer, None
-    schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, settings.learning_rate, total_steps=settings.epochs * steps
-    )
-    return optimizer, schedule
-
-
-def weighted_cross_entropy(logits: Tensor, labels: Tensor, weights: Tensor) -> Tensor:
+def weighted_cross_entropy(
+    logits: Tensor, labels: Tensor, weights: Tensor, smoothing: float = 0.0
+) -> Tensor:
     """Weighted mean cross entropy of each fold: [K, B, C], [K, B], [K, B] -> [K]."""
-    each = F.cross_entropy(logits.flatten(0, 1), labels.flatten(), reduction="none")
+    each = F.cross_entropy(
+        logits.flatten(0, 1), labels.flatten(), reduction="none", label_smoothing=smoothing
+    )
     return (each.view_as(weights) * weights).sum(1) / weights.sum(1)
 
 
-def _padded_test_clips(folds: Sequence[FoldTask], data: TrainingData, length: int) -> Tensor:
-    """View 0 of every fold's test clips, [K, T, 4, 3, H, W]; repeated clips fill the rest."""
-    rows = [np.resize(fold.test_indices, length) for fold in folds]
-    return data.views[0, torch.from_numpy(np.stack(rows)).to(data.views.device)]
-
-
 def _first_failure(losses: np.ndarray, logits: np.ndarray) -> int | None:
-    """The last step of all shows in the logits only: a loss is of the weights before its step."""
+    """A loss is computed before its step, so only the logits show a failure of the last step."""
     for finite in (np.isfinite(losses), np.isfinite(logits).all(axis=(1, 2))):
         if not finite.all():
             return int(finite.argmin()) + 1

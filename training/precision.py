@@ -2,15 +2,11 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Literal
 
 import torch
 
+from common.choices import Precision
 from common.errors import UserError
-
-Precision = Literal["float32", "tf32", "bf16"]
-"""float32; products of float32 values rounded to 19 bits (GPU); activations of 16 bits, weights,
-their gradients and the optimizer in float32."""
 
 
 def check_precision(precision: Precision, device: str) -> None:
@@ -20,7 +16,7 @@ def check_precision(precision: Precision, device: str) -> None:
         UserError: ``tf32`` on a CPU.
     """
     if precision == "tf32" and device == "cpu":
-        raise UserError("--precision tf32 is of GPUs; on a CPU use float32 or bf16.")
+        raise UserError("--precision tf32 needs a GPU. On a CPU use float32 or bf16.")
 
 
 @contextmanager

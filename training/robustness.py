@@ -14,12 +14,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from datasets import Inputs, loso_folds, prepare
+from datasets import Inputs, loso_folds
 from datasets.frames.key_frame_noise import KeyFrameNoise, LevelUnit, NoisyFrames
 from datasets.frames.noise_sweep import KeyFrameCondition
 from evaluation.predictions import read_predictions
-from training.evaluate_weights import load_network, read_origin
-from training.fold_group import lone_logits
+from training.evaluate_weights import check_note, fold_clips, load_model, read_origin, test_logits
 from training.grid_run import GridSearch, run_grid
 from training.weights_folder import weights_folder, weights_path
 
@@ -134,15 +133,18 @@ class MethodBenchmark:
         origin, folds = read_origin(weights), loso_folds(self.inputs.clips)
         torch.set_num_threads(search.run.threads)
         device = search.run.device
-        networks = [
-            load_network(weights_path(weights, f.name), origin, None, device) for f in folds
-        ]
+        trained = origin.training is not None
+        paths = [weights_path(weights, fold.name, trained) for fold in folds]
+        notes = [check_note(p, f, self.inputs) for p, f in zip(paths, folds, strict=True)]
+        models = [load_model(path, origin, None, device) for path in paths]
         predicted = {}
         for condition in conditions:
-            clips = torch.from_numpy(prepare(self.maps[condition], origin.preparation)[0])
-            own = np.zeros(len(clips), dtype=np.int64)
-            for fold, network in zip(folds, networks, strict=True):
-                logits = lone_logits(network, clips[fold.test_indices].to(device))
+            inputs = self._inputs(condition)
+            shared = origin.preparation.phase_sum or fold_clips(origin, inputs, None, device)
+            own = np.zeros(len(inputs.clips), dtype=np.int64)
+            for fold, note, model in zip(folds, notes, models, strict=True):
+                clips = fold_clips(origin, inputs, note, device) if shared is True else shared
+                logits = test_logits(model, origin, clips, fold.test_indices)
                 own[fold.test_indices] = logits.argmax(axis=1)
             predicted[condition] = own
         return predicted

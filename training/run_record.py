@@ -1,29 +1,36 @@
-"""``config.yaml``: what a results folder is of. One folder holds one run; a run is the same inputs,
-preset, preparation, settings, seed and whatever else its bytes depend on."""
+"""Reads and writes ``config.yaml``, the record of the run in a results folder.
 
+One folder holds one run: the same inputs, method, preparation, settings, seed and whatever else its
+bytes depend on. Fields that have their default value are neither compared nor hashed, so a new
+field disowns no finished run.
+"""
+
+import platform
 import reprlib
-from dataclasses import asdict, dataclass
+from dataclasses import MISSING, asdict, dataclass, field, fields
+from functools import cache
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
+import sklearn
 import torch
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from common.errors import UserError
 from common.files import write_text
+from common.version import VERSION
 from datasets import Preparation, Protocol
 from evaluation.predictions import SYNTHETIC_NOTE
-from training.configuration import Configuration, TrainingSettings, short_hash
-from training.group_task import GroupTask
-from training.short_memory import UsedSizes
+from training.configuration import Configuration, TrainingSettings, non_defaults, short_hash
 
 FILE_NAME = "config.yaml"
-# What is learnt during a run: which configurations it holds, and smaller groups than asked for.
 CONFIGURATIONS, USED_SIZES = "configurations", "used_group_sizes"
-KEY_FRAMES = "key_frames"
 _WITHOUT_IT = "Move it away or choose another --results."
+_NOT_COMPARED = ("command", "environment", CONFIGURATIONS, USED_SIZES)
+"""Entries that no byte of the results depends on, or that grow during a run."""
 
 
 @dataclass(frozen=True)
@@ -35,15 +42,16 @@ class Run:
     clips: int
     subjects: int
     class_names: tuple[str, ...]
-    preset: str
+    method: str
     preparation: Preparation
     training: TrainingSettings | None
-    """None where the model is fitted at once."""
-    network: dict[str, Any]
+    """None where the method is an estimator, fitted at once."""
     seed: int
     device: str
     threads: int
     group_size: int
+    method_sha256: str | None = None
+    """Of a user's method file; None for a method of the suite."""
     protocol: Protocol = "composite"
     """Which clips each fold is trained and tested on."""
     inner: bool = False
@@ -52,10 +60,12 @@ class Run:
     """Seed with which the labels were shuffled, for a check that chance comes out; else None."""
     key_frames: str | None = None
     """How the key frames differ from the annotated ones, as words; None where they are those."""
+    command: str = field(default="", compare=False)
+    """The settings of the first command, for readers."""
 
     @property
     def notes(self) -> list[str]:
-        """What must stand beside every figure of this run."""
+        """What must be said beside every figure of this run."""
         notes = [SYNTHETIC_NOTE] if self.synthetic else []
         if self.label_shuffle is not None:
             notes.append("LABELS SHUFFLED: chance is the right result")
@@ -67,38 +77,49 @@ class Run:
 
     @property
     def epochs(self) -> int:
-        """Epochs of a fold; a model fitted at once has one."""
+        """Epochs of a fold; an estimator has one."""
         return 1 if self.training is None else self.training.epochs
 
     @property
     def batch_size(self) -> int:
-        """Clips in a step; a model fitted at once sees all clips together."""
+        """Clips in a step; an estimator sees all clips together."""
         return self.clips if self.training is None else self.training.batch_size
 
     def record(self) -> dict[str, Any]:
         """The run as plain YAML types, with the versions that its bytes depend on."""
-        versions = {
-            "torch": str(torch.__version__),
-            "numpy": np.__version__,
+        return {
+            **asdict(self),
+            "class_names": list(self.class_names),
+            "versions": {"torch": str(torch.__version__), "numpy": np.__version__},
+            "environment": environment(),
         }
-        record = {**asdict(self), "class_names": list(self.class_names), "versions": versions}
-        if self.key_frames is None:
-            # Left out, so that the records of finished runs, which lack it, stay as they are.
-            del record[KEY_FRAMES]
-        return record
 
     def configuration_hash(self, configuration: Configuration) -> str:
         """Identifies a configuration of this run, whatever its seed and machine."""
-        return short_hash(
-            {
-                "inputs": self.inputs_sha256,
-                "model": configuration.model,
-                "settings": configuration.settings,
-                "preparation": asdict(self.preparation),
-                "protocol": self.protocol,
-                "training": None if self.training is None else asdict(self.training),
-            }
-        )
+        content = {
+            "inputs": self.inputs_sha256,
+            "method": self.method,
+            "settings": configuration.settings,
+            "preparation": non_defaults(self.preparation),
+            "training": None if self.training is None else non_defaults(self.training),
+        }
+        if self.method_sha256 is not None:
+            content["method_sha256"] = self.method_sha256
+        if self.protocol != "composite":
+            content["protocol"] = self.protocol
+        return short_hash(content)
+
+
+@cache
+def environment() -> dict[str, str]:
+    """What else the last digits may depend on: recorded, and said where it differs."""
+    return {
+        "suite": VERSION,
+        "python": platform.python_version(),
+        "opencv": cv2.__version__,
+        "scikit-learn": sklearn.__version__,
+        "processor": f"{platform.machine()} {torch.backends.cpu.get_cpu_capability()}",
+    }
 
 
 class _Record(BaseModel):
@@ -111,10 +132,10 @@ class _Record(BaseModel):
     clips: int = 0
     subjects: int = 0
     class_names: list[str] = []
+    method: str = ""
     preset: str = ""
     preparation: dict[str, Any] = {}
     training: dict[str, Any] | None = None
-    network: dict[str, Any] = {}
     seed: int = 0
     device: str = ""
     threads: int = 1
@@ -123,7 +144,9 @@ class _Record(BaseModel):
     inner: bool = False
     label_shuffle: int | None = None
     key_frames: str | None = None
+    command: str = ""
     versions: dict[str, str] = {}
+    environment: dict[str, str] = {}
     configurations: dict[str, str] = {}
     used_group_sizes: dict[str, dict[int, int]] = {}
 
@@ -140,7 +163,7 @@ def read_record(results: Path) -> dict[str, Any] | None:
     try:
         record = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise UserError(f"{path} cannot be read: {error}") from error
+        raise UserError(f"{path} cannot be read: {' '.join(str(error).split())}.") from error
     if not isinstance(record, dict):
         raise UserError(f"{path} is not a run's record. {_WITHOUT_IT}")
     try:
@@ -154,53 +177,58 @@ def read_record(results: Path) -> dict[str, Any] | None:
     return record
 
 
-def claim_results_folder(results: Path, run: Run, configurations: list[Configuration]) -> None:
-    """Write the record, or check that the folder's own record is this run's.
+def merge_record(
+    results: Path, found: dict[str, Any] | None, run: Run, configurations: list[Configuration]
+) -> dict[str, Any]:
+    """The record of a folder that this run writes to; what the folder recorded first is kept.
 
     Configurations may be added to a run; they are recorded in the order in which they came.
 
     Raises:
         UserError: the folder holds another run; the differences are named.
     """
-    record, found = run.record(), read_record(results) or {}
-    recorded = found.pop(CONFIGURATIONS, {})
-    used_sizes = found.pop(USED_SIZES, {})
-    if found and run.key_frames is not None:
-        # A record from before this entry: that the maps are the same, their hash tells.
-        found.setdefault(KEY_FRAMES, run.key_frames)
-    differences = _differences(found, record) if found else []
+    record = run.record()
+    if found is None:
+        record[CONFIGURATIONS] = {c.name: c.label for c in configurations}
+        return record
+    differences = _differences(_comparable(found), _comparable(record))
     if differences:
         raise UserError(
             f"{results} holds another run: {'; '.join(differences)}. Give another --results "
             "folder, or repeat the recorded run."
         )
+    record |= {name: found[name] for name in _NOT_COMPARED if name in found}
+    recorded = found.get(CONFIGURATIONS, {})
     record[CONFIGURATIONS] = {**recorded, **{c.name: c.label for c in configurations}}
-    if used_sizes:
-        record[USED_SIZES] = used_sizes
-    _write_record(results, record)
+    return record
 
 
-def release_results_folder(results: Path) -> None:
-    """Forget a run that has nothing in the folder yet, so that another may have it."""
-    (results / FILE_NAME).unlink(missing_ok=True)
-
-
-def read_used_sizes(results: Path) -> UsedSizes:
-    """The group sizes that a run went down to where memory was short."""
-    return (read_record(results) or {}).get(USED_SIZES, {})
-
-
-def note_used_size(results: Path, task: GroupTask, size: int) -> None:
-    """Record that a group was trained in parts of at most ``size`` folds; a resumed run does so."""
-    record = read_record(results) or {}
-    own = record.setdefault(USED_SIZES, {}).setdefault(task.configuration.name, {})
-    if own.get(len(task.folds)) != size:
-        own[len(task.folds)] = size
-        _write_record(results, record)
-
-
-def _write_record(results: Path, record: dict[str, Any]) -> None:
+def write_record(results: Path, record: dict[str, Any]) -> None:
+    """Write ``config.yaml`` atomically."""
     write_text(results / FILE_NAME, yaml.safe_dump(record, sort_keys=False, allow_unicode=True))
+
+
+def other_environment(found: dict[str, Any]) -> list[str]:
+    """One phrase for every part of the recorded environment that differs here."""
+    return _differences(found.get("environment", {}), environment())
+
+
+def _comparable(record: dict[str, Any]) -> dict[str, Any]:
+    """A record without what is not compared, and without values that are their field's default."""
+    kept = {
+        name: value
+        for name, value in _without_defaults(record, Run).items()
+        if name not in _NOT_COMPARED
+    }
+    kept["preparation"] = _without_defaults(record.get("preparation") or {}, Preparation)
+    if record.get("training"):
+        kept["training"] = _without_defaults(record["training"], TrainingSettings)
+    return kept
+
+
+def _without_defaults(values: dict[str, Any], kind: Any) -> dict[str, Any]:
+    defaults = {own.name: own.default for own in fields(kind) if own.default is not MISSING}
+    return {name: v for name, v in values.items() if name not in defaults or v != defaults[name]}
 
 
 def _differences(found: dict[str, Any], wanted: dict[str, Any], prefix: str = "") -> list[str]:
@@ -211,5 +239,6 @@ def _differences(found: dict[str, Any], wanted: dict[str, Any], prefix: str = ""
         if isinstance(old, dict) and isinstance(new, dict):
             phrases += _differences(old, new, f"{prefix}{key}.")
         elif old != new:
-            phrases.append(f"{prefix}{key} is {old} there and {new} here")
+            there, here = ("unset" if value is None else value for value in (old, new))
+            phrases.append(f"{prefix}{key} is {there} there and {here} here")
     return phrases

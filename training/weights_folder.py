@@ -1,19 +1,42 @@
-"""Trained weights on disk: one state dict a fold and a description beside them."""
+"""Trained weights on disk: a file a fold, what each of them has seen, and a description of all."""
 
-from dataclasses import asdict
+import hashlib
+import json
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
 import yaml
-from torch import Tensor
+from pydantic import TypeAdapter, ValidationError
 
 from common.errors import UserError
-from common.files import atomic_path, write_text
+from common.files import write_bytes, write_text
+from datasets.preprocessing import Gains
+from models.method import Method
 from training.configuration import Configuration
 from training.run_record import Run
 
 DESCRIPTION_NAME = "description.yaml"
+NETWORK_SUFFIX, ESTIMATOR_SUFFIX = ".pth", ".skops"
+
+
+@dataclass(frozen=True)
+class WeightsFile:
+    """``<fold>.json`` beside a fold's weights.
+
+    Attributes:
+        fold: name of the fold.
+        sha256: of the weights file.
+        size: of the weights file, in bytes.
+        trained_on: "dataset/subject" of every training subject.
+        gains: of the fold, where the preparation has a phase sum.
+    """
+
+    fold: str
+    sha256: str
+    size: int
+    trained_on: list[str]
+    gains: dict[str, float] | None = None
 
 
 def weights_folder(weights: Path, results: Path, configuration: Configuration) -> Path:
@@ -21,35 +44,62 @@ def weights_folder(weights: Path, results: Path, configuration: Configuration) -
     return weights / f"{results.resolve().name}-{configuration.name}"
 
 
-def weights_path(folder: Path, fold: str) -> Path:
-    """Where a fold's weights are, here and in the published layout."""
-    return folder / f"{fold}.pth"
+def weights_path(folder: Path, fold: str, trained: bool = True) -> Path:
+    """Where a fold's weights are: a network's as published, or an estimator's."""
+    return folder / f"{fold}{NETWORK_SUFFIX if trained else ESTIMATOR_SUFFIX}"
 
 
-def write_weights(folder: Path, fold: str, state: dict[str, Tensor]) -> None:
-    """Write a state dict atomically."""
-    with atomic_path(weights_path(folder, fold)) as temporary, temporary.open("wb") as file:
-        torch.save(state, file)
+def note_path(folder: Path, fold: str) -> Path:
+    """Where it is said what a fold's weights have seen."""
+    return folder / f"{fold}.json"
 
 
-def write_description(folder: Path, run: Run, configuration: Configuration) -> None:
-    """Write what ``eval.py`` must know to use the weights.
+def write_weights(
+    path: Path, fold: str, content: bytes, trained_on: list[str], gains: Gains | None
+) -> None:
+    """Write a fold's weights, then what they have seen; a fold with both is complete."""
+    write_bytes(path, content)
+    kept = None if gains is None else dict(gains)
+    sha256 = hashlib.sha256(content).hexdigest()
+    note = WeightsFile(fold, sha256, len(content), trained_on, kept)
+    write_text(note_path(path.parent, fold), json.dumps(asdict(note), indent=1) + "\n")
+
+
+def read_weights_note(folder: Path, fold: str) -> WeightsFile | None:
+    """What is recorded of a fold's weights; None for downloaded ones.
+
+    Raises:
+        UserError: the note is damaged.
+    """
+    path = note_path(folder, fold)
+    if not path.is_file():
+        return None
+    try:
+        return TypeAdapter(WeightsFile).validate_json(path.read_bytes())
+    except (OSError, ValidationError) as error:
+        raise UserError(f"{path} cannot be read as a note on weights. Train again.") from error
+
+
+def write_description(folder: Path, run: Run, method: Method, configuration: Configuration) -> None:
+    """Write what ``eval.py`` must know to use the weights, and a copy of a user's method file.
 
     Raises:
         UserError: the folder holds another run's weights.
     """
     description = {
-        "preset": run.preset,
-        "model": configuration.model,
+        "method": run.method,
+        "method_sha256": run.method_sha256,
         "settings": plain(configuration.settings),
         "configuration": run.configuration_hash(configuration),
         "preparation": asdict(run.preparation),
+        "training": None if run.training is None else asdict(run.training),
         "class_names": list(run.class_names),
         "inputs_sha256": run.inputs_sha256,
         "synthetic": run.synthetic,
         "seed": run.seed,
         "threads": run.threads,
         "protocol": run.protocol,
+        "label_shuffle": run.label_shuffle,
         "epoch_rule": "last",
         "epoch": run.epochs,
     }
@@ -57,7 +107,14 @@ def write_description(folder: Path, run: Run, configuration: Configuration) -> N
         raise UserError(
             f"{folder} holds another run's weights. Give a --weights folder of its own."
         )
+    keep_method(folder, method)
     write_text(folder / DESCRIPTION_NAME, yaml.safe_dump(description, sort_keys=False))
+
+
+def keep_method(folder: Path, method: Method) -> None:
+    """Write a copy of a user's method file into a folder; the suite's methods need none."""
+    if not method.built_in:
+        write_text(folder / method.path.name, method.source)
 
 
 def read_description(folder: Path) -> dict[str, Any] | None:
@@ -72,8 +129,8 @@ def read_description(folder: Path) -> dict[str, Any] | None:
     try:
         description = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise UserError(f"{path} cannot be read: {error}") from error
-    needed = ("model", "settings", "preparation", "class_names", "configuration", "seed", "epoch")
+        raise UserError(f"{path} cannot be read: {' '.join(str(error).split())}.") from error
+    needed = ("settings", "preparation", "class_names", "configuration", "seed", "epoch")
     missing = [key for key in needed if not isinstance(description, dict) or key not in description]
     if missing:
         raise UserError(f"{path} lacks {', '.join(missing)}: it does not describe weights.")

@@ -1,31 +1,36 @@
 """Holds a run's inputs on one device and trains groups of folds there."""
 
 import copy
+import io
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import TypeVar
+from functools import partial
+from typing import Any, TypeVar
 
 import numpy as np
-import pandas as pd
 import torch
+from torch import Tensor, nn
 
-from datasets import Fold, Inputs, prepare
+from datasets import Fold, Inputs
+from datasets.preprocessing import Gains, fit_gains
 from evaluation.fold_logits import InnerTraining
-from models import create_model
+from models.estimator import dump_estimator, estimator_scores, fit_estimator
+from models.method import Method
+from training.clips import Clips, prepare_clips
 from training.configuration import Configuration, fold_seed
-from training.fitted_fold import fit_fold
 from training.fold_group import (
     FoldOutcome,
     FoldTask,
     GroupShape,
     GroupTrainer,
-    TrainingData,
+    check_network,
     train_group,
 )
 from training.group_task import GroupTask
 from training.inner_validation import validation_rows
+from training.memory_split import UsedSizes, on_parts_that_fit
 from training.run_record import Run
-from training.short_memory import UsedSizes, on_parts_that_fit
+from training.stacking import seeded_random, why_alone
 
 Result = TypeVar("Result")
 
@@ -34,11 +39,13 @@ Result = TypeVar("Result")
 class TrainedFold:
     """A fold's outcome, and what its training without validation subjects gave, if there was one.
 
-    ``outcome.failed_epoch`` tells of either training.
+    ``outcome.failed_epoch`` is of either training; ``gains`` are the fold's, where its preparation
+    has a phase sum.
     """
 
     outcome: FoldOutcome
-    inner: InnerTraining | None
+    inner: InnerTraining | None = None
+    gains: Gains | None = None
 
 
 @dataclass(frozen=True)
@@ -56,35 +63,36 @@ class GroupOutcome:
 
 
 class Worker:
-    """Trains groups; the prepared clips are made once and stay on the device."""
+    """Trains groups; clips whose preparation no fold changes are prepared once and stay."""
 
     def __init__(
         self,
         run: Run,
+        method: Method,
         inputs: Inputs,
         folds: list[Fold],
-        keep_weights: bool,
-        used_sizes: UsedSizes,
+        keep_weights: bool = False,
+        used_sizes: UsedSizes | None = None,
     ) -> None:
         torch.set_num_threads(run.threads)
         torch.use_deterministic_algorithms(True)
         # Nothing reads memory before it is written; filling it took 3 % of a step.
         torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
-        self.run = run
+        self.run, self.method, self.inputs = run, method, inputs
         self.keep_weights = keep_weights
+        self.used_sizes = copy.deepcopy(used_sizes or {})
         self.tasks = {fold.name: self._fold_task(fold) for fold in folds}
         self.inner_tasks = (
-            {fold.name: self._inner_task(inputs.clips, fold) for fold in folds} if run.inner else {}
+            {fold.name: self._inner_task(fold) for fold in folds} if run.inner else {}
         )
-        self.used_sizes = copy.deepcopy(used_sizes)
-        self.subjects = inputs.clips.groupby(["dataset", "subject"]).ngroup().to_numpy()
-        self.data = TrainingData.of_views(
-            views=torch.from_numpy(prepare(inputs.maps, run.preparation)).to(run.device),
-            labels=torch.from_numpy(inputs.clips["label"].to_numpy(np.int64, copy=True)).to(
-                run.device
-            ),
-            classes=len(run.class_names),
-        )
+        names = inputs.clips[["dataset", "subject"]].agg("/".join, axis=1)
+        self.groups = names.to_numpy(str)
+        self.datasets = inputs.clips["dataset"].to_numpy(str)
+        labels = inputs.clips["label"].to_numpy(np.int64, copy=True)
+        self.labels = torch.from_numpy(labels).to(run.device)
+        self.shared = None if run.preparation.phase_sum else self._clips(None)
+        self._alone: dict[str, str | None] = {}
+        self._checked: set[str] = set()
 
     def train(
         self, task: GroupTask, on_epoch: Callable[[int], None] = lambda epoch: None
@@ -109,16 +117,64 @@ class Worker:
         tasks = [self.tasks[fold.name] for fold in task.folds]
         return self._trainer(task.configuration, tasks, self.tasks)
 
+    def why_alone(self, configuration: Configuration) -> str | None:
+        """Why the folds of a configuration are trained one at a time; None where groups may be.
+
+        Raises:
+            UserError: the network does not take the clips, or gives something else than logits.
+        """
+        if configuration.name not in self._alone:
+            task = next(iter(self.tasks.values()))
+            clips, rows = self._fold_clips(task), task.train_indices[:2]
+            create = partial(self._create, configuration)
+            sample = clips.test(rows).contiguous()
+            labels = self.labels[torch.from_numpy(rows).to(self.labels.device)]
+            self._alone[configuration.name] = why_alone(
+                self.method, lambda: create().to(self.run.device), sample, labels
+            )
+        return self._alone[configuration.name]
+
+    def check(self, configuration: Configuration) -> None:
+        """Try the configuration's network on two clips; an estimator is only built.
+
+        Raises:
+            UserError: it cannot be built, fails, or gives something else than logits.
+        """
+        if configuration.name in self._checked:
+            return
+        self._checked.add(configuration.name)
+        with torch.random.fork_rng():
+            built = self._create(configuration)
+            if not isinstance(built, nn.Module):
+                return
+            task = next(iter(self.tasks.values()))
+            classes, source = len(self.run.class_names), self.method.path
+            network = built.to(self.run.device)
+            check_network(network, self._fold_clips(task), task.train_indices, classes, source)
+
+    def _create(self, configuration: Configuration) -> Any:
+        return build_model(self.method, configuration.settings, len(self.run.class_names))
+
+    def _clips(self, gains: Gains | None) -> Clips:
+        return prepare_clips(self.method, self.inputs, self.run.preparation, gains, self.run.device)
+
+    def _fold_clips(self, task: FoldTask) -> Clips:
+        return self.shared or self._clips(self._gains(task))
+
+    def _gains(self, task: FoldTask) -> Gains | None:
+        own = self.run.preparation
+        if not own.phase_sum:
+            return None
+        return fit_gains(self.inputs.maps, own, self.datasets, task.train_indices)
+
     def _train_part(self, part: GroupTask, on_epoch: Callable[[int], None]) -> list[TrainedFold]:
+        self.check(part.configuration)
         if self.run.training is None:
-            return [TrainedFold(self._fit(part, fold), None) for fold in part.folds]
-        outcomes = train_group(
-            self.trainer(part), self.run.epochs, keep_weights=self.keep_weights, on_epoch=on_epoch
-        )
-        if not self.run.inner:
-            return [TrainedFold(outcome, None) for outcome in outcomes]
-        inner = self._train_inner(part)
-        return [self._with_inner(outcome, inner[outcome.name]) for outcome in outcomes]
+            return [self._fit(part, fold) for fold in part.folds]
+        save = _network_file if self.keep_weights else None
+        outcomes = train_group(self.trainer(part), self.run.epochs, save=save, on_epoch=on_epoch)
+        inner = self._train_inner(part) if self.run.inner else {}
+        return [self._with_inner(outcome, inner.get(outcome.name)) for outcome in outcomes]
 
     def _train_inner(self, part: GroupTask) -> dict[str, FoldOutcome]:
         """Train the folds without their validation clips; those are tested like the test clips.
@@ -136,49 +192,103 @@ class Worker:
             outcomes.update({own.name: own for own in train_group(trainer, self.run.epochs)})
         return outcomes
 
-    def _with_inner(self, outcome: FoldOutcome, inner: FoldOutcome) -> TrainedFold:
+    def _with_inner(self, outcome: FoldOutcome, inner: FoldOutcome | None) -> TrainedFold:
+        gains = self._gains(self.tasks[outcome.name])
+        if inner is None:
+            return TrainedFold(outcome, None, gains)
         test_clips = len(self.tasks[outcome.name].test_indices)
         rows = self.inner_tasks[outcome.name].test_indices[test_clips:]
         training = InnerTraining(
             rows=rows,
-            labels=self.data.labels[rows].cpu().numpy(),
+            labels=self.labels[torch.from_numpy(rows)].cpu().numpy(),
             logits=inner.logits[:, test_clips:],
             test_logits=inner.logits[:, :test_clips],
         )
         failed = outcome.failed_epoch or inner.failed_epoch
-        return TrainedFold(replace(outcome, failed_epoch=failed), training)
+        return TrainedFold(replace(outcome, failed_epoch=failed), training, gains)
 
     def _trainer(
         self, configuration: Configuration, tasks: list[FoldTask], of_run: dict[str, FoldTask]
     ) -> GroupTrainer:
         """A group of tasks; in groups, all groups of the run's tasks share their sizes."""
         if self.run.training is None:
-            raise TypeError(f"model {configuration.model} is fitted at once, not trained")
-        sharing = tasks if self.run.group_size == 1 else of_run.values()
-        largest = max(len(task.train_indices) for task in sharing)
-        shape = GroupShape(
-            step_clips=min(self.run.batch_size, largest),
-            test_clips=max(len(task.test_indices) for task in sharing),
-        )
+            raise TypeError(f"method {self.method.name} is fitted at once, not trained")
+        alone = self.run.group_size == 1 or self.why_alone(configuration) is not None
         return GroupTrainer(
+            self.method,
             tasks,
-            self.data,
-            lambda: create_model(configuration.model, **configuration.settings),
+            [self._fold_clips(task) for task in tasks],
+            self.labels,
+            len(self.run.class_names),
+            partial(self._create, configuration),
             self.run.training,
-            shape,
+            None if alone else self._shape(of_run),
         )
 
-    def _fit(self, part: GroupTask, fold: Fold) -> FoldOutcome:
+    def _shape(self, of_run: dict[str, FoldTask]) -> GroupShape:
+        largest = max(len(task.train_indices) for task in of_run.values())
+        return GroupShape(
+            step_clips=min(self.run.batch_size, largest),
+            test_clips=max(len(task.test_indices) for task in of_run.values()),
+        )
+
+    def _fit(self, part: GroupTask, fold: Fold) -> TrainedFold:
+        """The outcome of a trained network, of one epoch."""
         task = self.tasks[fold.name]
-        return fit_fold(part.configuration, task, self.data, self.subjects, self.keep_weights)
+        clips, train = self._fold_clips(task), task.train_indices
+        seen = [clips.test(train, view).cpu().numpy() for view in range(clips.views)]
+        labels, groups = self.labels.cpu().numpy()[train], self.groups[train]
+        with seeded_random(task.seed, torch.device("cpu")), _seeded_numpy(task.seed):
+            estimator = fit_estimator(
+                self.method,
+                self._create(part.configuration),
+                np.concatenate(seen),
+                np.tile(labels, len(seen)),
+                np.tile(groups, len(seen)),
+            )
+        tested = clips.test(task.test_indices).cpu().numpy()
+        scores = estimator_scores(self.method, estimator, tested, len(self.run.class_names))
+        outcome = FoldOutcome(
+            name=fold.name,
+            logits=scores[np.newaxis],
+            losses=np.zeros(1, dtype=np.float32),
+            failed_epoch=None if np.isfinite(scores).all() else 1,
+            weights=dump_estimator(estimator) if self.keep_weights else None,
+        )
+        return TrainedFold(outcome, None, self._gains(task))
 
     def _fold_task(self, fold: Fold) -> FoldTask:
         seed = fold_seed(self.run.seed, fold.dataset, fold.subject)
         return FoldTask(fold.name, fold.train_indices, fold.test_indices, seed)
 
-    def _inner_task(self, clips: pd.DataFrame, fold: Fold) -> FoldTask:
+    def _inner_task(self, fold: Fold) -> FoldTask:
         """The fold without its validation clips, which come after the test clips."""
         seed = fold_seed(self.run.seed, fold.dataset, fold.subject, "inner")
-        validation = validation_rows(clips, fold, seed)
+        validation = validation_rows(self.inputs.clips, fold, seed)
         train = np.setdiff1d(fold.train_indices, validation)
         return FoldTask(fold.name, train, np.concatenate([fold.test_indices, validation]), seed)
+
+
+def build_model(method: Method, settings: dict[str, Any], classes: int) -> Any:
+    """The method's network or estimator; ``classes`` is given where its ``build`` takes it."""
+    return method.build(classes if method.takes_classes else None, **settings)
+
+
+class _seeded_numpy:
+    """NumPy's global generator, which an estimator without a seed of its own draws from."""
+
+    def __init__(self, seed: int) -> None:
+        self.seed = seed % 2**32
+
+    def __enter__(self) -> None:
+        self.outside = np.random.get_state()  # noqa: NPY002
+        np.random.seed(self.seed)  # noqa: NPY002
+
+    def __exit__(self, *exception: object) -> None:
+        np.random.set_state(self.outside)  # noqa: NPY002
+
+
+def _network_file(state: dict[str, Tensor]) -> bytes:
+    buffer = io.BytesIO()
+    torch.save(state, buffer)
+    return buffer.getvalue()

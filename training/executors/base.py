@@ -4,9 +4,12 @@
 ``ray``: a Ray cluster (``ray_executor``). Who trains a fold changes no byte of its results.
 """
 
+import os
+import resource
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 from typing import Literal, Protocol
 
 import torch
@@ -81,8 +84,8 @@ class ExecutorSettings:
     """Who trains; nothing here changes a byte of the results.
 
     Attributes:
-        workers: local worker processes; None: one a GPU where there are several, else none but
-            this process.
+        workers: local worker processes; None: one a GPU where there are several; on a CPU as
+            many as pay and as memory allows.
         ray_address: of a Ray cluster; None: ``$RAY_ADDRESS``, else this machine alone.
         cpus_per_task: cores that Ray keeps for a group in work; None: the run's threads.
         gpus_per_task: GPUs, or the part of one, that Ray keeps for a group in work.
@@ -97,7 +100,9 @@ class ExecutorSettings:
     def __post_init__(self) -> None:
         given = self.ray_address or self.cpus_per_task or self.gpus_per_task
         if self.kind == "ray" and self.workers is not None:
-            raise UserError("--workers is of the local executor; a Ray cluster says how many fit.")
+            raise UserError(
+                "--workers works with --executor local only; a Ray cluster sets the number itself."
+            )
         if self.kind == "local" and given:
             raise UserError("--ray-address, --cpus-per-task, --gpus-per-task need --executor ray.")
         if self.workers is not None and self.workers < 1:
@@ -106,8 +111,29 @@ class ExecutorSettings:
             raise UserError("--cpus-per-task must be above 0 and --gpus-per-task not negative.")
 
     def local_workers(self, device: str) -> int:
-        """Worker processes on this machine; 1 is this process."""
+        """Worker processes on this machine to begin with; 1 is this process."""
         return self.workers or max(1, gpu_count(device))
+
+    def automatic_workers(self, device: str, groups: int) -> int:
+        """Processes for a long run on a CPU where none are asked for: one a core, as far as there
+        are groups and as this process's peak memory fits into what is free."""
+        if self.workers is not None or self.kind != "local" or device != "cpu":
+            return 1
+        return max(1, min(len(os.sched_getaffinity(0)), groups, _processes_that_fit()))
+
+    def with_workers(self, workers: int) -> "ExecutorSettings":
+        """The same with that many local processes."""
+        return replace(self, workers=workers)
+
+
+def _processes_that_fit() -> int:
+    """How many more processes of this one's peak memory fit into what is free (Linux)."""
+    try:
+        lines = Path("/proc/meminfo").read_text().splitlines()
+    except OSError:
+        return 1
+    free = next((int(line.split()[1]) for line in lines if line.startswith("MemAvailable")), 0)
+    return free // resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 
 def gpu_count(device: str) -> int:

@@ -1,0 +1,3 @@
+"""The suite's version; a run records it."""
+
+VERSION = "0.2.0"

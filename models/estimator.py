@@ -1,0 +1,187 @@
+"""scikit-learn estimators behind the interface of a network: scores of clips, a file of weights.
+
+Files are written with skops, so reading one runs no code; numbering and times inside are fixed, so
+that equal estimators give equal bytes.
+"""
+
+import inspect
+import io
+import json
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import skops.io
+from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
+
+from common.errors import UserError
+from models.method import Method, describe
+
+SMALLEST = 1e-30
+"""Probabilities below this count as this, so that their logarithm is finite."""
+ABSENT = -1e4
+"""Score of a class that was not among the training clips: below all others."""
+SCHEMA = "schema.json"
+FIXED_TIME = (1980, 1, 1, 0, 0, 0)
+OWN_MODULES = "models."
+
+
+def fit_estimator(
+    method: Method,
+    estimator: Any,
+    clips: NDArray[np.float32],
+    labels: NDArray[np.int64],
+    groups: NDArray[np.str_],
+) -> Any:
+    """Fit on a fold's training clips, on one thread: more would change the bytes.
+
+    Args:
+        clips: float32 [N, *shape], as the method's input is prepared.
+        labels: [N].
+        groups: "dataset/subject" of each clip; given to a ``fit`` that has a parameter ``groups``.
+
+    Raises:
+        UserError: the user's ``fit`` fails.
+    """
+    features = estimator_features(method, clips)
+    takes_groups = "groups" in inspect.signature(estimator.fit).parameters
+    given = {"groups": groups} if takes_groups else {}
+    try:
+        with threadpool_limits(limits=1):
+            return estimator.fit(features, labels, **given)
+    except UserError:
+        raise
+    except Exception as error:
+        raise UserError(f"method {method.name}: fit failed ({describe(error)}).") from error
+
+
+def estimator_features(method: Method, clips: NDArray[np.float32]) -> NDArray[Any]:
+    """The file's ``features(clips)``, else the clips flattened: [N, F].
+
+    An estimator with the attribute ``takes_clips = True`` gets the clips as they are.
+    """
+    make = method.hook("features")
+    if make is not None:
+        return np.asarray(make(clips))
+    return clips.reshape(len(clips), -1)
+
+
+def estimator_scores(
+    method: Method, estimator: Any, clips: NDArray[np.float32], classes: int
+) -> NDArray[np.float32]:
+    """Scores [N, C], the highest of which is the prediction.
+
+    The logarithm of ``predict_proba``, else ``decision_function``, else 0 for the predicted class.
+    A class without training clips gets ``ABSENT``.
+
+    Raises:
+        UserError: the scores do not have one column for each class seen in training.
+    """
+    features = estimator_features(method, clips)
+    with threadpool_limits(limits=1):
+        own = _own_scores(estimator, features)
+    known = np.asarray(getattr(estimator, "classes_", np.arange(classes)), dtype=np.int64)
+    if own.shape != (len(clips), len(known)):
+        raise UserError(
+            f"method {method.name} gives scores of shape {list(own.shape)} for {len(clips)} clips "
+            f"of {len(known)} classes; [{len(clips)}, {len(known)}] is needed."
+        )
+    scores = np.full((len(clips), classes), ABSENT, dtype=np.float32)
+    scores[:, known] = own
+    return scores
+
+
+def _own_scores(estimator: Any, features: NDArray[Any]) -> NDArray[Any]:
+    if hasattr(estimator, "predict_proba"):
+        return np.log(np.clip(estimator.predict_proba(features), SMALLEST, None))
+    if hasattr(estimator, "decision_function"):
+        decision = np.asarray(estimator.decision_function(features))
+        # scikit-learn gives one number for two classes: the second's.
+        return np.stack([-decision, decision], 1) if decision.ndim == 1 else decision
+    predicted = np.asarray(estimator.predict(features))
+    known = np.asarray(getattr(estimator, "classes_", np.unique(predicted)))
+    return np.where(predicted[:, None] == known, 0.0, ABSENT)
+
+
+def dump_estimator(estimator: Any) -> bytes:
+    """The file's content.
+
+    Raises:
+        UserError: it holds something that skops cannot store.
+    """
+    try:
+        content = skops.io.dumps(estimator)
+    except Exception as error:
+        raise UserError(
+            f"the fitted {type(estimator).__name__} cannot be saved ({describe(error)}). Keep "
+            "numbers, texts, arrays and scikit-learn objects in it, or leave --save-weights out."
+        ) from error
+    return _renumbered(content)
+
+
+def load_estimator(path: Path, method: Method) -> Any:
+    """Read a fitted estimator; only scikit-learn's own classes, the suite's and the method file's.
+
+    Raises:
+        UserError: the file is damaged or holds classes of another origin.
+    """
+    # What the method's own file defines is as trusted as that file, which has been run by now.
+    own = (OWN_MODULES, method.module.__name__ + ".")
+    try:
+        content = path.read_bytes()
+        unknown = skops.io.get_untrusted_types(data=content)
+        trusted = [name for name in unknown if name.startswith(own)]
+        foreign = [name for name in unknown if name not in trusted]
+        if not foreign:
+            return skops.io.loads(content, trusted=trusted)
+    except Exception as error:
+        raise UserError(
+            f"{path} cannot be read as a fitted estimator ({describe(error)}). Write it again."
+        ) from error
+    raise UserError(
+        f"{path} is refused: it holds {foreign[0]}, which is neither scikit-learn's nor of method "
+        f"{method.name}. Give the method's own file."
+    )
+
+
+def _renumbered(content: bytes) -> bytes:
+    """skops numbers objects by their addresses, which differ from run to run."""
+    source = zipfile.ZipFile(io.BytesIO(content))
+    schema = json.loads(source.read(SCHEMA))
+    numbers: dict[str, int] = {}
+    _renumber(schema, numbers)
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as target:
+        for name in source.namelist():
+            if name != SCHEMA:
+                _write(target, _renamed(name, numbers), source.read(name))
+        _write(target, SCHEMA, json.dumps(schema, indent=1).encode())
+    return buffer.getvalue()
+
+
+def _renumber(node: Any, numbers: dict[str, int]) -> None:
+    if isinstance(node, list):
+        for part in node:
+            _renumber(part, numbers)
+    if not isinstance(node, dict):
+        return
+    if "__id__" in node:
+        node["__id__"] = numbers.setdefault(str(node["__id__"]), len(numbers))
+    if isinstance(node.get("file"), str):
+        node["file"] = _renamed(node["file"], numbers)
+    for name, part in node.items():
+        if name not in ("__id__", "file"):
+            _renumber(part, numbers)
+
+
+def _renamed(file: str, numbers: dict[str, int]) -> str:
+    stem, dot, ending = file.partition(".")
+    return f"{numbers.setdefault(stem, len(numbers))}{dot}{ending}"
+
+
+def _write(target: zipfile.ZipFile, name: str, content: bytes) -> None:
+    entry = zipfile.ZipInfo(name, FIXED_TIME)
+    entry.compress_type = zipfile.ZIP_DEFLATED
+    target.writestr(entry, content)

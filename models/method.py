@@ -1,0 +1,263 @@
+"""A method is one file: what it takes, how that is prepared, how it is trained, and the model.
+
+The suite's own methods lie in this package; a user's lies anywhere. ``docs/your_own_method.md``
+lists every name that a method file may hold.
+"""
+
+import ast
+import hashlib
+import importlib
+import inspect
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from common.errors import UserError, name_list
+
+BUILT_IN = {
+    "causalnet": "models.causalnet.published",
+    "causalnet_compact": "models.causalnet.compact",
+    "linear": "models.linear",
+    "majority": "models.majority",
+    "ststnet": "models.ststnet",
+}
+"""Name of each method of the suite -> its module."""
+
+_ROOT = Path(__file__).resolve().parent.parent
+SUFFIX = ".py"
+HASH_LENGTH = 12
+LITERALS = ("input", "preparation", "training", "grid", "small", "stackable", "group_size", "cost")
+HOOKS = (
+    "augment",
+    "epoch_order",
+    "features",
+    "loss",
+    "name_configuration",
+    "optimizer",
+    "prepare",
+    "training_step",
+)
+
+
+@dataclass(frozen=True)
+class Method:
+    """A method file. Its code runs when something is built, not before; it can be pickled.
+
+    Attributes:
+        name: a built-in name, or the file's name without its ending.
+        source: text of the file.
+        path: where the file is or was.
+        built_in: whether it belongs to the suite.
+        facts: the literals of the file, by name; what is not given is not in it.
+        description: first line of its docstring.
+    """
+
+    name: str
+    source: str
+    path: Path
+    built_in: bool
+    facts: Mapping[str, Any]
+    description: str
+
+    @property
+    def sha256(self) -> str | None:
+        """Hash of a user's file; None for a method of the suite, which its version identifies."""
+        return None if self.built_in else hashlib.sha256(self.source.encode()).hexdigest()
+
+    @property
+    def input(self) -> str:
+        """Name of the stored array that it takes."""
+        return str(self.facts.get("input", "maps"))
+
+    @property
+    def trained(self) -> bool:
+        """Whether it is a network that is trained by epochs; else an estimator, fitted at once."""
+        return "training" in self.facts
+
+    @property
+    def module(self) -> ModuleType:
+        """The file as a module; runs its code the first time."""
+        if self.built_in:
+            return importlib.import_module(BUILT_IN[self.name])
+        return _run_source(self.source, self.path)
+
+    def hook(self, name: str) -> Callable[..., Any] | None:
+        """An optional function of the file.
+
+        Raises:
+            UserError: the file has that name for something that cannot be called.
+        """
+        found = getattr(self.module, name, None)
+        if found is not None and not callable(found):
+            raise UserError(f"{self.path}: {name} must be a function. Rename it or make it one.")
+        return found
+
+    @cached_property
+    def settings(self) -> list[str]:
+        """Names of the keyword arguments that ``build`` takes beside ``classes``."""
+        return [name for name in inspect.signature(self._build).parameters if name != "classes"]
+
+    @property
+    def takes_classes(self) -> bool:
+        """Whether ``build`` takes the number of classes."""
+        return "classes" in inspect.signature(self._build).parameters
+
+    def build(self, classes: int | None = None, **settings: Any) -> Any:
+        """A fresh network or estimator; random weights come from torch's global generator.
+
+        Raises:
+            UserError: an unknown setting, or the file's ``build`` fails or gives something else.
+        """
+        unknown = [name for name in settings if name not in self.settings]
+        if unknown:
+            raise UserError(
+                f"method {self.name} has no setting {name_list(unknown)}; "
+                f"it has {name_list(self.settings) or 'none'}."
+            )
+        if classes is not None:
+            settings["classes"] = classes
+        try:
+            built = self._build(**settings)
+        except UserError:
+            raise
+        except Exception as error:
+            raise self._fault(f"build({_arguments(settings)}) failed", error) from error
+        if not (is_estimator(built) or is_network(built)):
+            raise UserError(
+                f"{self.path}: build returned {type(built).__name__}. Return a torch.nn.Module or "
+                "a scikit-learn estimator (an object with fit and predict)."
+            )
+        self._check_kind(built)
+        return built
+
+    @property
+    def _build(self) -> Callable[..., Any]:
+        build = self.hook("build")
+        if build is None:
+            raise UserError(f"{self.path} has no function build(classes). Add one.")
+        return build
+
+    def _check_kind(self, built: Any) -> None:
+        if self.trained and not is_network(built):
+            raise UserError(
+                f"{self.path}: `training` is given, but build returned {type(built).__name__}, "
+                "which is fitted at once. Remove `training`."
+            )
+        if not self.trained and is_network(built):
+            raise UserError(
+                f"{self.path}: build returned a network, but the file says nothing about its "
+                'training. Add training = {"epochs": 30, "batch_size": 32, "learning_rate": 1e-3}.'
+            )
+
+    def _fault(self, what: str, error: Exception) -> UserError:
+        return UserError(f"{self.path}: {what} ({describe(error)}). Correct the file.")
+
+
+def is_estimator(built: Any) -> bool:
+    """Whether it is fitted at once: it has ``fit`` and ``predict`` and is no network."""
+    return hasattr(built, "fit") and hasattr(built, "predict") and not is_network(built)
+
+
+def is_network(built: Any) -> bool:
+    """Whether it is a ``torch.nn.Module``; without importing torch for what is not."""
+    torch = sys.modules.get("torch")
+    return torch is not None and isinstance(built, torch.nn.Module)
+
+
+def describe(error: BaseException) -> str:
+    """An error of a user's code in one line of at most about 150 characters."""
+    text = " ".join(str(error).split())
+    return f"{type(error).__name__}: {text[:130]}" if text else type(error).__name__
+
+
+def list_methods() -> dict[str, str]:
+    """Every method of the suite with its one line; runs none of their code."""
+    return {name: load_method(name).description for name in sorted(BUILT_IN)}
+
+
+def load_method(name_or_path: str | Path) -> Method:
+    """A method by its name, or by the path of its file (which ends in .py).
+
+    Raises:
+        UserError: there is none of that name, or the file cannot be read as Python.
+    """
+    name = str(name_or_path)
+    if name in BUILT_IN:
+        path = _ROOT / (BUILT_IN[name].replace(".", "/") + SUFFIX)
+        return _read(name, path, built_in=True)
+    path = Path(name_or_path)
+    if path.suffix != SUFFIX:
+        raise UserError(
+            f"there is no method {name!r}. Choose one of {name_list(sorted(BUILT_IN))}, or give "
+            "the path of your own file, such as my_method.py."
+        )
+    return _read(path.stem, path, built_in=False)
+
+
+def _read(name: str, path: Path, built_in: bool) -> Method:
+    try:
+        source = path.read_text(encoding="utf-8")
+        tree = ast.parse(source)
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"method file {path} cannot be read ({describe(error)}).") from None
+    except (SyntaxError, ValueError) as error:
+        raise UserError(f"method file {path} is not Python ({describe(error)}).") from None
+    docstring = ast.get_docstring(tree) or ""
+    description = docstring.splitlines()[0] if docstring else "(no docstring)"
+    return Method(name, source, path, built_in, _literals(tree, path), description)
+
+
+def _literals(tree: ast.Module, path: Path) -> dict[str, Any]:
+    """The assignments of the known names, as values; nothing is run."""
+    found: dict[str, Any] = {}
+    for node in tree.body:
+        targets = node.targets if isinstance(node, ast.Assign) else []
+        if isinstance(node, ast.AnnAssign) and node.value is not None:
+            targets = [node.target]
+        for target in targets:
+            if not isinstance(target, ast.Name) or target.id not in LITERALS:
+                continue
+            value = node.value  # type: ignore[attr-defined]
+            try:
+                found[target.id] = ast.literal_eval(value)
+            except ValueError:
+                raise UserError(
+                    f"{path}: `{target.id}` must be written out as plain values (numbers, texts, "
+                    "lists, dictionaries), so that it can be read without running the file."
+                ) from None
+    return found
+
+
+def _run_source(source: str, path: Path) -> ModuleType:
+    """The module of a user's file, kept for the next call of the same text."""
+    name = f"method_{hashlib.sha256(source.encode()).hexdigest()[:HASH_LENGTH]}"
+    if name in sys.modules:
+        return sys.modules[name]
+    module = ModuleType(name)
+    module.__file__ = str(path)
+    # In place before it runs: dataclasses and saved estimators look their module up by name.
+    sys.modules[name] = module
+    folder = str(path.resolve().parent)
+    sys.path.insert(0, folder)
+    try:
+        exec(compile(source, str(path), "exec"), module.__dict__)
+    except UserError:
+        del sys.modules[name]
+        raise
+    except Exception as error:
+        del sys.modules[name]
+        raise UserError(
+            f"method file {path} cannot be imported ({describe(error)}). Correct it; it must not "
+            "need anything that is not installed or does not lie in its folder."
+        ) from error
+    finally:
+        sys.path.remove(folder)
+    return module
+
+
+def _arguments(settings: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name}={value!r}" for name, value in settings.items())

@@ -1,0 +1,357 @@
+"""Owns the results folder of a run: claims it, reads what is there once, keeps folds, reports."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from rich.console import Console
+
+from common.errors import UserError, name_list
+from common.files import acquire_folder, remove_unfinished
+from datasets import Fold, Inputs, loso_folds
+from evaluation.epoch_rules import pooled_uf1, rules_for
+from evaluation.expected_clips import FILE_NAME as EXPECTED_NAME
+from evaluation.expected_clips import write_expected_clips
+from evaluation.fold_logits import StoredFold, write_fold
+from evaluation.predictions import metrics_per_dataset
+from evaluation.selection import rule_title, rules_footnote
+from evaluation.tables import print_metrics
+from models.method import Method
+from training.configuration import Configuration
+from training.configuration_results import (
+    fold_identity,
+    read_folds,
+    replace_summary_lines,
+    summary_line,
+    write_configuration_results,
+    write_losses,
+)
+from training.executors.base import ExecutorSettings
+from training.fold_counts import fold_counts
+from training.grid_summary import remove_grid_report, report_grid
+from training.group_task import GroupTask, group_folds
+from training.run_record import (
+    CONFIGURATIONS,
+    FILE_NAME,
+    USED_SIZES,
+    Run,
+    merge_record,
+    other_environment,
+    read_record,
+    write_record,
+)
+from training.tensorboard import FoldCurves
+from training.weights_folder import (
+    DESCRIPTION_NAME,
+    keep_method,
+    read_weights_note,
+    weights_folder,
+    weights_path,
+    write_description,
+    write_weights,
+)
+from training.worker import GroupOutcome, TrainedFold
+
+LOG_NAME = "log.txt"
+"""The story of a run, and so the only file that a resume changes."""
+
+
+@dataclass
+class GridSearch:
+    """A run with its inputs and places.
+
+    Attributes:
+        results: the run's folder.
+        weights: folder for weights, or None to keep none.
+        subjects: names of the subjects whose folds are run; empty for all. The training clips of a
+            fold are all other subjects', whatever is named here.
+        executor: who trains.
+        tensorboard: whether curves are also written as event files.
+    """
+
+    run: Run
+    method: Method
+    inputs: Inputs
+    configurations: list[Configuration]
+    results: Path
+    weights: Path | None = None
+    subjects: tuple[str, ...] = ()
+    executor: ExecutorSettings = field(default_factory=ExecutorSettings)
+    tensorboard: bool = False
+
+    def __post_init__(self) -> None:
+        self.all_folds = loso_folds(self.inputs.clips, self.run.protocol)
+        self.folds = _select(self.all_folds, self.subjects)
+
+    def folder(self, configuration: Configuration) -> Path:
+        """A configuration's results folder."""
+        return self.results / configuration.name
+
+    def sentence(self) -> str:
+        """What is run, for the terminal."""
+        run, grid, folds = self.run, len(self.configurations), len(self.folds)
+        notes = "".join(f"; {note}" for note in run.notes)
+        threads = "1 thread" if run.threads == 1 else f"{run.threads} threads"
+        return (
+            f"{run.clips} clips of {run.subjects} subjects{notes}; {grid} configuration"
+            f"{'s' if grid > 1 else ''} x {folds} folds = {grid * folds} trainings; "
+            f"method {run.method}, seed {run.seed}, {run.device}, {threads} a worker"
+        )
+
+
+def _select(folds: list[Fold], subjects: tuple[str, ...]) -> list[Fold]:
+    """The folds of the named subjects, by subject or fold name; all of them without names."""
+    known = {name for fold in folds for name in (fold.subject, fold.name)}
+    unknown = [name for name in subjects if name not in known]
+    if unknown:
+        names = name_list(fold.name for fold in folds)
+        raise UserError(f"no subject is called {name_list(unknown)}. There are: {names}.")
+    return [fold for fold in folds if not subjects or {fold.subject, fold.name} & set(subjects)]
+
+
+class RunFolder:
+    """The folder of one search on disk; a context manager that holds its lock.
+
+    A run that fails or is refused before its first fold leaves no record behind.
+
+    Raises:
+        UserError: on entry: the folder is in use, holds another run, or a file in it is damaged.
+    """
+
+    def __init__(self, search: GridSearch) -> None:
+        self.search = search
+        self.results = search.results
+        self.record: dict[str, Any] = {}
+        self.fresh = False
+        self.stored: dict[str, dict[str, StoredFold]] = {}
+        self.failures: list[str] = []
+        self.curves = FoldCurves(search.results) if search.tensorboard else None
+        self.subjects = search.inputs.clips[["dataset", "subject"]].agg("/".join, axis=1).to_numpy()
+
+    def __enter__(self) -> "RunFolder":
+        self.lock = acquire_folder(self.results)
+        try:
+            self._claim()
+        except BaseException:
+            self._release()
+            self.lock.release()
+            raise
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if error is not None:
+            self._release()
+        self.lock.release()
+
+    def _claim(self) -> None:
+        search = self.search
+        found = read_record(self.results)
+        record = merge_record(self.results, found, search.run, search.configurations)
+        self.fresh = found is None
+        self.record = record
+        write_record(self.results, record)
+        remove_unfinished(self.results)
+        keep_method(self.results, search.method)
+        self._write_expected_clips()
+        for configuration in search.configurations:
+            read = read_folds(
+                search.folder(configuration),
+                search.run,
+                search.inputs,
+                configuration,
+                search.all_folds,
+            )
+            self.stored[configuration.name] = {fold.identity.name: fold for fold in read}
+        remove_grid_report(self.results)
+        self._claim_weights()
+        if found is not None:
+            self._say_what_differs(found)
+
+    def _claim_weights(self) -> None:
+        for configuration in self.search.configurations:
+            folder = self.weights_folder(configuration)
+            if folder is not None:
+                write_description(folder, self.search.run, self.search.method, configuration)
+                remove_unfinished(folder)
+
+    def _write_expected_clips(self) -> None:
+        """What the folder's results must hold, and what must be said beside each of them."""
+        run, searched = self.search.run, len(self.record[CONFIGURATIONS])
+        notes = list(run.notes)
+        if searched > 1:
+            notes.append(f"{searched} configurations searched")
+        counts = fold_counts(self.search.inputs.clips, self.search.all_folds, run.synthetic, notes)
+        write_expected_clips(self.results, counts)
+
+    def _say_what_differs(self, found: dict[str, Any]) -> None:
+        for phrase in other_environment(found):
+            self.log(f"note: this run was begun elsewhere: {phrase}")
+
+    def _release(self) -> None:
+        """Remove what a run that has kept nothing wrote, so that another may have the folder."""
+        if not self.fresh or any(self.stored.values()):
+            return
+        names = [FILE_NAME, EXPECTED_NAME, LOG_NAME]
+        if not self.search.method.built_in:
+            names.append(self.search.method.path.name)
+        for name in names:
+            (self.results / name).unlink(missing_ok=True)
+        for configuration in self.search.configurations:
+            folder = self.weights_folder(configuration)
+            if folder is not None and (folder / DESCRIPTION_NAME).is_file():
+                (folder / DESCRIPTION_NAME).unlink()
+        self.fresh = False
+
+    def log(self, line: str) -> None:
+        """Print a line, and keep it in ``log.txt``."""
+        print(line, flush=True)
+        with (self.results / LOG_NAME).open("a", encoding="utf-8") as file:
+            file.write(line + "\n")
+
+    def weights_folder(self, configuration: Configuration) -> Path | None:
+        """Where a configuration's weights go; None where none are kept."""
+        weights = self.search.weights
+        return None if weights is None else weights_folder(weights, self.results, configuration)
+
+    @property
+    def used_sizes(self) -> dict[str, dict[int, int]]:
+        """The group sizes that the run went down to where memory was short."""
+        sizes: dict[str, dict[int, int]] = self.record.get(USED_SIZES, {})
+        return sizes
+
+    @property
+    def found(self) -> int:
+        """Folds of this command that are finished."""
+        search = self.search
+        return sum(self.is_done(c, fold) for c in search.configurations for fold in search.folds)
+
+    def folds(self, configuration: Configuration) -> list[StoredFold]:
+        """The finished folds of a configuration, in the order of the protocol."""
+        stored = self.stored[configuration.name]
+        return [stored[fold.name] for fold in self.search.all_folds if fold.name in stored]
+
+    def is_done(self, configuration: Configuration, fold: Fold) -> bool:
+        """Whether everything that this run keeps of a fold is on disk."""
+        folder = self.weights_folder(configuration)
+        if folder is not None:
+            note = read_weights_note(folder, fold.name)
+            path = weights_path(folder, fold.name, self.search.method.trained)
+            if note is None or not path.is_file() or path.stat().st_size != note.size:
+                return False
+        return fold.name in self.stored[configuration.name]
+
+    def pending(self, group_size: Callable[[Configuration], int]) -> list[GroupTask]:
+        """The groups that hold a fold still to train, in order.
+
+        Groups are cut from the folds asked for before the finished ones are left out, so that a
+        resumed run trains the same groups.
+        """
+        batch = self.search.run.batch_size
+        return [
+            GroupTask(configuration, group)
+            for configuration in self.search.configurations
+            for group in group_folds(self.search.folds, group_size(configuration), batch)
+            if not all(self.is_done(configuration, fold) for fold in group)
+        ]
+
+    def keep(self, task: GroupTask, group: GroupOutcome) -> None:
+        """Write a group's folds; one that failed is noted and not kept."""
+        if group.size < len(task.folds):
+            self._note_used_size(task, group.size)
+        for fold, trained in zip(task.folds, group.folds, strict=True):
+            if trained.outcome.failed_epoch is None:
+                self._keep_fold(task.configuration, fold, trained)
+            else:
+                self.failures.append(
+                    f"fold {fold.name} of configuration {task.configuration.name}: the loss was "
+                    f"not finite in epoch {trained.outcome.failed_epoch}; try a lower "
+                    "--learning-rate. The other folds are saved."
+                )
+
+    def _keep_fold(self, configuration: Configuration, fold: Fold, trained: TrainedFold) -> None:
+        """Weights first: a fold whose logits are on disk is complete."""
+        search, outcome = self.search, trained.outcome
+        folder = self.weights_folder(configuration)
+        if folder is not None and outcome.weights is not None:
+            path = weights_path(folder, fold.name, search.method.trained)
+            seen = sorted(set(self.subjects[fold.train_indices]))
+            write_weights(path, fold.name, outcome.weights, seen, trained.gains)
+        identity = fold_identity(search.run, search.inputs, configuration, fold)
+        stored = StoredFold(identity, outcome.logits, outcome.losses, trained.inner)
+        write_fold(search.folder(configuration), stored)
+        self.stored[configuration.name][fold.name] = stored
+        if self.curves is not None:
+            self.curves.write(configuration.name, stored)
+
+    def _note_used_size(self, task: GroupTask, size: int) -> None:
+        """A resumed run trains the group in such parts at once."""
+        own = self.record.setdefault(USED_SIZES, {}).setdefault(task.configuration.name, {})
+        if own.get(len(task.folds)) != size:
+            own[len(task.folds)] = size
+            write_record(self.results, self.record)
+
+    def running_metrics(self, configuration: Configuration) -> str:
+        """Loss, and UF1 of the folds so far under every rule, in a few words."""
+        stored = self.folds(configuration)
+        if not stored:
+            return "no fold finished"
+        parts = [f"{pooled_uf1(rule, stored):.3f} {rule_title(rule)}" for rule in rules_for(stored)]
+        words = f"UF1 so far {', '.join(parts)}"
+        if self.search.run.training is None:
+            return words
+        loss = sum(float(fold.losses[-1]) for fold in stored) / len(stored)
+        return f"loss {loss:.3g}, {words}"
+
+    def report(self, configuration: Configuration, console: Console) -> None:
+        """Write and print a configuration's results; its summary lines only when it is complete."""
+        search, run = self.search, self.search.run
+        stored, folds = self.folds(configuration), len(search.all_folds)
+        if not stored:
+            return
+        folder = search.folder(configuration)
+        rows = write_configuration_results(folder, run, configuration, stored, folds)
+        if run.training is not None:
+            write_losses(folder, stored)
+        classes = len(run.class_names)
+        metrics = {
+            rule_title(rule): metrics_per_dataset(part, classes) for rule, part in rows.items()
+        }
+        if len(stored) == folds:
+            mark = "".join(f" | {note}" for note in run.notes)
+            full = {rule: metrics[rule_title(rule)]["full"] for rule in rows}
+            lines = [summary_line(configuration, full[rule], rule) + mark for rule in rows]
+            labels = list(self.record[CONFIGURATIONS].values())
+            replace_summary_lines(self.results, configuration, lines, labels)
+        scope = "" if len(stored) == folds else f", PARTIAL: {len(stored)} of {folds} folds"
+        notes = "".join(f", {note}" for note in run.notes)
+        title = f"{configuration.label} ({run.clips} clips{notes}, seed {run.seed}{scope})"
+        print_metrics(console, metrics, title, footnote=rules_footnote(rows))
+        console.print(f"written: {folder}", soft_wrap=True)
+
+    def report_grid(self, console: Console) -> None:
+        """Write and print what may be quoted of the search, once every configuration is complete.
+
+        The search is what the folder has ever been asked for, in that order: leaving
+        configurations out of a later command, or naming them in another order, must not choose
+        among them.
+        """
+        recorded = list(self.record[CONFIGURATIONS])
+        asked = {configuration.name: configuration for configuration in self.search.configurations}
+        if set(recorded) - set(asked):
+            console.print(
+                f"{len(recorded)} configurations were searched in {self.results}: name them all in "
+                "one command to see what may be quoted of the search.",
+                highlight=False,
+            )
+            return
+        configurations = [asked[name] for name in recorded]
+        grid = [self.folds(configuration) for configuration in configurations]
+        if len(grid) > 1 and all(len(folds) == len(self.search.all_folds) for folds in grid):
+            report_grid(self.results, self.search.run, configurations, grid, console)
