@@ -23,6 +23,8 @@ BUILT_IN = {
     "causalnet_compact": "models.causalnet.compact",
     "linear": "models.linear",
     "majority": "models.majority",
+    "mmnet": "models.mmnet",
+    "off_tanet": "models.off_tanet",
     "ststnet": "models.ststnet",
 }
 """Name of each method of the suite -> its module."""
@@ -30,7 +32,19 @@ BUILT_IN = {
 _ROOT = Path(__file__).resolve().parent.parent
 SUFFIX = ".py"
 HASH_LENGTH = 12
-LITERALS = ("input", "preparation", "training", "grid", "small", "stackable", "group_size", "cost")
+LITERALS = (
+    "cost",
+    "grid",
+    "group_size",
+    "input",
+    "preparation",
+    "small",
+    "stackable",
+    "training",
+    "training_by_classes",
+)
+FIXED_PARAMETERS = ("classes", "stored", "clips", "generator")
+"""Of ``build`` and ``prepare``: given by the suite, not set by a user."""
 HOOKS = (
     "augment",
     "epoch_order",
@@ -98,28 +112,46 @@ class Method:
 
     @cached_property
     def settings(self) -> list[str]:
-        """Names of the keyword arguments that ``build`` takes beside ``classes``."""
-        return [name for name in inspect.signature(self._build).parameters if name != "classes"]
+        """Names of its settings: keyword arguments of ``build`` and ``prepare``."""
+        return list(dict.fromkeys([*self._parameters("build"), *self._parameters("prepare")]))
 
-    @property
-    def takes_classes(self) -> bool:
-        """Whether ``build`` takes the number of classes."""
-        return "classes" in inspect.signature(self._build).parameters
+    def training(self, classes: int) -> dict[str, Any] | None:
+        """Training settings for that many classes; None for an estimator."""
+        if not self.trained:
+            return None
+        return {
+            **self.facts["training"],
+            **self.facts.get("training_by_classes", {}).get(classes, {}),
+        }
 
-    def build(self, classes: int | None = None, **settings: Any) -> Any:
+    def arguments(self, function: str, settings: Mapping[str, Any], classes: int) -> dict[str, Any]:
+        """Those of the settings, and the number of classes, that a function of the file takes."""
+        known = {"classes": classes, **settings}
+        return {
+            name: known[name] for name in self._parameters(function, "classes") if name in known
+        }
+
+    def _parameters(self, function: str, *more: str) -> list[str]:
+        """Keyword arguments of a function of the file; none where it has no such function."""
+        found = self._build if function == "build" else self.hook(function)
+        if found is None:
+            return []
+        names = inspect.signature(found).parameters
+        return [name for name in names if name in more or name not in FIXED_PARAMETERS]
+
+    def build(self, **settings: Any) -> Any:
         """A fresh network or estimator; random weights come from torch's global generator.
 
         Raises:
             UserError: an unknown setting, or the file's ``build`` fails or gives something else.
         """
-        unknown = [name for name in settings if name not in self.settings]
+        own = self._parameters("build", "classes")
+        unknown = [name for name in settings if name not in own]
         if unknown:
             raise UserError(
                 f"method {self.name} has no setting {name_list(unknown)}; "
-                f"it has {name_list(self.settings) or 'none'}."
+                f"it has {name_list(own) or 'none'}."
             )
-        if classes is not None:
-            settings["classes"] = classes
         try:
             built = self._build(**settings)
         except UserError:

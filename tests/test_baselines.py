@@ -2,7 +2,6 @@
 out when labels mean nothing."""
 
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -20,14 +19,14 @@ from evaluation.confusions import subject_confusions
 from evaluation.methods import read_methods
 from evaluation.predictions import read_predictions
 from evaluation.statistics import Interval, bootstrap_interval
-from models import create_model
-from models.linear import LinearClassifier, area_matrix
-from models.majority import MajorityClassifier
+from models import create_model, load_method
+from models.estimator import estimator_scores, fit_estimator
+from models.linear import LinearClassifier, area_matrix, features
 from tests.conftest import SUBJECTS
 from tests.helpers.scripts import run_here
-from training.grid_run import GridSearch, run_grid
-from training.presets import PRESETS, get_preset
-from training.run_record import Run
+from training.grid_run import run_grid
+from training.run_settings import plan_search
+from training.settings import RunSettings
 
 CENTERED = Preparation(regions=False, center=True, mirror=True)
 
@@ -68,35 +67,39 @@ def test_area_reduction_is_opencvs(size: int) -> None:
     np.testing.assert_allclose(matrix @ image @ matrix.T, expected, rtol=1e-6)
 
 
-def fit_linear(inputs: Inputs, **arguments: object) -> tuple[LinearClassifier, torch.Tensor]:
-    views = torch.from_numpy(prepare(inputs.maps, CENTERED))
+def flow_of(inputs: Inputs) -> np.ndarray:
+    return features(prepare(inputs.maps, CENTERED)[0])
+
+
+def fit_linear(inputs: Inputs, **arguments: object) -> LinearClassifier:
     model = LinearClassifier(**arguments)  # type: ignore[arg-type]
-    subjects = inputs.clips.groupby(["dataset", "subject"]).ngroup().to_numpy()
-    model.fit(views, inputs.clips["label"].to_numpy(), subjects)
-    return model, views
+    groups = inputs.clips[["dataset", "subject"]].agg("/".join, axis=1).to_numpy(str)
+    return model.fit(flow_of(inputs), inputs.clips["label"].to_numpy(), groups)
 
 
-def test_linear_learns_what_is_there_and_sees_nothing_but_the_flow_of_the_first_map() -> None:
-    model, _ = fit_linear(made_up_inputs(1), sizes=(7,), strengths=(1e-3, 1e-2))
+def test_linear_learns_what_is_there() -> None:
+    model = fit_linear(made_up_inputs(1), sizes=(7,), strengths=(1e-3, 1e-2))
     fresh = made_up_inputs(2)
-    views = torch.from_numpy(prepare(fresh.maps, CENTERED))
-    right = (model(views[0]).argmax(1).numpy() == fresh.clips["label"]).mean()
-    assert right > 0.9
-    changed = views[0].clone()
+    assert (model.predict(flow_of(fresh)) == fresh.clips["label"]).mean() > 0.9
+
+
+def test_linear_sees_nothing_but_the_flow_of_the_first_map() -> None:
+    clips = prepare(made_up_inputs(1).maps, CENTERED)[0]
+    changed = clips.copy()
     changed[:, 1:] += 7
     changed[:, 0, 0] -= 9
-    assert torch.equal(model(changed), model(views[0]))
+    assert np.array_equal(features(changed), features(clips))
 
 
-def test_linear_folds_reduction_and_scaling_into_one_layer() -> None:
-    """The layer gives the decision of scikit-learn's own pipeline on reduced, scaled features."""
+def test_linear_folds_reduction_and_scaling_into_one_matrix() -> None:
+    """It gives the decision of scikit-learn's own pipeline on reduced, scaled features."""
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
     inputs = made_up_inputs(3, signal=12)
-    model, views = fit_linear(inputs, sizes=(10,), strengths=(1e-2,))
-    flow = views.numpy()[:, :, 0, 1:].astype(np.float64)
+    model = fit_linear(inputs, sizes=(10,), strengths=(1e-2,))
+    flow = prepare(inputs.maps, CENTERED)[:, :, 0, 1:].astype(np.float64)
     reduced = (area_matrix(28, 10) @ flow @ area_matrix(28, 10).T).reshape(*flow.shape[:2], -1)
     pipeline = make_pipeline(
         StandardScaler(), LogisticRegression(C=1e-2, class_weight="balanced", max_iter=2000)
@@ -104,8 +107,7 @@ def test_linear_folds_reduction_and_scaling_into_one_layer() -> None:
     labels = inputs.clips["label"].to_numpy()
     pipeline.fit(np.concatenate(list(reduced)), np.tile(labels, 2))
     expected = pipeline.decision_function(reduced[0])
-    logits = model(views[0]).detach().numpy()
-    np.testing.assert_allclose(logits, expected, atol=1e-3)
+    np.testing.assert_allclose(model.decision_function(flow_of(inputs)), expected, atol=1e-6)
 
 
 def test_linear_chooses_on_held_out_subjects_the_size_at_which_the_class_is_seen() -> None:
@@ -116,13 +118,11 @@ def test_linear_chooses_on_held_out_subjects_the_size_at_which_the_class_is_seen
     for own, label in zip(maps, inputs.clips["label"], strict=True):
         own[0, 9 * label : 9 * label + 9, :, 1] += 25 * checks[:9]
     fine = Inputs(np.clip(maps, 0, 255).astype(np.uint8), inputs.clips, inputs.folder, True)
-    views = torch.from_numpy(prepare(fine.maps, CENTERED))
-    labels = fine.clips["label"].to_numpy()
     for offered in ((7, 28), (28, 7)):
-        model, _ = fit_linear(fine, sizes=offered, strengths=(1e-2,))
-        only_fine, _ = fit_linear(fine, sizes=(28,), strengths=(1e-2,))
-        assert torch.equal(model.layer.weight, only_fine.layer.weight)
-    assert (only_fine(views[0]).argmax(1).numpy() == labels).mean() > 0.9
+        model = fit_linear(fine, sizes=offered, strengths=(1e-2,))
+        only_fine = fit_linear(fine, sizes=(28,), strengths=(1e-2,))
+        assert np.array_equal(model.weight_, only_fine.weight_)
+    assert (only_fine.predict(flow_of(fine)) == fine.clips["label"]).mean() > 0.9
 
 
 @pytest.mark.parametrize("present", [[0], [2], [0, 2], [1, 2]])
@@ -130,20 +130,22 @@ def test_linear_never_gives_a_class_without_training_clips(present: list[int]) -
     inputs = made_up_inputs(5)
     kept = inputs.clips[inputs.clips["label"].isin(present)]
     part = Inputs(inputs.maps[kept.index], kept.reset_index(drop=True), inputs.folder, True)
-    model, views = fit_linear(part, sizes=(7,), strengths=(1e-2,))
-    given = model(views[0]).argmax(1).numpy()
-    assert (given == part.clips["label"]).mean() > 0.9
-    assert torch.isfinite(model(views[0])).all()
+    model = fit_linear(part, sizes=(7,), strengths=(1e-2,))
+    flow = flow_of(part)
+    assert (model.predict(flow) == part.clips["label"]).mean() > 0.9
+    method = load_method("linear")
+    scores = estimator_scores(method, model, prepare(part.maps, CENTERED)[0], 3)
+    assert np.isfinite(scores).all() and set(scores.argmax(1)) <= set(present)
 
 
 def test_majority_gives_the_most_frequent_class_and_the_lower_one_on_a_tie() -> None:
-    views = torch.zeros(1, 5, 4, 3, 28, 28)
+    clips = np.zeros((5, 4, 3, 28, 28), dtype=np.float32)
+    method = load_method("majority")
     for labels, expected in (([2, 2, 1, 2, 0], 2), ([2, 1, 1, 2, 0], 1)):
-        model = MajorityClassifier()
-        model.fit(views, np.array(labels), np.arange(5))
-        logits = model(torch.zeros(4, 4, 3, 28, 28))
-        assert logits.argmax(1).tolist() == [expected] * 4
-        np.testing.assert_allclose(logits[0].exp().detach().numpy().argmax(), expected)
+        model = fit_estimator(
+            method, method.build(), clips, np.array(labels), np.arange(5).astype(str)
+        )
+        assert estimator_scores(method, model, clips[:4], 3).argmax(1).tolist() == [expected] * 4
 
 
 def test_ststnet_has_sixteen_filters_and_four_hundred_features() -> None:
@@ -162,23 +164,23 @@ def search(monkeypatch: pytest.MonkeyPatch, inputs: Path, results: Path, *more: 
     return run_here(monkeypatch, grid_script.main, *arguments, *more)
 
 
-@pytest.mark.parametrize("preset", ["linear", "majority", "ststnet"])
+@pytest.mark.parametrize("method", ["linear", "majority", "ststnet"])
 def test_a_baseline_runs_through_the_same_script_folds_rows_and_weights(
-    preset: str, tiny_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    method: str, tiny_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    more = ["--preset", preset, "--save-weights", "--weights", tmp_path / "weights"]
-    if preset == "ststnet":
+    more = ["--method", method, "--save-weights", "--weights", tmp_path / "weights"]
+    if method == "ststnet":
         more += ["--epochs", 2]
     results = tmp_path / "results"
     assert search(monkeypatch, tiny_folder, results, *more) == 0
-    rows = read_predictions(results / preset / "predictions.csv")
+    rows = read_predictions(results / method / "predictions.csv")
     assert len(rows) == 15 and set(rows["subject"]) == {subject for _, subject in SUBJECTS}
     summary = (results / "result_summary.txt").read_text().splitlines()
-    rules = ["last", "cross_fitted", "oracle"] if preset == "ststnet" else ["last"]
-    assert [line.split(" | ")[::2] for line in summary] == [[preset, rule] for rule in rules]
+    rules = ["last", "cross_fitted", "oracle"] if method == "ststnet" else ["last"]
+    assert [line.split(" | ")[::2] for line in summary] == [[method, rule] for rule in rules]
     record = yaml.safe_load((results / "config.yaml").read_text())
-    assert (record["training"] is None) == (preset != "ststnet")
-    weights = tmp_path / "weights" / f"results-{preset}"
+    assert (record["training"] is None) == (method != "ststnet")
+    weights = tmp_path / "weights" / f"results-{method}"
     arguments = ("--inputs", tiny_folder, "--weights", weights, "--results", tmp_path / "eval")
     assert run_here(monkeypatch, eval_script.main, *arguments) == 0
     pd.testing.assert_frame_equal(read_predictions(tmp_path / "eval" / "predictions.csv"), rows)
@@ -187,11 +189,11 @@ def test_a_baseline_runs_through_the_same_script_folds_rows_and_weights(
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("--preset", "linear", "--epochs", 3), "epochs: model linear is fitted at once"),
-        (("--preset", "linear", "--inner"), "inner: model linear is fitted at once"),
-        (("--preset", "ststnet", "--gammas", 0.5), "gammas: model ststnet has no such setting"),
-        (("--preset", "majority", "--ablation", "no_cab"), "ablation: model majority has no such"),
-        (("--preset", "majority", "--protocol", "single_dataset"), "at least two"),
+        (("--method", "linear", "--epochs", 3), "epochs: method linear is fitted at once"),
+        (("--method", "linear", "--inner"), "inner: method linear is fitted at once"),
+        (("--method", "ststnet", "--gammas", 0.5), "gamma: method ststnet has no such setting"),
+        (("--method", "majority", "--ablation", "no_cab"), "ablation: method majority has no such"),
+        (("--method", "majority", "--protocol", "single_dataset"), "at least two"),
     ],
 )
 def test_settings_that_a_model_does_not_have_are_refused(
@@ -209,7 +211,7 @@ def test_settings_that_a_model_does_not_have_are_refused(
 def test_a_whole_dataset_can_be_left_out(
     tiny_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    protocol = ("--preset", "linear", "--protocol", "leave_one_dataset_out")
+    protocol = ("--method", "linear", "--protocol", "leave_one_dataset_out")
     saved = ("--save-weights", "--weights", tmp_path / "weights")
     results = tmp_path / "results"
     assert search(monkeypatch, tiny_folder, results, *protocol, *saved) == 0
@@ -228,7 +230,7 @@ def test_a_whole_dataset_can_be_left_out(
 def test_an_ablation_has_a_name_and_a_hash_of_its_own_and_shares_the_folder(
     tiny_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    small = ("--preset", "compact", "--epochs", 1, "--subjects", "s01")
+    small = ("--method", "causalnet_compact", "--epochs", 1, "--subjects", "s01")
     for ablation in ("none", "no_cab", "contraction_only"):
         assert search(monkeypatch, tiny_folder, tmp_path, *small, "--ablation", ablation) == 0
     names = ["0.5_1_1_2", "0.5_1_1_2_no_cab", "0.5_1_1_2_contraction_only"]
@@ -250,33 +252,19 @@ def test_labels_are_shuffled_within_datasets_by_their_seed() -> None:
     assert shuffled.sha256 != inputs.sha256
 
 
-def uar_of_run(inputs: Inputs, results: Path, preset: str, **run: object) -> dict[str, Interval]:
-    """UAR with its interval under every rule, of a preset's run of 8 epochs on these inputs."""
-    training = get_preset(preset).training
-    if training is not None:
-        training = replace(training, epochs=8)
-    settings = {
-        "inputs_sha256": inputs.sha256,
-        "synthetic": True,
-        "clips": len(inputs.clips),
-        "subjects": inputs.clips["subject"].nunique(),
-        "class_names": ("negative", "positive", "surprise"),
-        "preset": preset,
-        "preparation": PRESETS[preset].preparation,
-        "training": training,
-        "network": {},
-        "seed": 1,
-        "device": "cpu",
-        "threads": 1,
-        "group_size": 12,
-        **run,
-    }
-    few = {"sizes": (7,), "strengths": (1e-3, 1e-1)} if preset == "linear" else {}
-    configurations = [replace(c, settings=few) for c in get_preset(preset).configurations()]
-    run_grid(GridSearch(Run(**settings), inputs, configurations, results), lambda cost: None)
+def uar_of_run(inputs: Inputs, results: Path, method: str, **run: object) -> dict[str, Interval]:
+    """UAR with its interval under every rule, of a run of 8 epochs on these inputs."""
+    few = (
+        {"set": ("sizes=[7]", "strengths=[1.0e-3, 1.0e-1]")}
+        if method == "linear"
+        else {"epochs": 8}
+    )
+    settings = RunSettings(method=method, seed=1, group_size=12, **few, **run)  # type: ignore[arg-type]
+    search = plan_search(settings, inputs, results)
+    run_grid(search, lambda cost: None)
     intervals = {}
     for folder in (
-        results / preset,
+        search.folder(search.configurations[0]),
         *(path.parent for path in results.glob("*/*/predictions.csv")),
     ):
         rows = read_predictions(folder / "predictions.csv")
@@ -294,8 +282,7 @@ def test_shuffled_labels_give_chance_but_for_the_rule_that_looks_at_the_test_sub
     inputs = made_up_inputs(7, signal=60)
     sound = uar_of_run(inputs, tmp_path / "sound", "ststnet")
     assert min(interval.low for interval in sound.values()) > 0.5
-    shuffled = shuffle_labels(inputs, 1)
-    null = uar_of_run(shuffled, tmp_path / "null", "ststnet", inner=True, label_shuffle=1)
+    null = uar_of_run(inputs, tmp_path / "null", "ststnet", inner=True, label_shuffle=1)
     for rule in ("last", "inner", "inner_refit"):
         assert null[rule].low < CHANCE < null[rule].high, rule
     assert null["oracle"].low > CHANCE
@@ -304,7 +291,7 @@ def test_shuffled_labels_give_chance_but_for_the_rule_that_looks_at_the_test_sub
 def test_linear_on_shuffled_labels_gives_chance(tmp_path: Path) -> None:
     inputs = made_up_inputs(8)
     assert uar_of_run(inputs, tmp_path / "sound", "linear")["last"].low > 0.5
-    null = uar_of_run(shuffle_labels(inputs, 1), tmp_path / "null", "linear", label_shuffle=1)
+    null = uar_of_run(inputs, tmp_path / "null", "linear", label_shuffle=1)
     assert null["last"].low < CHANCE < null["last"].high
 
 
@@ -320,8 +307,8 @@ def test_steps_of_the_preparation_are_set_by_flag_and_recorded(
     tiny_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     steps = ("--shift", 1, "--strain", False, "--mirror", False, "--scale", 0.5)
-    assert search(monkeypatch, tiny_folder, tmp_path, "--preset", "majority", *steps) == 0
+    assert search(monkeypatch, tiny_folder, tmp_path, "--method", "majority", *steps) == 0
     record = yaml.safe_load((tmp_path / "config.yaml").read_text())
     expected = {"shift": 1, "strain": False, "mirror": False, "scale": 0.5}
-    untouched = {"regions": False, "center": True}
-    assert record["preparation"] == expected | untouched
+    untouched = {"regions": False, "affine": False, "rms": False, "phase_sum": False}
+    assert record["preparation"] == {"center": False} | expected | untouched

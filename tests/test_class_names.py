@@ -17,7 +17,7 @@ from datasets.inputs import TABLE_NAME
 from tests.helpers.scripts import run_here
 
 NAMES = ("happiness", "surprise", "disgust", "others")
-TRAIN = ("--preset", "compact", "--epochs", 1, "--threads", 1, "--save-weights")
+TRAIN = ("--method", "causalnet_compact", "--epochs", 1, "--threads", 1, "--save-weights")
 
 
 @pytest.fixture
@@ -89,7 +89,7 @@ def test_records_without_scores_are_scored_too(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    run = "--inputs", folder, "--results", "run", "--preset", "majority"
+    run = "--inputs", folder, "--results", "run", "--method", "majority"
     assert run_here(monkeypatch, grid_script.main, *run) == 0
     (tmp_path / "run/majority/predictions.csv").unlink()
     capsys.readouterr()

@@ -282,7 +282,7 @@ def search(
     gammas: tuple[float, ...] = (0.5, 0.3),
     epochs: int = 3,
 ) -> object:
-    settings = ("--preset", "compact", "--epochs", epochs, "--batch-size", 4, "--inner")
+    settings = ("--method", "causalnet_compact", "--epochs", epochs, "--batch-size", 4, "--inner")
     grid = ("--gammas", *gammas, "--threads", 1, "--inputs", inputs, "--results", results)
     return run_here(monkeypatch, grid_script.main, *settings, *grid, *more)
 

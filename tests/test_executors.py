@@ -16,7 +16,7 @@ from tests.helpers.scripts import folder_bytes, run_here, start
 from training.executors.base import StartWorker
 from training.executors.processes import ProcessExecutor
 
-SMALL = ("--preset", "compact", "--epochs", 8, "--threads", 1, "--save-weights")
+SMALL = ("--method", "causalnet_compact", "--epochs", 8, "--group-size", 1, "--save-weights")
 CONFIGURATION = "0.5_1_1_2"
 
 
@@ -113,7 +113,7 @@ def test_two_workers_and_a_killed_driver_give_the_bytes_of_one_process(
     [
         (("--workers", 0), "--workers 0: must be"),
         (("--ray-address", "auto"), "need --executor ray"),
-        (("--executor", "ray", "--workers", 2), "--workers is of the local executor"),
+        (("--executor", "ray", "--workers", 2), "--workers works with --executor local only"),
         (("--executor", "ray", "--cpus-per-task", 0), "--cpus-per-task must be above 0"),
         (("--executor", "ray", "--device", "cuda"), "--device cuda with --gpus-per-task 0"),
     ],

@@ -13,11 +13,14 @@ import calculate_all_results
 import compare_results
 import eval as eval_script
 import main_train_for_parameter_tuning as grid_script
+from models import load_method
 from tests.conftest import SUBJECTS
 from tests.helpers.scripts import folder_bytes, run_here, start
+from training.run_settings import grid_configurations
+from training.settings import RunSettings
 
 CONFIGURATION = "0.5_1_1_2"
-SMALL = ("--preset", "compact", "--epochs", 2, "--threads", 1)
+SMALL = ("--method", "causalnet_compact", "--epochs", 2, "--group-size", 1)
 
 
 def search(monkeypatch: pytest.MonkeyPatch, folder: Path, results: Path, *more: object) -> object:
@@ -152,7 +155,7 @@ def test_a_note_of_the_run_stands_beside_every_later_figure(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.setenv("COLUMNS", "300")
-    flags = "--preset", "majority", "--label-shuffle", 1, "--protocol", "leave_one_dataset_out"
+    flags = "--method", "majority", "--label-shuffle", 1, "--protocol", "leave_one_dataset_out"
     places = "--inputs", tiny_folder, "--results", tmp_path
     assert run_here(monkeypatch, grid_script.main, *places, *flags) == 0
     capsys.readouterr()
@@ -212,6 +215,9 @@ def test_a_loss_that_is_not_finite_stops_its_fold_only(
         (("--subjects", "sub99"), "no subject is called sub99"),
         (("--epochs", 0), "epochs is 0"),
         (("--gammas", -1), "gamma -1"),
+        (("--set", "depth=3"), "depth: method causalnet_compact has no such setting"),
+        (("--set", "depth"), "--set depth: give NAME=VALUE"),
+        (("--method", "resnet"), "there is no method 'resnet'"),
         (("--gammas", "nan"), "gamma nan"),
         (("--learning-rate", "inf"), "learning_rate is inf"),
         (("--threads", 0), "--threads 0"),
@@ -236,9 +242,9 @@ def test_bad_flags_end_with_a_clear_line(
 def test_without_inputs_the_two_ways_to_get_them_are_named(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert run_here(monkeypatch, grid_script.main) == 2
+    assert run_here(monkeypatch, grid_script.main, "--method", "linear") == 2
     error = capsys.readouterr().err
-    assert "make_synthetic_clips.py" in error and "published repository" in error
+    assert "make_synthetic.py" in error and "published repository" in error
 
 
 def test_a_yaml_file_gives_settings_and_flags_override_it(
@@ -265,8 +271,7 @@ def test_an_unknown_key_in_the_yaml_file_is_refused(
 
 
 def test_the_published_grid_has_36_configurations_in_order() -> None:
-    preset = grid_script.get_preset("published")
-    names = [c.name for c in grid_script.configurations(grid_script.Config(), preset)]
+    names = [c.name for c in grid_configurations(RunSettings(), load_method("causalnet"))]
     assert len(names) == 36
     assert names[:4] == ["0.3_3_3_7", "0.4_3_3_7", "0.5_3_3_7", "0.3_3_3_8"]
     assert names[-1] == "0.5_2_3_10" and not any("_2_2_" in name for name in names)

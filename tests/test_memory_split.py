@@ -13,7 +13,7 @@ from tests.helpers.scripts import folder_bytes, run_here
 from training.fold_group import FoldOutcome, GroupTrainer
 
 CONFIGURATION = "0.5_1_1_2"
-SMALL = ("--preset", "compact", "--epochs", 1, "--threads", 1)
+SMALL = ("--method", "causalnet_compact", "--epochs", 1, "--group-size", 1)
 
 
 def search(monkeypatch: pytest.MonkeyPatch, inputs: Path, results: Path, *more: object) -> object:

@@ -17,7 +17,7 @@ from training.worker import GroupOutcome, Worker
 
 ray = pytest.importorskip("ray", reason="Ray is not installed (requirements-ray.txt)")
 
-SMALL = ("--preset", "compact", "--epochs", 2, "--threads", 1, "--save-weights")
+SMALL = ("--method", "causalnet_compact", "--epochs", 2, "--group-size", 1, "--save-weights")
 MOST_SECONDS = 120.0
 # By default Ray takes half a minute to see that a node is gone.
 QUICK_HEALTH_CHECK = {"health_check_initial_delay_ms": 1000, "health_check_period_ms": 1000}

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
+from training.presets import get_preset
 
 import main_train_for_parameter_tuning as grid_script
 import make_report
@@ -48,9 +49,18 @@ from tests.helpers.report_pages import (
 )
 from tests.helpers.scripts import folder_bytes, run_here, start
 from training.configuration import Configuration
-from training.presets import get_preset
 
-FLAGS = ("--preset", "compact", "--epochs", 3, "--threads", 1, "--group-size", 4, "--inner")
+FLAGS = (
+    "--method",
+    "causalnet_compact",
+    "--epochs",
+    3,
+    "--threads",
+    1,
+    "--group-size",
+    4,
+    "--inner",
+)
 GRID = ("--gammas", 0.3, 0.5)
 DETAILED = ("--configurations", "0.5_1_1_2")
 RULES = ["last", "inner", "inner_refit", "cross_fitted", "oracle*"]
@@ -336,13 +346,32 @@ def test_a_published_folder_says_that_the_rule_is_not_known(
 
 
 RUNS = {
-    "a grid": ("--preset", "compact", "--gammas", 0.5, 0.3, "--layer3", 1, 2, "--seed", 3),
-    "the published grid": ("--preset", "published", "--epochs", 2, "--group-size", 4),
-    "an ablation": ("--preset", "compact", "--ablation", "no_cab", "--inner", "--batch-size", 8),
-    "no epochs": ("--preset", "linear", "--protocol", "leave_one_dataset_out"),
-    "shuffled labels": ("--preset", "ststnet", "--label-shuffle", 4, "--learning-rate", 0.01),
+    "a grid": (
+        "--method",
+        "causalnet_compact",
+        "--gammas",
+        0.5,
+        0.3,
+        "--layer3",
+        1,
+        2,
+        "--seed",
+        3,
+    ),
+    "the published grid": ("--method", "causalnet", "--epochs", 2, "--group-size", 4),
+    "an ablation": (
+        "--method",
+        "causalnet_compact",
+        "--ablation",
+        "no_cab",
+        "--inner",
+        "--batch-size",
+        8,
+    ),
+    "no epochs": ("--method", "linear", "--protocol", "leave_one_dataset_out"),
+    "shuffled labels": ("--method", "ststnet", "--label-shuffle", 4, "--learning-rate", 0.01),
     "a preparation": (
-        "--preset",
+        "--method",
         "linear",
         "--scale",
         0.5,
@@ -378,8 +407,12 @@ def test_the_command_on_the_page_gives_the_recorded_run(
 def test_configurations_of_several_grids_get_a_command_each(
     tiny_inputs: Inputs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    record, grid = resolve(monkeypatch, tiny_inputs, "--preset", "compact", "--threads", 1)
-    _, ablated = resolve(monkeypatch, tiny_inputs, "--preset", "compact", "--ablation", "no_cab")
+    record, grid = resolve(
+        monkeypatch, tiny_inputs, "--method", "causalnet_compact", "--threads", 1
+    )
+    _, ablated = resolve(
+        monkeypatch, tiny_inputs, "--method", "causalnet_compact", "--ablation", "no_cab"
+    )
     _, other = resolve(monkeypatch, tiny_inputs, *RUNS["a grid"])
     configurations = [*grid, *ablated, other[0], other[-1]]
     labels = {configuration.name: configuration.label for configuration in configurations}

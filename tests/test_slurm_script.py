@@ -16,7 +16,7 @@ while [[ $1 == --* ]]; do shift; done
 exec "$@"
 """
 SCONTROL = "#!/bin/bash\necho first; echo second\n"
-RUN = ("--preset", "compact", "--epochs", "1", "--threads", "1")
+RUN = ("--method", "causalnet_compact", "--epochs", "1", "--threads", "1")
 
 
 @pytest.mark.slow

@@ -10,43 +10,46 @@ import torch
 
 import eval as eval_script
 import main_train_for_parameter_tuning as grid_script
-from models import create_model
+from models import load_method
 from tests.helpers.scripts import run_here
+from training.clips import PreparedClips
+from training.configuration import read_training
 from training.fold_group import (
     EpochPlan,
     FoldOutcome,
     FoldTask,
     GroupShape,
     GroupTrainer,
-    TrainingData,
     train_group,
 )
-from training.presets import get_preset
 
+COMPACT = load_method("causalnet_compact")
+SETTINGS = read_training(COMPACT.training(3) or {}, "compact")
 EPOCHS, BATCH, CLIPS = 3, 16, 40
 
 
 def train(folds: int, precision: str = "float32", device: str = "cpu") -> list[FoldOutcome]:
     """A few folds of ``compact`` on random maps."""
-    preset = get_preset("compact")
-    assert preset.training is not None
-    (configuration,) = preset.configurations()
     generator = torch.Generator().manual_seed(0)
     views = torch.rand(2, CLIPS, 4, 3, 28, 28, generator=generator) * 255
     labels = torch.randint(3, (CLIPS,), generator=generator)
     tasks = [FoldTask(str(n), np.arange(32), np.arange(32, CLIPS), n) for n in range(folds)]
     settings = replace(
-        preset.training,
+        SETTINGS,
         epochs=EPOCHS,
         batch_size=BATCH,
         precision=precision,  # type: ignore[arg-type]
     )
+    clips = PreparedClips(views.to(device))
     trainer = GroupTrainer(
+        COMPACT,
         tasks,
-        TrainingData.of_views(views.to(device), labels.to(device), classes=3),
-        lambda: create_model(configuration.model, **configuration.settings),
+        [clips] * folds,
+        labels.to(device),
+        3,
+        lambda: COMPACT.build(classes=3),
         settings,
-        GroupShape(BATCH, CLIPS - 32),
+        GroupShape(BATCH, CLIPS - 32) if folds > 1 else None,
     )
     return train_group(trainer, EPOCHS)
 
@@ -78,7 +81,7 @@ def test_weights_of_a_bf16_run_are_evaluated_to_the_same_bits(
     tiny_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    run = ("--preset", "compact", "--epochs", 1, "--threads", 1, "--precision", "bf16")
+    run = ("--method", "causalnet_compact", "--epochs", 1, "--threads", 1, "--precision", "bf16")
     arguments = ("--inputs", tiny_folder, *run, "--results", "run", "--save-weights")
     assert run_here(monkeypatch, grid_script.main, *arguments) == 0
     weights = ("--weights", "weights/run-0.5_1_1_2", "--results", "evaluated")
@@ -91,16 +94,14 @@ def test_weights_of_a_bf16_run_are_evaluated_to_the_same_bits(
 def test_tf32_is_refused_on_a_cpu(
     tiny_folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    arguments = ("--inputs", tiny_folder, "--preset", "compact", "--precision", "tf32")
+    arguments = ("--inputs", tiny_folder, "--method", "causalnet_compact", "--precision", "tf32")
     assert run_here(monkeypatch, grid_script.main, *arguments, "--device", "cpu") == 2
-    assert "--precision tf32 is of GPUs" in capsys.readouterr().err
+    assert "--precision tf32 needs a GPU" in capsys.readouterr().err
 
 
 def test_draws_do_not_depend_on_the_padding_that_other_folds_ask_for() -> None:
-    settings = get_preset("compact").training
-    assert settings is not None
     fold = FoldTask("s01", np.arange(10, 40), np.arange(10), seed=3)
-    plans = [EpochPlan(fold, settings, views=2, step_clips=clips) for clips in (30, 37)]
+    plans = [EpochPlan(fold, SETTINGS, views=2, step_clips=clips) for clips in (30, 37)]
     for _ in range(3):
         (rows, views, used), (padded_rows, padded_views, padded_used) = [p.draw() for p in plans]
         assert used.all() and padded_used.sum() == len(fold.train_indices)

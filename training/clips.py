@@ -5,8 +5,9 @@ Shape legend: K folds in a group, B clips in a step, V views of a clip (as store
 N clips, ``*shape`` of one prepared clip.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Protocol
 
 import numpy as np
@@ -98,11 +99,17 @@ class StoredClips:
 
 
 def prepare_clips(
-    method: Method, inputs: Inputs, preparation: Preparation, gains: Gains | None, device: str
+    method: Method,
+    inputs: Inputs,
+    preparation: Preparation,
+    arguments: Mapping[str, Any],
+    device: str,
+    gains: Gains | None,
 ) -> Clips:
     """The clips of a fold, as the method's file says.
 
     Args:
+        arguments: further ones of the file's ``prepare``.
         gains: of the fold, where the preparation has a phase sum; else None, and the clips serve
             all folds.
 
@@ -112,7 +119,9 @@ def prepare_clips(
     own = method.hook("prepare")
     if own is not None:
         stored = inputs.array(method.input)
-        return StoredClips(stored, inputs.clips, own, str(method.path), torch.device(device))
+        return StoredClips(
+            stored, inputs.clips, partial(own, **arguments), str(method.path), torch.device(device)
+        )
     datasets = inputs.clips["dataset"].to_numpy(str)
     values = prepare(inputs.maps, preparation, datasets, gains)
     return PreparedClips(torch.from_numpy(values).to(device))

@@ -89,7 +89,7 @@ def read_origin(folder: Path, method_file: Path | None = None) -> WeightsOrigin:
     fields = {n: known[n] for n in WeightsOrigin.__dataclass_fields__ if n in known}
     if training is None and method.trained:
         # Descriptions of version 0.1 do not hold it; nothing of it matters to the test.
-        training = read_training(method.facts["training"], method.path)
+        training = read_training(_own_training(method), method.path)
     fields |= {"method": None, "training": None}
     try:
         read = TypeAdapter(_Described).validate_python(fields)
@@ -119,7 +119,7 @@ class _Described:
 def _downloaded(method_file: Path | None) -> WeightsOrigin:
     method = load_method("causalnet" if method_file is None else method_file)
     settings: dict[str, Any] | None = None if method.name == "causalnet" else {}
-    training = read_training(method.facts["training"], method.path) if method.trained else None
+    training = read_training(_own_training(method), method.path) if method.trained else None
     return WeightsOrigin(
         method=method,
         settings=settings,
@@ -131,6 +131,10 @@ def _downloaded(method_file: Path | None) -> WeightsOrigin:
         epoch=UNKNOWN_EPOCH,
         epoch_rule=UNKNOWN_RULE,
     )
+
+
+def _own_training(method: Method) -> dict[str, Any]:
+    return method.training(len(CLASS_NAMES)) or {}
 
 
 def _described_method(
@@ -228,7 +232,9 @@ def fold_clips(
     gains = None if note is None else note.gains
     if origin.preparation.phase_sum and gains is None:
         raise UserError("the weights' notes (<fold>.json) are missing, which hold their gains.")
-    return prepare_clips(origin.method, inputs, origin.preparation, gains, device)
+    settings = origin.settings or {}
+    arguments = origin.method.arguments("prepare", settings, len(origin.class_names))
+    return prepare_clips(origin.method, inputs, origin.preparation, arguments, device, gains)
 
 
 def test_logits(model: Any, origin: WeightsOrigin, clips: Clips, rows: np.ndarray) -> np.ndarray:

@@ -42,7 +42,7 @@ def resolve_run(
     """
     recorded = read_record(results) or {}
     device = _device(settings, executor or ExecutorSettings())
-    training = training_settings(settings, method)
+    training = training_settings(settings, method, len(inputs.class_names))
     if training is not None:
         check_precision(training.precision, device)
     threads, group_size = (
@@ -181,15 +181,18 @@ def preparation(settings: RunSettings, method: Method) -> Preparation:
     return replace(Preparation(**steps), **given)
 
 
-def training_settings(settings: RunSettings, method: Method) -> TrainingSettings | None:
+def training_settings(
+    settings: RunSettings, method: Method, classes: int
+) -> TrainingSettings | None:
     """The method's training settings with those given in their place; None for an estimator.
 
     Raises:
         UserError: settings for a method that is fitted at once.
     """
     given = _given(settings, TRAINING)
-    if method.trained:
-        return replace(read_training(method.facts["training"], method.path), **given)
+    own = method.training(classes)
+    if own is not None:
+        return replace(read_training(own, method.path), **given)
     if settings.inner:
         given["inner"] = True
     if given:
@@ -203,7 +206,7 @@ def training_settings(settings: RunSettings, method: Method) -> TrainingSettings
 def command_line(settings: RunSettings) -> str:
     """The settings that differ from their defaults, as a command, for a reader of the results."""
     parts = ["python main_train_for_parameter_tuning.py --inputs INPUTS"]
-    for own in fields(settings):
+    for own in fields(RunSettings):
         value = getattr(settings, own.name)
         if value != own.default and own.name not in ("device", "threads"):
             parts.append(_flag(own.name, value))

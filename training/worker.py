@@ -90,7 +90,7 @@ class Worker:
         self.datasets = inputs.clips["dataset"].to_numpy(str)
         labels = inputs.clips["label"].to_numpy(np.int64, copy=True)
         self.labels = torch.from_numpy(labels).to(run.device)
-        self.shared = None if run.preparation.phase_sum else self._clips(None)
+        self._shared: dict[str, Clips] = {}
         self._alone: dict[str, str | None] = {}
         self._checked: set[str] = set()
 
@@ -125,7 +125,7 @@ class Worker:
         """
         if configuration.name not in self._alone:
             task = next(iter(self.tasks.values()))
-            clips, rows = self._fold_clips(task), task.train_indices[:2]
+            clips, rows = self._fold_clips(configuration, task), task.train_indices[:2]
             create = partial(self._create, configuration)
             sample = clips.test(rows).contiguous()
             labels = self.labels[torch.from_numpy(rows).to(self.labels.device)]
@@ -149,17 +149,26 @@ class Worker:
                 return
             task = next(iter(self.tasks.values()))
             classes, source = len(self.run.class_names), self.method.path
+            clips = self._fold_clips(configuration, task)
             network = built.to(self.run.device)
-            check_network(network, self._fold_clips(task), task.train_indices, classes, source)
+            check_network(network, clips, task.train_indices, classes, source)
 
     def _create(self, configuration: Configuration) -> Any:
         return build_model(self.method, configuration.settings, len(self.run.class_names))
 
-    def _clips(self, gains: Gains | None) -> Clips:
-        return prepare_clips(self.method, self.inputs, self.run.preparation, gains, self.run.device)
-
-    def _fold_clips(self, task: FoldTask) -> Clips:
-        return self.shared or self._clips(self._gains(task))
+    def _fold_clips(self, configuration: Configuration, task: FoldTask) -> Clips:
+        """The fold's clips; those that no fold changes are prepared once."""
+        run, settings = self.run, configuration.settings
+        arguments = self.method.arguments("prepare", settings, len(run.class_names))
+        prepared = partial(
+            prepare_clips, self.method, self.inputs, run.preparation, arguments, run.device
+        )
+        if run.preparation.phase_sum:
+            return prepared(self._gains(task))
+        key = repr(arguments)
+        if key not in self._shared:
+            self._shared[key] = prepared(None)
+        return self._shared[key]
 
     def _gains(self, task: FoldTask) -> Gains | None:
         own = self.run.preparation
@@ -217,7 +226,7 @@ class Worker:
         return GroupTrainer(
             self.method,
             tasks,
-            [self._fold_clips(task) for task in tasks],
+            [self._fold_clips(configuration, task) for task in tasks],
             self.labels,
             len(self.run.class_names),
             partial(self._create, configuration),
@@ -235,7 +244,7 @@ class Worker:
     def _fit(self, part: GroupTask, fold: Fold) -> TrainedFold:
         """The outcome of a trained network, of one epoch."""
         task = self.tasks[fold.name]
-        clips, train = self._fold_clips(task), task.train_indices
+        clips, train = self._fold_clips(part.configuration, task), task.train_indices
         seen = [clips.test(train, view).cpu().numpy() for view in range(clips.views)]
         labels, groups = self.labels.cpu().numpy()[train], self.groups[train]
         with seeded_random(task.seed, torch.device("cpu")), _seeded_numpy(task.seed):
@@ -271,7 +280,7 @@ class Worker:
 
 def build_model(method: Method, settings: dict[str, Any], classes: int) -> Any:
     """The method's network or estimator; ``classes`` is given where its ``build`` takes it."""
-    return method.build(classes if method.takes_classes else None, **settings)
+    return method.build(**method.arguments("build", settings, classes))
 
 
 class _seeded_numpy:

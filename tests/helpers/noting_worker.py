@@ -39,4 +39,4 @@ def task_named(name: str) -> GroupTask:
     """A task of one fold without clips."""
     none = np.arange(0)
     fold = Fold("smic", name, name, none, none)
-    return GroupTask(Configuration("0.5_1_1_2", "", ""), (fold,))
+    return GroupTask(Configuration("0.5_1_1_2", ""), (fold,))

@@ -36,8 +36,12 @@ def run_here(
 
 
 def folder_bytes(folder: Path) -> dict[str, bytes]:
-    """Every file below a folder but its lock, by relative name."""
-    files = (path for path in folder.rglob("*") if path.is_file() and path.name != ".lock")
+    """Every file below a folder but its lock and log, by relative name."""
+    files = (
+        path
+        for path in folder.rglob("*")
+        if path.is_file() and path.name not in (".lock", "log.txt")
+    )
     return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(files)}
 
 
