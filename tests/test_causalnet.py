@@ -246,7 +246,7 @@ def test_the_diagonal_place_takes_its_share_and_gives_nothing() -> None:
     penalty = torch.zeros(4, 4)
     penalty[0, 3], penalty[1, 2], penalty[2, 1], penalty[3, 0] = -2.0, -1.5, -1.0, -0.5
     assert torch.equal(attention.P_matrix, penalty)
-    # With equal logits and all values 1 an output is its row's sum (specification, section 2.3).
+    # With equal logits and all values 1 an output is its row's sum (docs/causalnet.md, 2.3).
     equal = {name: torch.zeros_like(value) for name, value in attention.state_dict().items()}
     equal |= {"to_kv.bias": torch.ones(16), "to_out.0.weight": torch.eye(8)}
     equal |= {"M_mask": attention.M_mask, "P_matrix": attention.P_matrix}
