@@ -54,7 +54,6 @@ benchmark: .venv/.installed-dev
 	$(BIN)/python -m benchmarks.train_step
 	$(BIN)/python -m benchmarks.stacked_folds
 	$(BIN)/python -m benchmarks.scheduling
-	$(BIN)/python -m benchmarks.simulate_scale
 
 # The figures of docs/results.md on the released samples: make results INPUTS=../CausalNet
 # Stopped, the same command goes on.

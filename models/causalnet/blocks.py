@@ -1,10 +1,9 @@
 """Pieces that several published networks share, all token-major: channels are the last dimension.
 
-Facts: section 2 of the project's CausalNet specification (written from the MIT-licensed code of
-ICCV 2025, arXiv 2508.06640). The parameters keep the published names and shapes, 1x1 convolutions
-included; only the order of the activations' dimensions and the way of computing differ.
+Source of facts: docs/causalnet.md, section 2. The parameters keep the published names and shapes,
+1x1 convolutions included; only the order of the activations' dimensions differs.
 
-Legend of dimensions: b batch, s stream, t token, h head, c channel.
+Legend of dimensions: t token, h head, c channel; leading dimensions are "...".
 """
 
 import torch
@@ -12,7 +11,9 @@ import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor, nn
 
-from models.causalnet.products import NORM_EPSILON, residual_pair
+NORM_EPSILON = 1e-5
+HIDDEN_MULTIPLE = 4
+"""Hidden width of every feed-forward, in units of its width."""
 
 
 class Linear(nn.Linear):
@@ -44,38 +45,25 @@ class ChannelNorm(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """[..., width] -> the same shape."""
-        return F.layer_norm(x, x.shape[-1:], *self.weights(), NORM_EPSILON)
-
-    def weights(self) -> tuple[Tensor, Tensor]:
-        """Scale [width] and shift [width]."""
-        return self.g.flatten(), self.b.flatten()
+        return F.layer_norm(x, x.shape[-1:], self.g.flatten(), self.b.flatten(), NORM_EPSILON)
 
 
 class FeedForward(nn.Sequential):
-    """x plus two linear maps of it with an exact GELU between, at the published indices 0 and 3."""
+    """Two linear maps with an exact GELU between, at the published indices 0 and 3.
 
-    def __init__(
-        self, width: int, multiple: int, linear: type[nn.Linear] | type[Pointwise] = nn.Linear
-    ) -> None:
-        hidden = width * multiple
+    Args:
+        width: channels in and out.
+        linear: kind of the two maps.
+    """
+
+    def __init__(self, width: int, linear: type[Linear] | type[Pointwise] = Linear) -> None:
+        hidden = HIDDEN_MULTIPLE * width
         super().__init__(linear(width, hidden), nn.GELU(), nn.Identity(), linear(hidden, width))
-
-    def forward(self, x: Tensor, norm: ChannelNorm | None = None) -> Tensor:
-        """[..., width] -> [..., width]; a norm is applied to x before the first map."""
-        first, _, _, second = self
-        scale_shift = norm.weights() if norm is not None else None
-        return residual_pair(x, scale_shift, layer_matrix(first), layer_matrix(second))
 
 
 def linear_of_rows(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     """[..., in], [out, in], [out] -> [..., out]."""
     return F.linear(x.flatten(0, -2), weight, bias).view(*x.shape[:-1], -1)
-
-
-def layer_matrix(linear: nn.Module) -> tuple[Tensor, Tensor | None]:
-    """Weight [out, in] and bias of a linear map or a 1x1 convolution."""
-    assert isinstance(linear, nn.Linear | Pointwise)
-    return linear.weight.flatten(1), linear.bias
 
 
 def split_heads(x: Tensor, heads: int) -> Tensor:
@@ -86,6 +74,15 @@ def split_heads(x: Tensor, heads: int) -> Tensor:
 def merge_heads(x: Tensor) -> Tensor:
     """[..., h, t, c] -> [..., t, h*c]."""
     return rearrange(x, "... h t c -> ... t (h c)")
+
+
+def attention(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    """softmax(q k^T / sqrt(c)) v, [..., t, c] each -> [..., t, c].
+
+    Written out, since torch's ``scaled_dot_product_attention`` cannot be stacked by ``vmap``.
+    """
+    logits = q @ k.transpose(-1, -2) * q.shape[-1] ** -0.5
+    return logits.softmax(dim=-1) @ v
 
 
 def position_mask(side: int) -> Tensor:
@@ -103,8 +100,9 @@ def position_penalty(mask: Tensor, gamma: float) -> Tensor:
 class MaskedAttention(nn.Module):
     """Attention over 2x2 positions that damps the diagonal place, with the published buffers.
 
-    The weights are ``softmax(logits * M + P) * M``: the diagonal place takes its share of the
-    softmax with logit -(key + 1) * gamma and is zeroed afterwards, so the rows sum to less than 1.
+    The weights are ``softmax(scale * q k^T * M + P) * M``: the diagonal place takes its share of
+    the softmax with logit -(key + 1) * gamma and is zeroed afterwards, so the rows sum to less
+    than 1.
 
     Args:
         dim: channels of a token.
@@ -129,9 +127,9 @@ class MaskedAttention(nn.Module):
 
     def forward(self, query: Tensor, context: Tensor) -> Tensor:
         """Query and context [..., t, c] -> [..., t, c]."""
-        q = split_heads(self.to_q(query) * self.scale, self.heads)
+        q = split_heads(self.to_q(query), self.heads)
         k, v = (split_heads(part, self.heads) for part in self.to_kv(context).chunk(2, dim=-1))
-        logits = q @ k.transpose(-1, -2)
-        weights = (logits * self.M_mask + self.P_matrix).softmax(dim=-1) * self.M_mask
+        logits = q @ k.transpose(-1, -2) * (self.scale * self.M_mask) + self.P_matrix
+        weights = logits.softmax(dim=-1) * self.M_mask
         merged: Tensor = self.to_out(merge_heads(weights @ v))
         return merged

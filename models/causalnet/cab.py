@@ -1,7 +1,7 @@
 """CAB, CausalNet's causal attention block: each phase explained by the other, then compared.
 
 Paper: CausalNet, ICCV 2025, arXiv 2508.06640.
-Source of facts: section 2.4 of the project's CausalNet specification.
+Source of facts: docs/causalnet.md, section 2.4.
 Licence of the original: MIT (copyright 2025 tony19980810).
 
 Kept as published: the residuals start from the normalised values, nothing is normalised before the
@@ -18,7 +18,14 @@ import torch
 from einops import rearrange
 from torch import Tensor, nn
 
-from models.causalnet.blocks import FeedForward, Linear, MaskedAttention, merge_heads, split_heads
+from models.causalnet.blocks import (
+    FeedForward,
+    Linear,
+    MaskedAttention,
+    attention,
+    merge_heads,
+    split_heads,
+)
 
 
 class CausalAttention(MaskedAttention):
@@ -32,11 +39,10 @@ class CausalAttention(MaskedAttention):
 
     def temporal(self, streams: Tensor) -> Tensor:
         """For each place, a stream's query over the two streams' keys. [s, b, t, c] -> same."""
-        q = self._by_stream(self.temp_to_q(streams) * self.scale)
+        q = self._by_stream(self.temp_to_q(streams))
         k, v = (self._by_stream(part) for part in self.temp_to_kv(streams).chunk(2, dim=-1))
-        weights = (q @ k.transpose(-1, -2)).softmax(dim=-1)
-        merged = rearrange(weights @ v, "b t h s c -> s b t (h c)")
-        out: Tensor = self.temp_to_out(merged)
+        mixed = rearrange(attention(q, k, v), "b t h s c -> s b t (h c)")
+        out: Tensor = self.temp_to_out(mixed)
         return out
 
     def _by_stream(self, x: Tensor) -> Tensor:
@@ -49,7 +55,6 @@ class CausalRelation(nn.Module):
     def __init__(self, dim: int, heads: int) -> None:
         super().__init__()
         self.heads = heads
-        self.scale = (dim // heads) ** -0.5
         self.to_q = Linear(dim, dim)
         self.to_k = Linear(dim, dim)
         self.to_v = Linear(dim, dim)
@@ -58,11 +63,10 @@ class CausalRelation(nn.Module):
     def forward(self, forward_branch: Tensor, backward_branch: Tensor) -> Tensor:
         """Two [b, t, c] -> [b, t, c]."""
         both = forward_branch + backward_branch
-        q = split_heads(self.to_q(forward_branch) * self.scale, self.heads)
+        q = split_heads(self.to_q(forward_branch), self.heads)
         k = split_heads(self.to_k(backward_branch), self.heads)
         v = split_heads(self.to_v(both), self.heads)
-        weights = (q @ k.transpose(-1, -2)).softmax(dim=-1)
-        out: Tensor = self.to_out(merge_heads(weights @ v) + both)
+        out: Tensor = self.to_out(merge_heads(attention(q, k, v)) + both)
         return out
 
 
@@ -71,12 +75,13 @@ class CausalLayer(nn.ModuleList):
 
     def forward(self, streams: Tensor) -> Tensor:
         """[s, b, t, c] -> [b, 3t, c]: relation, forward cause, backward cause."""
-        norm, attention, feed, relation = self
-        attention = cast(CausalAttention, attention)
+        norm, positional, feed, relation = self
+        positional = cast(CausalAttention, positional)
         cause = norm(streams)
-        cause = attention(cause, cause) + cause
-        effect = attention.temporal(cause) + cause
-        causes, (backward_effect, forward_effect) = feed(torch.stack((cause, effect)))
+        cause = positional(cause, cause) + cause
+        effect = positional.temporal(cause) + cause
+        both = torch.stack((cause, effect))
+        causes, (backward_effect, forward_effect) = feed(both) + both
         related = relation(forward_effect, backward_effect)
         return torch.cat((related, *causes), dim=1)
 
@@ -88,15 +93,14 @@ class CAB(nn.Module):
         dim: channels of a token.
         heads: divides ``dim``.
         gamma: penalty on the diagonal place.
-        multiple: hidden width of the feed-forward, in units of ``dim``.
     """
 
-    def __init__(self, dim: int, heads: int, gamma: float, multiple: int = 4) -> None:
+    def __init__(self, dim: int, heads: int, gamma: float) -> None:
         super().__init__()
         parts = [
             nn.LayerNorm(dim),
             CausalAttention(dim, heads, gamma),
-            FeedForward(dim, multiple),
+            FeedForward(dim),
             CausalRelation(dim, heads),
         ]
         self.layers = nn.Sequential(CausalLayer(parts))

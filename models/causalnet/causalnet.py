@@ -1,7 +1,7 @@
 """CausalNet: two hierarchical encoders, CMPLM, CAB and a linear head.
 
 Paper: CausalNet, ICCV 2025, arXiv 2508.06640.
-Source of facts: section 2 of the project's CausalNet specification.
+Source of facts: docs/causalnet.md, section 2.
 Licence of the original: MIT (copyright 2025 tony19980810).
 
 Departures: those of the parts; both maps that share an encoder go through it as one batch; the two
@@ -13,7 +13,7 @@ direction), s stream (a pair of maps), b batch, t token, c channel, y and x plac
 """
 
 from collections.abc import Sequence
-from typing import Literal, get_args
+from typing import Literal, cast, get_args
 
 import torch
 import torch.nn.functional as F
@@ -21,12 +21,13 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from common.errors import UserError
-from models.causalnet.blocks import layer_matrix
 from models.causalnet.cab import CAB
 from models.causalnet.cmplm import CMPLM
 from models.causalnet.encoder import EncoderGeometry, encoder_stage, patch_embedding
 
-POSITIONS = 4
+STAGES = 3
+POSITIONS = 2 ** (STAGES - 1)
+"""Tokens of CMPLM and CAB: the last stage is that many times as wide as a token."""
 ATTENTION_HEADS = 8
 STREAMS = 2
 
@@ -41,9 +42,8 @@ class LinearHead(nn.Sequential):
 
     def forward(self, x: Tensor) -> Tensor:
         """[b, width] -> [b, classes]."""
-        (weight_1, bias_1), (weight_2, bias_2) = (layer_matrix(layer) for layer in self)
-        assert bias_1 is not None and bias_2 is not None
-        return F.linear(x, weight_2 @ weight_1, weight_2 @ bias_1 + bias_2)
+        first, second = cast(list[nn.Linear], list(self))
+        return F.linear(x, second.weight @ first.weight, second(first.bias))
 
 
 class CausalNet(nn.Module):
@@ -66,8 +66,7 @@ class CausalNet(nn.Module):
             after the apex is seen.
 
     Raises:
-        UserError: a geometry that does not give CMPLM and CAB their four tokens, or other sizes
-            that do not fit.
+        UserError: sizes that do not fit.
     """
 
     def __init__(
@@ -83,9 +82,8 @@ class CausalNet(nn.Module):
         ablation: Ablation = "none",
     ) -> None:
         super().__init__()
+        _check_arguments(block_repeats, dim, classes, hidden, ablation)
         geometry = EncoderGeometry(image_size, patch_size, dim, heads, tuple(block_repeats))
-        _check_four_tokens(geometry)
-        _check_arguments(dim, classes, hidden, ablation)
         self.ablation = ablation
         self.dim = dim
         self._build_encoders(geometry, with_direction=ablation != "no_direction")
@@ -139,23 +137,19 @@ class CausalNet(nn.Module):
             maps = maps[:, :1]
         pooled = stages(embed(maps))
         tokens = rearrange(
-            pooled, "1 1 (s b) (c t) -> s b t c", s=maps.shape[1], c=self.dim, t=POSITIONS
+            pooled, "(s b) 1 1 (c t) -> s b t c", s=maps.shape[1], c=self.dim, t=POSITIONS
         )
         return tokens.expand(STREAMS, -1, -1, -1)
 
 
-def _check_four_tokens(geometry: EncoderGeometry) -> None:
-    width = geometry.width(geometry.stages - 1)
-    tokens = geometry.block_side**2 * width // geometry.dim
-    if tokens != POSITIONS:
+def _check_arguments(
+    block_repeats: Sequence[int], dim: int, classes: int, hidden: int, ablation: str
+) -> None:
+    if len(block_repeats) != STAGES:
         raise UserError(
-            f"image_size {geometry.image_size}, patch_size {geometry.patch_size} and "
-            f"{geometry.stages} stages give CMPLM and CAB {tokens} tokens, but they are defined "
-            f"for {POSITIONS}. Choose three block_repeats and an image_size of four patches."
+            f"block_repeats {tuple(block_repeats)} has {len(block_repeats)} stages, but CMPLM and "
+            f"CAB take their four tokens from the third; give {STAGES} numbers."
         )
-
-
-def _check_arguments(dim: int, classes: int, hidden: int, ablation: str) -> None:
     if dim % ATTENTION_HEADS:
         raise UserError(
             f"dim {dim} is not a multiple of {ATTENTION_HEADS}, the heads of CMPLM and CAB; "

@@ -1,7 +1,7 @@
 """CMPLM, CausalNet's direction branch: two streams of four tokens that attend to each other.
 
 Paper: CausalNet, ICCV 2025, arXiv 2508.06640.
-Source of facts: section 2.3 of the project's CausalNet specification.
+Source of facts: docs/causalnet.md, section 2.3.
 Licence of the original: MIT (copyright 2025 tony19980810).
 
 Kept as published: the context is not normalised, the second stream sees the first one's new
@@ -27,7 +27,8 @@ class CrossLayer(nn.ModuleList):
         first_query, second_query = norm(streams)
         first = first + attention(first_query, second)
         second = second + attention(second_query, first)
-        out: Tensor = feed(torch.stack((first, second)))
+        streams = torch.stack((first, second))
+        out: Tensor = feed(streams) + streams
         return out
 
 
@@ -39,15 +40,14 @@ class CMPLM(nn.Module):
         heads: divides ``dim``.
         depth: layers; the published network takes the encoder's last repeat.
         gamma: penalty on the diagonal place.
-        multiple: hidden width of the feed-forward, in units of ``dim``.
     """
 
-    def __init__(self, dim: int, heads: int, depth: int, gamma: float, multiple: int = 4) -> None:
+    def __init__(self, dim: int, heads: int, depth: int, gamma: float) -> None:
         super().__init__()
         self.layers = nn.Sequential()
         for _ in range(depth):
             attention = MaskedAttention(dim, heads, gamma, scale=dim**-0.5)
-            parts = [nn.LayerNorm(dim), attention, FeedForward(dim, multiple)]
+            parts = [nn.LayerNorm(dim), attention, FeedForward(dim)]
             self.layers.append(CrossLayer(parts))
 
     def forward(self, streams: Tensor) -> Tensor:

@@ -1,23 +1,18 @@
-"""The hierarchical encoder of CausalNet and HTNet: patches, then three stages of nested blocks.
+"""The hierarchical encoder of CausalNet and HTNet: patches, then stages of nested blocks.
 
 Paper: CausalNet, ICCV 2025, arXiv 2508.06640 (the same encoder as HTNet, arXiv 2307.14637).
-Source of facts: sections 2.1 and 2.2 of the project's CausalNet specification.
+Source of facts: docs/causalnet.md, sections 2.1 and 2.2.
 Licence of the original: MIT (copyright 2025 tony19980810).
 
 Departures, none of which changes a result beyond rounding:
-* activations hold the places of the grid first, then the batch, channels last: 1x1 convolutions
-  are plain matrix products, and each place is one matrix;
-* where a block holds one token its softmax is 1, so neither q nor k is computed; their rows are
-  kept for the state dict as a buffer, without gradient or optimizer state;
-* a 3x3 convolution multiplies only the taps that fall on the map, not the zeros around it;
-* norms, GELUs and all but the widest hidden values are computed again in the backward pass.
-Where a block holds several tokens there is one ``pos_emb`` scalar for each of them.
+* activations hold channels last, so that 1x1 convolutions are plain matrix products;
+* a block holds one token, so the softmax of its attention is 1 and neither q nor k is computed;
+  their rows are kept for the state dict as a buffer, without gradient or optimizer state.
 
-Legend of dimensions: y and x places of the grid, b batch, t token of a block, h head, c channel,
-s images of a clip, which go through one after the other.
+Legend of dimensions: y and x places of the grid, b batch, c channel, s images of a clip, which
+become part of the batch, one after the other.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,25 +23,18 @@ from einops.layers.torch import Rearrange
 from torch import Tensor, nn
 
 from common.errors import UserError
-from models.causalnet.blocks import (
-    ChannelNorm,
-    FeedForward,
-    Pointwise,
-    layer_matrix,
-    merge_heads,
-    split_heads,
-)
-from models.causalnet.products import TAPS, grid_convolution, norm_pool, residual_pair
+from models.causalnet.blocks import ChannelNorm, FeedForward, Pointwise, linear_of_rows
 
-WIDTH_GROWTH = 2
+CHANNELS = 3
 
 
 @dataclass(frozen=True)
 class EncoderGeometry:
-    """Sizes of one encoder; every other size follows from these.
+    """Sizes of one encoder; width and heads double, the side of the grid halves at each stage.
 
     Raises:
-        UserError: sizes that do not divide each other, or are not positive.
+        UserError: sizes that are not positive, or an image that the stages do not merge into one
+            place.
     """
 
     image_size: int
@@ -54,8 +42,6 @@ class EncoderGeometry:
     dim: int
     heads: int
     block_repeats: tuple[int, ...]
-    channels: int = 3
-    feed_forward_multiple: int = 4
 
     def __post_init__(self) -> None:
         sizes = (self.image_size, self.patch_size, self.dim, self.heads, *self.block_repeats)
@@ -67,33 +53,24 @@ class EncoderGeometry:
             )
         if self.heads > self.dim:
             raise UserError(f"heads {self.heads} is more than dim {self.dim}; choose fewer heads.")
-        if self.image_size % (self.patch_size * self.blocks_per_side(0)):
+        merged = self.patch_size * 2 ** (self.stages - 1)
+        if self.image_size != merged:
             raise UserError(
-                f"image_size {self.image_size} does not divide into "
-                f"{self.blocks_per_side(0)} x {self.blocks_per_side(0)} blocks of patches of "
-                f"{self.patch_size}; choose a multiple of "
-                f"{self.patch_size * self.blocks_per_side(0)}."
+                f"image_size {self.image_size} does not fit: {self.stages} stages merge patches of "
+                f"{self.patch_size} pixels into one place of an image of {merged}. "
+                f"Choose image_size {merged}."
             )
 
     @property
     def stages(self) -> int:
         return len(self.block_repeats)
 
-    def blocks_per_side(self, stage: int) -> int:
-        """Blocks along one side of the map: halved at each stage, 1 at the last."""
-        return int(2 ** (self.stages - 1 - stage))
-
-    @property
-    def block_side(self) -> int:
-        """Tokens along one side of a block; the same at every stage."""
-        return self.image_size // self.patch_size // self.blocks_per_side(0)
-
     def width(self, stage: int) -> int:
-        """Channels of a token at ``stage``."""
-        return int(self.dim * WIDTH_GROWTH**stage)
+        """Channels of a place at ``stage``."""
+        return int(self.dim * 2**stage)
 
     def stage_heads(self, stage: int) -> int:
-        return int(self.heads * WIDTH_GROWTH**stage)
+        return int(self.heads * 2**stage)
 
 
 class ValueProjection(nn.Module):
@@ -113,6 +90,10 @@ class ValueProjection(nn.Module):
         self.register_state_dict_post_hook(_join_rows)
         self.register_load_state_dict_pre_hook(_part_rows)
 
+    def forward(self, x: Tensor) -> Tensor:
+        """[..., width] -> [..., inner]."""
+        return linear_of_rows(x, self.value, None)
+
 
 def _join_rows(module: nn.Module, state: dict[str, Tensor], prefix: str, _metadata: Any) -> None:
     rows = state.pop(prefix + "query_key"), state.pop(prefix + "value")
@@ -128,7 +109,7 @@ def _part_rows(module: nn.Module, state: dict[str, Tensor], prefix: str, *_: Any
 
 
 class SingleTokenAttention(nn.Module):
-    """Encoder attention where the softmax is over one token: the output of the value rows."""
+    """Attention within a block of one token: the output map of its value."""
 
     def __init__(self, width: int, heads: int) -> None:
         super().__init__()
@@ -136,45 +117,27 @@ class SingleTokenAttention(nn.Module):
         self.to_qkv = ValueProjection(width, inner)
         self.to_out = nn.Sequential(Pointwise(inner, width))
 
-    def forward(self, x: Tensor, norm: ChannelNorm) -> Tensor:
-        """[b, 1, c] -> [b, 1, c]."""
-        value, out = (self.to_qkv.value, None), layer_matrix(self.to_out[0])
-        return residual_pair(x, norm.weights(), value, out, gelu=False)
-
-
-class BlockAttention(nn.Module):
-    """Encoder attention among the several tokens of a block."""
-
-    def __init__(self, width: int, heads: int) -> None:
-        super().__init__()
-        self.heads = heads
-        inner = heads * (width // heads)
-        self.to_qkv = Pointwise(width, 3 * inner, bias=False)
-        self.to_out = nn.Sequential(Pointwise(inner, width))
-
-    def forward(self, x: Tensor, norm: ChannelNorm) -> Tensor:
-        """[b, t, c] -> [b, t, c]."""
-        projected = self.to_qkv(norm(x))
-        q, k, v = (split_heads(part, self.heads) for part in projected.chunk(3, dim=-1))
-        out: Tensor = self.to_out(merge_heads(F.scaled_dot_product_attention(q, k, v)))
-        return out + x
+    def forward(self, x: Tensor) -> Tensor:
+        """[..., c] -> [..., c]."""
+        out: Tensor = self.to_out(self.to_qkv(x))
+        return out
 
 
 class EncoderFeedForward(nn.Module):
     """The two 1x1 convolutions of an encoder layer, under their published name ``net``."""
 
-    def __init__(self, width: int, multiple: int) -> None:
+    def __init__(self, width: int) -> None:
         super().__init__()
-        self.net = FeedForward(width, multiple, Pointwise)
+        self.net = FeedForward(width, Pointwise)
 
-    def forward(self, x: Tensor, norm: ChannelNorm) -> Tensor:
+    def forward(self, x: Tensor) -> Tensor:
         """[..., c] -> [..., c]."""
-        out: Tensor = self.net(x, norm)
+        out: Tensor = self.net(x)
         return out
 
 
 class PreNorm(nn.Module):
-    """x plus ``fn`` of the normalised x; ``fn`` does both, together with its matrix products."""
+    """x plus ``fn`` of the normalised x."""
 
     def __init__(self, width: int, fn: nn.Module) -> None:
         super().__init__()
@@ -183,100 +146,74 @@ class PreNorm(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """[..., c] -> [..., c]."""
-        out: Tensor = self.fn(x, self.norm)
-        return out
-
-
-class EncoderLayer(nn.ModuleList):
-    """Attention, then feed-forward."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        """[..., t, c] -> [..., t, c]."""
-        attend, feed = self
-        out: Tensor = feed(attend(x))
+        out: Tensor = self.fn(self.norm(x)) + x
         return out
 
 
 class BlockTransformer(nn.Module):
-    """The layers of one stage, applied to each block by itself."""
+    """The layers of one stage; each place is a block by itself."""
 
     def __init__(self, geometry: EncoderGeometry, stage: int) -> None:
         super().__init__()
-        self.blocks_per_side = geometry.blocks_per_side(stage)
-        self.block_side = geometry.block_side
-        tokens = geometry.block_side**2
         width, heads = geometry.width(stage), geometry.stage_heads(stage)
-        attention = SingleTokenAttention if tokens == 1 else BlockAttention
-        self.pos_emb = nn.Parameter(torch.randn(tokens))
+        self.pos_emb = nn.Parameter(torch.randn(1))
         self.layers = nn.Sequential()
         for _ in range(geometry.block_repeats[stage]):
-            attend = PreNorm(width, attention(width, heads))
-            feed = EncoderFeedForward(width, geometry.feed_forward_multiple)
-            self.layers.append(EncoderLayer([attend, PreNorm(width, feed)]))
+            attend = PreNorm(width, SingleTokenAttention(width, heads))
+            feed = PreNorm(width, EncoderFeedForward(width))
+            self.layers.append(nn.Sequential(attend, feed))
 
     def forward(self, x: Tensor) -> Tensor:
-        """[y, x, b, c] -> [y, x, b, c]."""
-        sizes: Mapping[str, int] = {
-            "yb": self.blocks_per_side,
-            "xb": self.blocks_per_side,
-            "yt": self.block_side,
-            "xt": self.block_side,
-        }
-        x = rearrange(x, "(yb yt) (xb xt) b c -> (yb xb b) (yt xt) c", **sizes)
-        x = self.layers(x + self.pos_emb[:, None])
-        return rearrange(x, "(yb xb b) (yt xt) c -> (yb yt) (xb xt) b c", **sizes)
+        """[..., c] -> [..., c]."""
+        out: Tensor = self.layers(x + self.pos_emb)
+        return out
 
 
 class GridConvolution(nn.Conv2d):
-    """A 3x3 convolution with padding 1 that multiplies only the taps on the map."""
+    """A 3x3 convolution with padding 1."""
 
     def __init__(self, width_in: int, width_out: int) -> None:
-        super().__init__(width_in, width_out, kernel_size=TAPS, padding=TAPS // 2)
+        super().__init__(width_in, width_out, kernel_size=3, padding=1)
 
     def forward(self, x: Tensor) -> Tensor:
-        """[y, x, b, width_in] -> [y, x, b, width_out]."""
-        assert self.bias is not None
-        return grid_convolution(x, self.weight, self.bias)
+        """[b, y, x, width_in] -> [b, y, x, width_out]."""
+        return _channels_last(super().forward(_channels_first(x)))
 
 
 class HalvingNorm(ChannelNorm):
     """Channel norm, then 3x3 max-pool with stride 2 and padding 1."""
 
     def forward(self, x: Tensor) -> Tensor:
-        """[y, x, b, width] -> [y/2, x/2, b, width]."""
-        return norm_pool(x, *self.weights())
+        """[b, y, x, width] -> [b, y/2, x/2, width]."""
+        normed = _channels_first(super().forward(x))
+        return _channels_last(F.max_pool2d(normed, kernel_size=3, stride=2, padding=1))
+
+
+def _channels_first(x: Tensor) -> Tensor:
+    return rearrange(x, "b y x c -> b c y x")
+
+
+def _channels_last(x: Tensor) -> Tensor:
+    return rearrange(x, "b c y x -> b y x c")
 
 
 def patch_embedding(geometry: EncoderGeometry) -> nn.Sequential:
-    """Images [b, s, c, y, x] -> tokens [y, x, s*b, dim]; in a patch, channels vary fastest."""
+    """Images [b, s, c, y, x] -> tokens [s*b, y, x, dim]; in a patch, channels vary fastest."""
     patch = geometry.patch_size
     return nn.Sequential(
-        Rearrange("b s c (y p) (x q) -> y x (s b) (p q c)", p=patch, q=patch),
-        Pointwise(geometry.channels * patch**2, geometry.dim),
+        Rearrange("b s c (y p) (x q) -> (s b) y x (p q c)", p=patch, q=patch),
+        Pointwise(CHANNELS * patch**2, geometry.dim),
     )
 
 
 def encoder_stage(geometry: EncoderGeometry, stage: int) -> nn.Sequential:
-    """Stage ``stage``: its layers, then (but for the last) the step to half the side."""
+    """Stage ``stage``: its layers, then (but for the last) the step to half the side.
+
+    [b, y, x, width] -> [b, y/2, x/2, 2 * width]; after the last stage [b, 1, 1, width].
+    """
     transformer = BlockTransformer(geometry, stage)
     if stage == geometry.stages - 1:
         return nn.Sequential(transformer, nn.Identity())
     wider = geometry.width(stage + 1)
     convolution = GridConvolution(geometry.width(stage), wider)
     return nn.Sequential(transformer, nn.Sequential(convolution, HalvingNorm(wider)))
-
-
-class HierarchicalEncoder(nn.Module):
-    """One encoder by itself: images [b, c, y, x] -> tokens [y, x, b, c] of the last stage."""
-
-    def __init__(self, geometry: EncoderGeometry) -> None:
-        super().__init__()
-        self.to_patch_embedding = patch_embedding(geometry)
-        self.layers = nn.Sequential(
-            *(encoder_stage(geometry, stage) for stage in range(geometry.stages))
-        )
-
-    def forward(self, images: Tensor) -> Tensor:
-        """[b, channels, image_size, image_size] -> [block_side, block_side, b, last width]."""
-        out: Tensor = self.layers(self.to_patch_embedding(images[:, None]))
-        return out

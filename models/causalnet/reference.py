@@ -1,9 +1,9 @@
-"""CausalNet's forward pass layer by layer as its specification states it, without any shortcut.
+"""CausalNet and HTNet layer by layer as docs/causalnet.md states them, without any shortcut.
 
-The yardstick of the tests and of ``benchmarks/train_step.py``: four separate passes through the
-encoders, 1x1 convolutions on maps of one token, whole q, k and v, softmax over one token, both
-CAB branches in full. It reads a state dict with the published names. Ordinary, honest code: nothing
-is slowed down, nothing is left out because its result is known.
+The tests and ``benchmarks/methods.py`` compare the networks with it: a separate pass through the
+encoder for every map, 1x1 convolutions on maps of one token, whole q, k and v, softmax over one
+token, both CAB branches in full. It reads a state dict with the published names. Nothing is slowed
+down, and nothing is left out because its result is known.
 """
 
 from collections.abc import Mapping
@@ -19,7 +19,7 @@ State = Mapping[str, Tensor]
 
 
 def plain_forward(state: State, maps: Tensor, patch_size: int = 7, heads: int = 3) -> Tensor:
-    """Maps [b, 4, 3, 28, 28] -> logits [b, classes] (specification, sections 2.2 to 2.4)."""
+    """Maps [b, 4, 3, 28, 28] -> logits [b, classes] (docs/causalnet.md, sections 2.2 to 2.4)."""
     tokens = [
         _to_tokens(plain_encoder(state, maps[:, index], suffix, patch_size, heads))
         for index, suffix in enumerate(("", "", "1", "1"))
@@ -33,10 +33,17 @@ def plain_forward(state: State, maps: Tensor, patch_size: int = 7, heads: int = 
     return _linear(state, "mlp_head.1", _linear(state, "mlp_head.0", features))
 
 
+def plain_htnet(state: State, images: Tensor, patch_size: int = 7, heads: int = 3) -> Tensor:
+    """Onset-apex maps [b, 3, 28, 28] -> logits [b, classes] (docs/causalnet.md, section 2.8)."""
+    x = plain_encoder(state, images, "", patch_size, heads)
+    pooled = _channel_norm(state, "mlp_head.0", x).mean(dim=(2, 3))
+    return _linear(state, "mlp_head.2", pooled)
+
+
 def plain_encoder(
     state: State, images: Tensor, suffix: str = "", patch_size: int = 7, heads: int = 3
 ) -> Tensor:
-    """Images [b, 3, y, x] -> map [b, c, y, x] of the last stage (specification, section 2.2)."""
+    """Images [b, 3, y, x] -> map [b, c, y, x] of the last stage (docs/causalnet.md, 2.2)."""
     patches = rearrange(images, "b c (y p) (x q) -> b (p q c) y x", p=patch_size, q=patch_size)
     x = _convolution(state, f"to_patch_embedding{suffix}.1", patches)
     prefix = f"layers{suffix}"
