@@ -23,6 +23,7 @@ from models.au_network import SHIPPED, load_weights, mirrored, one_thread, read_
 
 input = "maps"
 preparation = {"affine": True, "rms": True, "phase_sum": True}
+cost = "half a minute for the 442 released clips, one core"
 
 FIRST_MAP, U_AND_V = 0, [2, 1]
 """Where the summed phases are: channels are strain, v, u."""
@@ -46,6 +47,9 @@ class AuRule(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         median_, spread_: of the training clips' scores, [3].
         network_: weights of the AU network.
     """
+
+    takes_clips = True
+    """``fit`` and the scores take prepared clips as they are, not flattened."""
 
     def __init__(self, classes: int = 3, weights: str = "") -> None:
         self.classes = classes
