@@ -35,15 +35,22 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics.pairwise import euclidean_distances
 
 from common.errors import UserError
-from models.au_network import SHIPPED, Weights, area_half, load_weights, mirrored, one_thread
-from models.au_network import read_features as read_au_features
+from models.au_network import (
+    SHIPPED,
+    Weights,
+    area_half,
+    load_weights,
+    mirrored,
+    one_thread,
+    read_features,
+    summed_motion,
+)
 
 input = "maps"
 preparation = {"affine": True, "rms": True, "phase_sum": True}
 cost = "under a minute for the 442 released clips, one core"
+features = summed_motion
 
-FIRST_MAP, U_AND_V = 0, [2, 1]
-"""Where the summed phases are: channels are strain, v, u."""
 ORIENTATIONS, SHARPNESS = 8, 3
 ORIENTATION_SIDE, ORIENTATION_BLUR = 10, 1.5
 """Places along a side, and the blur in pixels."""
@@ -88,9 +95,6 @@ class AuKernel(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         network_: weights of the AU network.
     """
 
-    takes_clips = True
-    """``fit`` and the scores take prepared clips as they are, not flattened."""
-
     def __init__(
         self,
         linear: bool = True,
@@ -107,7 +111,7 @@ class AuKernel(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         """Fit on a fold's training clips.
 
         Args:
-            X: prepared maps [M, 4, 3, 28, 28]; u and v of the first one are the summed phases.
+            X: motion [M, 2, 28, 28]: u and v of the summed phases, of RMS 1.
             y: labels, [M].
             groups: "dataset/subject" of each clip; the strength is chosen on subjects that the
                 regression was not fitted on, drawn evenly from the datasets.
@@ -119,7 +123,7 @@ class AuKernel(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.classes_, labels = np.unique(y, return_inverse=True)
         with one_thread():
             self.network_ = load_weights(Path(self.weights or SHIPPED)) if self.au_network else {}
-            self.features_ = both_ways(X[:, FIRST_MAP, U_AND_V], names, self.network_)
+            self.features_ = both_ways(X, names, self.network_)
             kernel = self._fit_kernel()
             basis = kernel_basis(kernel)
             coordinates = kernel @ basis
@@ -133,9 +137,9 @@ class AuKernel(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         return self
 
     def decision_function(self, X: NDArray[np.float32]) -> Array:
-        """Logits [N, C] of prepared maps [N, 4, 3, 28, 28]."""
+        """Logits [N, C] of motion [N, 2, 28, 28]."""
         with one_thread():
-            features = both_ways(X[:, FIRST_MAP, U_AND_V], list(self.features_), self.network_)
+            features = both_ways(X, list(self.features_), self.network_)
             kernel = np.mean([self._kernel(*named) for named in features.items()], axis=0)
             logits: Array = kernel @ self.dual_ + self.intercept_
         return logits
@@ -182,7 +186,7 @@ def both_ways(
     readers = {
         "linear": lambda seen: area_half(seen).reshape(len(seen), -1),
         "orientation": read_orientations,
-        "au_network": lambda seen: read_au_features(seen, network),
+        "au_network": lambda seen: read_features(seen, network),
     }
     ways = motion, mirrored(motion)
     return {name: np.stack([readers[name](seen) for seen in ways]) for name in names}

@@ -84,6 +84,12 @@ def load_weights(path: Path = SHIPPED) -> dict[str, NDArray[np.floating]]:
     return {name: tensor.numpy() for name, tensor in tensors.items()}
 
 
+def summed_motion(clips: NDArray[np.float32]) -> NDArray[np.float32]:
+    """u and v of the summed phases, [N, 2, 28, 28], from prepared maps [N, 4, 3, 28, 28], whose
+    channels are strain, v, u."""
+    return clips[:, 0, [2, 1]]
+
+
 def area_half(motion: NDArray[np.floating]) -> NDArray[np.float32]:
     """Motion [N, 2, 28, 28] reduced by area to [N, 2, 14, 14]."""
     halved = reduce(motion, "n c (y s) (x t) -> n c y x", "mean", y=SIDE, x=SIDE)

@@ -19,14 +19,20 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 
 from common.action_units import ACTION_UNITS
 from common.errors import UserError
-from models.au_network import SHIPPED, load_weights, mirrored, one_thread, read_activations
+from models.au_network import (
+    SHIPPED,
+    load_weights,
+    mirrored,
+    one_thread,
+    read_activations,
+    summed_motion,
+)
 
 input = "maps"
 preparation = {"affine": True, "rms": True, "phase_sum": True}
 cost = "half a minute for the 442 released clips, one core"
+features = summed_motion
 
-FIRST_MAP, U_AND_V = 0, [2, 1]
-"""Where the summed phases are: channels are strain, v, u."""
 UNITS_OF = (("4", "7", "9", "10", "14", "15", "17"), ("12",), ("2", "5", "26"))
 """Of negative, positive and surprise."""
 
@@ -48,9 +54,6 @@ class AuRule(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         network_: weights of the AU network.
     """
 
-    takes_clips = True
-    """``fit`` and the scores take prepared clips as they are, not flattened."""
-
     def __init__(self, classes: int = 3, weights: str = "") -> None:
         self.classes = classes
         self.weights = weights
@@ -59,7 +62,7 @@ class AuRule(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         """Take median and standard deviation of the scores of training clips.
 
         Args:
-            X: prepared maps [N, 4, 3, 28, 28]; u and v of the first one are the summed phases.
+            X: motion [N, 2, 28, 28]: u and v of the summed phases, of RMS 1.
             y: not looked at.
 
         Raises:
@@ -78,7 +81,7 @@ class AuRule(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         return self
 
     def decision_function(self, X: NDArray[np.float32]) -> NDArray[np.floating]:
-        """Standardised scores [N, 3] of prepared maps [N, 4, 3, 28, 28]."""
+        """Standardised scores [N, 3] of motion [N, 2, 28, 28]."""
         return np.asarray((self._scores(X) - self.median_) / self.spread_)
 
     def predict_proba(self, X: NDArray[np.float32]) -> NDArray[np.floating]:
@@ -91,9 +94,8 @@ class AuRule(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     def _scores(self, X: NDArray[np.float32]) -> NDArray[np.float64]:
         """The strongest unit of each class, the mean of both sides and both ways of seeing."""
-        motion = X[:, FIRST_MAP, U_AND_V]
         with one_thread():
-            ways = [read_activations(seen, self.network_) for seen in (motion, mirrored(motion))]
+            ways = [read_activations(seen, self.network_) for seen in (X, mirrored(X))]
         activations = np.stack(ways).mean(axis=(0, -1), dtype=np.float64)
         units = [[ACTION_UNITS.index(unit) for unit in units] for units in UNITS_OF]
         return np.stack([activations[:, places].max(axis=1) for places in units], axis=1)

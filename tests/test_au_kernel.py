@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -41,7 +42,7 @@ SUBJECTS = 6
 def clips(
     seed: int = 1, classes: int = 3
 ) -> tuple[NDArray[np.float32], NDArray[np.int64], NDArray[np.str_]]:
-    """Prepared maps, labels and groups: a muscle of the class's moves one of drawn faces."""
+    """Motion, labels and groups: a muscle of the class's moves one of drawn faces."""
     generator = np.random.default_rng(seed)
     faces = draw_motion_faces(seed, count=2 * SUBJECTS).fields[:, :, 8:-8, 8:-8]
     groups = [f"{'ab'[n % 2]}/s{n}" for n in range(2 * SUBJECTS) for _ in range(6)]
@@ -50,25 +51,14 @@ def clips(
     motion = generator.normal(0, 0.35, (len(labels), 2, 28, 28))
     for clip, label in enumerate(labels):
         motion[clip] += np.moveaxis(faces[clip // 6, muscles[label]], -1, 0)
-    return as_maps(unit_rms(motion)), labels, np.array(groups)
-
-
-def as_maps(motion: NDArray[np.floating]) -> NDArray[np.float32]:
-    """Motion [N, 2, 28, 28] (u, v) where the preparation puts it, [N, 4, 3, 28, 28]."""
-    maps = np.zeros((len(motion), 4, 3, 28, 28), dtype=np.float32)
-    maps[:, 0, 2], maps[:, 0, 1] = motion[:, 0], motion[:, 1]
-    return maps
-
-
-def of_the_mirror(maps: NDArray[np.float32]) -> NDArray[np.float32]:
-    return as_maps(mirrored(maps[:, 0, [2, 1]]))
+    return unit_rms(motion), labels, np.array(groups)
 
 
 @pytest.mark.parametrize("left_out", [(), *((name,) for name in MEMBERS), MEMBERS[1:]])
 def test_classes_are_learned_with_any_member_left_out(left_out: tuple[str, ...]) -> None:
-    maps, labels, groups = clips()
+    motion, labels, groups = clips()
     model = au_kernel.build(**dict.fromkeys(left_out, False))  # type: ignore[arg-type]
-    model.fit(maps, labels, groups)
+    model.fit(motion, labels, groups)
     assert set(model.features_) == set(MEMBERS) - set(left_out)
     fresh, their_labels, _ = clips(seed=2)
     assert (model.predict(fresh) == their_labels).mean() > 0.85
@@ -84,18 +74,18 @@ def test_without_any_member_nothing_is_fitted() -> None:
 
 @pytest.mark.parametrize("member", MEMBERS)
 def test_a_mirrored_clip_has_the_scores_of_the_clip_bit_by_bit(member: str) -> None:
-    maps, labels, groups = clips()
+    motion, labels, groups = clips()
     model = AuKernel(**{name: name == member for name in MEMBERS})  # type: ignore[arg-type]
-    model.fit(maps, labels, groups)
+    model.fit(motion, labels, groups)
     fresh = clips(seed=2)[0]
     scores = model.decision_function(fresh)
-    np.testing.assert_array_equal(model.decision_function(of_the_mirror(fresh)), scores)
+    np.testing.assert_array_equal(model.decision_function(mirrored(fresh)), scores)
     assert np.ptp(scores, axis=0).min() > 0.1
 
 
 def test_every_kernel_has_a_mean_diagonal_of_one_on_the_training_clips() -> None:
-    maps, labels, groups = clips()
-    model = AuKernel().fit(maps, labels, groups)
+    motion, labels, groups = clips()
+    model = AuKernel().fit(motion, labels, groups)
     for name, features in model.features_.items():
         kernel = model._kernel(name, features)
         np.testing.assert_allclose(kernel, kernel.T, atol=1e-12)
@@ -169,8 +159,8 @@ def test_inner_folds_keep_subjects_whole_and_share_out_every_dataset() -> None:
 
 
 def test_the_strength_has_the_least_held_out_loss_and_the_smaller_wins_a_tie() -> None:
-    maps, labels, groups = clips()
-    model = AuKernel(orientation=False, au_network=False).fit(maps, labels, groups)
+    motion, labels, groups = clips()
+    model = AuKernel(orientation=False, au_network=False).fit(motion, labels, groups)
     assert model.strength_ == STRENGTHS[int(np.argmin(model.inner_losses_))]
     assert len(set(model.inner_losses_)) == len(STRENGTHS)
     nothing = np.zeros((len(labels), 2))
@@ -187,68 +177,76 @@ def test_the_log_loss_counts_every_class_alike() -> None:
 
 @pytest.mark.parametrize("present", [[1], [0, 2], [1, 2]])
 def test_a_class_without_training_clips_is_never_given(present: list[int]) -> None:
-    maps, labels, groups = clips()
+    motion, labels, groups = clips()
     kept = np.isin(labels, present)
-    model = AuKernel().fit(maps[kept], labels[kept], groups[kept])
+    model = AuKernel().fit(motion[kept], labels[kept], groups[kept])
     assert model.classes_.tolist() == present
-    given = model.predict(maps)
+    given = model.predict(motion)
     assert set(given) <= set(present)
     assert (given[kept] == labels[kept]).mean() > 0.9
-    assert model.predict_proba(maps).shape == (len(maps), len(present))
+    assert model.predict_proba(motion).shape == (len(motion), len(present))
 
 
 def test_more_classes_and_classes_that_one_subject_alone_shows() -> None:
     """The inner folds that lack the fourth class never give it."""
-    maps, labels, groups = clips(classes=4)
+    motion, labels, groups = clips(classes=4)
     alone = (labels != 3) | (groups == groups[0])
-    model = au_kernel.build().fit(maps[alone], labels[alone], groups[alone])
-    assert model.decision_function(maps).shape == (len(maps), 4)
+    model = au_kernel.build().fit(motion[alone], labels[alone], groups[alone])
+    assert model.decision_function(motion).shape == (len(motion), 4)
     assert np.isfinite(model.inner_losses_).all() and model.inner_losses_.min() > 1000
 
 
 @pytest.mark.parametrize("kept", ["a/s0", "a/"])
 def test_one_training_subject_or_dataset_is_enough(kept: str) -> None:
-    maps, labels, groups = clips()
+    motion, labels, groups = clips()
     own = np.char.startswith(groups, kept)
-    model = AuKernel().fit(maps[own], labels[own], groups[own])
+    model = AuKernel().fit(motion[own], labels[own], groups[own])
     assert (model.strength_ == 2.0) or kept == "a/"
-    assert (model.predict(maps[own]) == labels[own]).mean() > 0.9
+    assert (model.predict(motion[own]) == labels[own]).mean() > 0.9
 
 
 def test_clips_without_motion_have_finite_scores() -> None:
-    maps, labels, groups = clips()
-    maps[::7] = 0
-    assert np.isfinite(AuKernel().fit(maps, labels, groups).decision_function(maps)).all()
-    still = AuKernel().fit(np.zeros_like(maps), labels, groups)
-    assert np.isfinite(still.decision_function(maps)).all()
+    motion, labels, groups = clips()
+    motion[::7] = 0
+    assert np.isfinite(AuKernel().fit(motion, labels, groups).decision_function(motion)).all()
+    still = AuKernel().fit(np.zeros_like(motion), labels, groups)
+    assert np.isfinite(still.decision_function(motion)).all()
 
 
 @pytest.mark.parametrize("method", [au_kernel, au_rule])
-def test_labels_of_a_test_subject_change_none_of_its_scores(method: object) -> None:
+def test_motion_is_u_and_v_of_the_first_map(method: ModuleType) -> None:
+    maps = np.arange(2 * 4 * 3 * 28 * 28, dtype=np.float32).reshape(2, 4, 3, 28, 28)
+    motion = method.features(maps)
+    np.testing.assert_array_equal(motion[:, 0], maps[:, 0, 2])
+    np.testing.assert_array_equal(motion[:, 1], maps[:, 0, 1])
+
+
+@pytest.mark.parametrize("method", [au_kernel, au_rule])
+def test_labels_of_a_test_subject_change_none_of_its_scores(method: ModuleType) -> None:
     def scores(labels: NDArray[np.int64], subject: str) -> NDArray[np.floating]:
         train = groups != subject
-        model = method.build()  # type: ignore[attr-defined]
+        model = method.build()
         if method is au_rule:
-            model.fit(maps[train], labels[train])
+            model.fit(motion[train], labels[train])
         else:
-            model.fit(maps[train], labels[train], groups[train])
-        return np.asarray(model.decision_function(maps[~train]))
+            model.fit(motion[train], labels[train], groups[train])
+        return np.asarray(model.decision_function(motion[~train]))
 
-    maps, labels, groups = clips()
+    motion, labels, groups = clips()
     for subject in ("a/s0", "b/s3"):
         rotated = np.where(groups == subject, (labels + 1) % 3, labels)
         np.testing.assert_array_equal(scores(rotated, subject), scores(labels, subject))
 
 
 def test_threads_change_no_bit_and_are_given_back() -> None:
-    maps, labels, groups = clips()
+    motion, labels, groups = clips()
     before = torch.get_num_threads()
     results = []
     try:
         for threads in (1, 2):
             torch.set_num_threads(threads)
-            model = AuKernel().fit(maps, labels, groups)
-            results.append(model.decision_function(maps))
+            model = AuKernel().fit(motion, labels, groups)
+            results.append(model.decision_function(motion))
             assert torch.get_num_threads() == threads
     finally:
         torch.set_num_threads(before)
@@ -267,10 +265,10 @@ def values_within(value: object) -> Iterator[object]:
 
 
 @pytest.mark.parametrize("method", [au_kernel, au_rule])
-def test_a_fitted_estimator_holds_arrays_and_plain_values_only(method: object) -> None:
-    maps, labels, groups = clips()
-    model = method.build()  # type: ignore[attr-defined]
-    model.fit(maps, labels, groups) if method is au_kernel else model.fit(maps)
+def test_a_fitted_estimator_holds_arrays_and_plain_values_only(method: ModuleType) -> None:
+    motion, labels, groups = clips()
+    model = method.build()
+    model.fit(motion, labels, groups) if method is au_kernel else model.fit(motion)
     for value in values_within(vars(model)):
         assert isinstance(value, np.ndarray | int | float | str), type(value)
     again = clone(model)
@@ -279,13 +277,13 @@ def test_a_fitted_estimator_holds_arrays_and_plain_values_only(method: object) -
 
 def test_the_rule_gives_classes_by_their_units() -> None:
     """No label: the strongest of a drawn brow lowerer, smile and jaw drop names the class."""
-    maps, labels, _ = clips()
-    model = au_rule.build().fit(maps)
-    assert (model.predict(maps) == labels).mean() > 0.8
-    np.testing.assert_allclose(np.median(model.decision_function(maps), axis=0), 0, atol=1e-12)
-    np.testing.assert_allclose(model.decision_function(maps).std(axis=0), 1)
-    scores = model.decision_function(maps)
-    np.testing.assert_allclose(model.decision_function(of_the_mirror(maps)), scores, atol=1e-5)
+    motion, labels, _ = clips()
+    model = au_rule.build().fit(motion)
+    assert (model.predict(motion) == labels).mean() > 0.8
+    np.testing.assert_allclose(np.median(model.decision_function(motion), axis=0), 0, atol=1e-12)
+    np.testing.assert_allclose(model.decision_function(motion).std(axis=0), 1)
+    scores = model.decision_function(motion)
+    np.testing.assert_allclose(model.decision_function(mirrored(motion)), scores, atol=1e-5)
     assert set(sum(au_rule.UNITS_OF, ())) <= set(ACTION_UNITS)
 
 
@@ -306,7 +304,7 @@ def test_the_released_samples_leave_one_subject_out(released_folder: Path) -> No
     for fold in loso_folds(inputs.clips):
         train, test = fold.train_indices, fold.test_indices
         gains = gains_of(phase_gains(first, second, datasets, train), datasets)
-        maps = as_maps(phase_sum(first, second, gains))
-        model = AuKernel().fit(maps[train], labels[train], groups[train])
-        predicted[test] = model.predict(maps[test])
+        motion = phase_sum(first, second, gains)
+        model = AuKernel().fit(motion[train], labels[train], groups[train])
+        predicted[test] = model.predict(motion[test])
     assert 0.795 < f1_score(labels, predicted, average="macro") < 0.82
