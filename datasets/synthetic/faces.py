@@ -145,7 +145,7 @@ def draw_neutral(face: Face, view: View = REGISTERED) -> NDArray[np.float32]:
     """The neutral face as float32 [H, W], grey values 0..255."""
     grid = view.face_coordinates()
     x, y = grid[..., 0], grid[..., 1]
-    inside = _head_mask(face, x, y)
+    inside = head_mask(face, x, y)
     light = _lighting(face, _height_map(face, x, y), view.scale)
     texture = _skin_texture(face, grid)
     skin = _skin_albedo(face, x, y) * (1 + texture)
@@ -166,7 +166,7 @@ def _soft(distance: Grid, width: float = 0.7) -> Grid:
     return 0.5 * (1 + np.tanh(distance / width))
 
 
-def _head_mask(face: Face, x: Grid, y: Grid) -> Grid:
+def head_mask(face: Face, x: Grid, y: Grid) -> Grid:
     """1 inside the head's outline: wide at the cheeks, narrowing to the chin."""
     middle_y = 58.0
     below = y > middle_y
