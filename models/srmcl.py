@@ -327,6 +327,7 @@ class SRMCL(nn.Module):
 
     Attributes:
         unused_parts: prefixes of state-dict entries that take no part in the logits or the loss.
+        ignored_parts: prefixes of published entries that are not loaded.
     """
 
     prototypes: Tensor
@@ -335,12 +336,12 @@ class SRMCL(nn.Module):
         super().__init__()
         self.backbone, self.patches = Backbone(geometry), geometry.side**2
         self.mlp_head = _head(geometry.encoder.width, classes)
-        self.unused_parts = ("bn_neck.",)
+        self.unused_parts, self.ignored_parts = ("bn_neck.",), ("memory.",)
         self.bn_neck = nn.BatchNorm1d(geometry.encoder.width)
         self.bn_neck.bias.requires_grad_(False)
         prototypes = torch.zeros(classes, geometry.encoder.width)
         self.register_buffer("prototypes", prototypes, persistent=False)
-        self.register_load_state_dict_pre_hook(_ignore_memory)
+        self.register_load_state_dict_pre_hook(_ignore_parts)
         self.apply(_draw)
 
     def forward(self, images: Tensor) -> Tensor:
@@ -421,8 +422,9 @@ def _draw(module: nn.Module) -> None:
         nn.init.zeros_(module.bias)
 
 
-def _ignore_memory(module: nn.Module, state: dict[str, Any], prefix: str, *_: object) -> None:
-    for name in [name for name in state if name.startswith(f"{prefix}memory.")]:
+def _ignore_parts(module: SRMCL, state: dict[str, Any], prefix: str, *_: object) -> None:
+    ignored = tuple(prefix + part for part in module.ignored_parts)
+    for name in [name for name in state if name.startswith(ignored)]:
         del state[name]
 
 
