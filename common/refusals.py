@@ -9,6 +9,7 @@ LONGEST_LINE = 300
 LONGEST_FILE = 90
 NAMES_SHOWN = 3
 ROOM_FOR_NAMES = 100
+ROOM_FOR_OTHERS = 30
 
 
 class Refusal(UserError):
@@ -51,22 +52,24 @@ def few(names: Iterable[object], room: int = ROOM_FOR_NAMES) -> str:
 def summarize_refusals(refusals: Sequence[Refusal]) -> str:
     """One line of at most 300 characters: each reason once, with a few files and their number.
 
-    The reason of most files comes first; files whose reasons find no room are counted.
+    The reason of most files comes first; of reasons that find no room only the files are named.
     """
     if len(refusals) == 1:
         return str(refusals[0])
     groups: dict[str, list[str]] = {}
     for refusal in refusals:
         groups.setdefault(refusal.reason, []).append(Path(str(refusal.file)).name)
-    line, left = f"{len(refusals)} refused:", len(refusals)
-    for reason, files in sorted(groups.items(), key=lambda group: -len(group[1])):
+    ordered = sorted(groups.items(), key=lambda group: -len(group[1]))
+    line = f"{len(refusals)} refused:"
+    for place, (reason, files) in enumerate(ordered):
+        later = [file for _, others in ordered[place + 1 :] for file in others]
         text = f"{few(files)}{': each' if len(files) > 1 else ''} {reason}"
-        room = LONGEST_LINE - len(line) - len(_others(left))
-        if len(text) > room and left < len(refusals):
-            return line + _others(left)
-        line, left = f"{line} {one_line(text, room)}", left - len(files)
+        room = LONGEST_LINE - len(line) - 1 - len(_for_other_reasons(later))
+        if place and len(text) > room:
+            return line + _for_other_reasons([*files, *later])
+        line = f"{line} {one_line(text, room)}"
     return line
 
 
-def _others(count: int) -> str:
-    return f" {count} more for other reasons."
+def _for_other_reasons(files: Sequence[str]) -> str:
+    return f" For other reasons: {few(files, ROOM_FOR_OTHERS)}." if files else ""

@@ -52,12 +52,11 @@ def load_weights(path: Path, device: torch.device | str = "cpu") -> dict[str, Te
     state = _state_of(_content(path, device), path)
     prefix = _common_prefix(state)
     state = {name.removeprefix(prefix): value for name, value in state.items()}
-    faults = {name: _fault(value) for name, value in state.items()}
-    for fault in dict.fromkeys(fault for fault in faults.values() if fault):
-        names = [name for name in faults if faults[name] == fault]
-        raise Refusal(
-            path, f"is refused: {fault} in {few(names)}. Train or fetch these weights again."
-        )
+    faults = {name: fault for name, value in state.items() if (fault := _fault(value))}
+    if faults:
+        first = next(iter(faults.values()))
+        names = few(name for name, fault in faults.items() if fault == first)
+        raise Refusal(path, f"is refused: {first} in {names}. Train or fetch these weights again.")
     return state
 
 
@@ -73,11 +72,11 @@ def _content(path: Path, device: torch.device | str) -> Any:
             return torch.load(path, map_location=device, weights_only=True)
     except UserError:
         raise
-    except pickle.UnpicklingError as error:
+    except pickle.UnpicklingError:
         raise Refusal(
             path,
-            "is refused: it holds more than tensors, so that reading it could run code, or is not "
-            f"a weights file ({_first_sentence(error)}). Save its state dict alone.",
+            "is refused: it holds more than tensors, so that reading it could run code, or is no "
+            "weights file. Save its state dict alone.",
         ) from None
     except OSError as error:
         raise Refusal(path, f"cannot be read: {error.strerror or error}.") from None

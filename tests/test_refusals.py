@@ -23,7 +23,7 @@ def test_the_same_reason_is_said_once_with_a_few_names_and_a_count() -> None:
     assert summarize_refusals(many[:2]) == f"2 refused: 000.pth, 001.pth: each {reason}"
 
 
-def test_the_reason_of_most_files_comes_first_and_the_rest_are_counted() -> None:
+def test_the_reason_of_most_files_comes_first_and_the_rest_are_named() -> None:
     few_files = [Refusal("a.pth", "is a web page.")]
     more_files = [Refusal(name, "is empty.") for name in ("b.pth", "c.pth")]
     assert summarize_refusals([*few_files, *more_files]) == (
@@ -32,7 +32,8 @@ def test_the_reason_of_most_files_comes_first_and_the_rest_are_counted() -> None
     other = [Refusal(f"{number}.pth", f"has fault {number}: {'x' * 60}") for number in range(50)]
     line = summarize_refusals([*more_files, *other])
     assert line.startswith("52 refused: b.pth, c.pth: each is empty. 0.pth has fault 0: ")
-    assert line.endswith(" 48 more for other reasons.") and len(line) <= 300
+    assert line.endswith(" For other reasons: 2.pth, 3.pth, 4.pth and 45 more.")
+    assert len(line) <= 300
 
 
 def test_lines_are_printable_and_at_most_300_characters() -> None:
