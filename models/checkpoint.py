@@ -4,72 +4,173 @@
 """
 
 import pickle
-from collections.abc import Mapping
+import warnings
+from collections.abc import Iterable, Mapping
 from math import isclose, isqrt
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
+import safetensors.torch
 import torch
 from torch import Tensor, nn
 
-from common.errors import UserError, name_list
+from common.errors import UserError
+from common.refusals import Refusal, few, one_line
+from models.systems import class_count, system_of
 
+WRAPPERS = ("state_dict", "model", "net", "model_state_dict")
+"""Names under which training scripts save a state dict beside other things."""
+PREFIXES = ("module.", "_orig_mod.")
+"""What DataParallel and torch.compile put in front of every name."""
+NOT_WEIGHTS = {
+    b"version https://git-lfs": "is a Git LFS pointer, not the weights; run git lfs pull.",
+    b"<!doctype html": "is a web page, not the weights; download the file itself.",
+    b"<html": "is a web page, not the weights; download the file itself.",
+}
+"""First bytes, in lower case, of what a failed download leaves."""
+FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
+WHOLE_NUMBERS = (torch.bool, torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64)
 GAMMA_TOLERANCE = 1e-6
-NAMES_SHOWN = 3
+CHANNELS = 3
+LONGEST_CAUSE = 50
+ROOM_FOR_MISFITS = 90
+"""Characters of a message, together for the kinds of entries that do not fit."""
 
 
 def load_weights(path: Path, device: torch.device | str = "cpu") -> dict[str, Tensor]:
     """Read a state dict onto ``device``; a file that wants to run code is not run.
 
+    Beside a bare state dict, .pth, .pt or .safetensors, these are taken: one that lies under
+    ``state_dict``, ``model``, ``net`` or ``model_state_dict``, and names that all begin with
+    ``module.``, which is left out.
+
     Raises:
-        UserError: the file is missing, truncated, not torch's, would run code, or holds anything
-            but named tensors.
+        UserError: the file is missing, truncated, not torch's, would run code, holds anything but
+            named tensors, or tensors that no training gives: not finite (NaN), complex, sparse,
+            quantized or empty ones.
     """
-    if not path.is_file():
-        raise UserError(f"{path} is not a file; give the weights of one subject, <subject>.pth.")
+    state = _state_of(_content(path, device), path)
+    prefix = _common_prefix(state)
+    state = {name.removeprefix(prefix): value for name, value in state.items()}
+    faults = {name: fault for name, value in state.items() if (fault := _fault(value))}
+    if faults:
+        first = next(iter(faults.values()))
+        names = few(name for name, fault in faults.items() if fault == first)
+        raise Refusal(path, f"is refused: {first} in {names}. Train or fetch these weights again.")
+    return state
+
+
+def _content(path: Path, device: torch.device | str) -> Any:
     try:
-        content = torch.load(path, map_location=device, weights_only=True)
-    except pickle.UnpicklingError as error:
-        raise UserError(
-            f"{path} is refused: it holds more than tensors, so that reading it could run code, "
-            f"or is not a weights file ({_first_sentence(error)}). Save its state dict alone."
+        _check_first_bytes(path)
+        if path.suffix.lower() == ".safetensors":
+            tensors = safetensors.torch.load_file(path)
+            return {name: value.to(device) for name, value in tensors.items()}
+        with warnings.catch_warnings():
+            # A strange file makes torch warn before it refuses.
+            warnings.simplefilter("ignore")
+            return torch.load(path, map_location=device, weights_only=True)
+    except UserError:
+        raise
+    except pickle.UnpicklingError:
+        raise Refusal(
+            path,
+            "is refused: it holds more than tensors, so that reading it could run code, or is no "
+            "weights file. Save its state dict alone.",
         ) from None
+    except OSError as error:
+        raise Refusal(path, f"cannot be read: {error.strerror or error}.") from None
     except Exception as error:  # noqa: BLE001 - a damaged file makes torch raise nearly anything
-        raise UserError(
-            f"{path} cannot be read as weights ({_first_sentence(error)}). It may be truncated; "
-            "fetch or write it again."
+        raise Refusal(
+            path,
+            f"cannot be read as weights ({_first_sentence(error)}). It may be truncated; fetch or "
+            "write it again.",
         ) from None
-    return _checked_state(content, path)
+
+
+def _check_first_bytes(path: Path) -> None:
+    if not path.is_file():
+        raise Refusal(path, "is not a file; give the weights of one subject, <subject>.pth.")
+    with path.open("rb") as file:
+        start = file.read(64).lstrip().lower()
+    for first, what in NOT_WEIGHTS.items():
+        if start.startswith(first):
+            raise Refusal(path, what)
 
 
 def _first_sentence(error: Exception) -> str:
     text = str(error).strip() or type(error).__name__
-    return text.splitlines()[0].split(". ")[0][:160]
+    return one_line(text.splitlines()[0].split(". ")[0], LONGEST_CAUSE)
 
 
-def _checked_state(content: Any, path: Path) -> dict[str, Tensor]:
+def _state_of(content: Any, path: Path) -> Mapping[str, Tensor]:
+    """The state dict in what a file holds."""
     if not isinstance(content, Mapping) or not content:
-        raise UserError(
-            f"{path} is refused: it holds a {type(content).__name__}, not a state dict with "
-            "entries. Save model.state_dict()."
+        raise Refusal(
+            path,
+            f"is refused: it holds a {type(content).__name__}, not a state dict with entries. Save "
+            "model.state_dict().",
         )
-    other = [name for name, value in content.items() if not _is_named_tensor(name, value)]
-    if other:
-        raise UserError(
-            f"{path} is refused: {_shortened(other)} is not a named tensor, so the file is not a "
-            "state dict. Save model.state_dict() alone."
+    if _is_state(content):
+        return content
+    states = {name: value for name, value in content.items() if _is_state(value)}
+    chosen = next((name for name in WRAPPERS if name in states), None)
+    if chosen is None:
+        other = [name for name, value in content.items() if not _is_entry(name, value)]
+        raise Refusal(
+            path,
+            f"is refused: {few(other)} is not a named tensor, so the file is not a state dict. "
+            "Save model.state_dict() alone.",
         )
-    return dict(content)
+    names = _plain_names(states[chosen])
+    others = [name for name in states if name != chosen]
+    rivals = [name for name in others if name in WRAPPERS or names & _plain_names(states[name])]
+    if rivals:
+        raise Refusal(
+            path,
+            f"is refused: it holds several state dicts ({few([chosen, *rivals])}). Save the one "
+            "to use alone.",
+        )
+    return states[chosen]
 
 
-def _is_named_tensor(name: object, value: object) -> bool:
+def _is_state(value: object) -> TypeGuard[Mapping[str, Tensor]]:
+    if not isinstance(value, Mapping) or not value:
+        return False
+    return all(_is_entry(name, entry) for name, entry in value.items())
+
+
+def _is_entry(name: object, value: object) -> bool:
     return isinstance(name, str) and isinstance(value, Tensor)
 
 
-def _shortened(names: list[Any]) -> str:
-    shown = name_list(names[:NAMES_SHOWN])
-    hidden = len(names) - NAMES_SHOWN
-    return f"{shown} and {hidden} more" if hidden > 0 else shown
+def _common_prefix(names: Iterable[str]) -> str:
+    """What of ``PREFIXES`` all names begin with, one after the other."""
+    names, common = list(names), ""
+    while True:
+        more = [p for p in PREFIXES if all(name.startswith(common + p) for name in names)]
+        if not more:
+            return common
+        common += more[0]
+
+
+def _plain_names(state: Mapping[str, Tensor]) -> set[str]:
+    prefix = _common_prefix(state)
+    return {name.removeprefix(prefix) for name in state}
+
+
+def _fault(value: Tensor) -> str | None:
+    """Why no training gives such a tensor; None for a good one."""
+    if value.is_nested or value.layout != torch.strided:
+        return "a sparse tensor"
+    if value.dtype not in (*FLOATS, *WHOLE_NUMBERS):
+        return f"numbers of type {str(value.dtype).removeprefix('torch.')}"
+    if not value.numel():
+        return "an empty tensor"
+    # A tensor on the meta device has no values.
+    if value.dtype in FLOATS and not value.is_meta and bool(value.isnan().any()):
+        return "values that are not numbers (NaN)"
+    return None
 
 
 def read_gamma(state: Mapping[str, Tensor]) -> float:
@@ -83,7 +184,7 @@ def read_gamma(state: Mapping[str, Tensor]) -> float:
         raise UserError("the weights hold no P_matrix, so they tell no gamma.")
     if any(not isclose(gamma, gammas[0], abs_tol=GAMMA_TOLERANCE) for gamma in gammas):
         raise UserError(
-            f"the weights' P_matrix entries disagree on gamma: {name_list(sorted(set(gammas)))}."
+            f"the weights' P_matrix entries disagree on gamma: {few(sorted(set(gammas)))}."
         )
     return gammas[0]
 
@@ -95,13 +196,17 @@ def _is_penalty(name: str) -> bool:
 def _gamma_of_penalty(penalty: Tensor, name: str) -> float:
     """P holds -(key + 1) * gamma on its anti-diagonal (specification, 2.3)."""
     if penalty.ndim != 2 or penalty.shape[0] != penalty.shape[1]:
-        raise UserError(f"{name} has shape {list(penalty.shape)}, not a square; it tells no gamma.")
+        raise UserError(
+            f"{few([name])} has shape {list(penalty.shape)}, not a square; it tells no gamma."
+        )
     side = penalty.shape[0]
     key = torch.arange(side, 0, -1, dtype=torch.float64) - 1
     anti_diagonal = penalty.detach().cpu().double().flip(1).diagonal()
     gammas = -anti_diagonal / (key + 1)
     if not bool((gammas - gammas[0]).abs().max() <= GAMMA_TOLERANCE):
-        raise UserError(f"{name} is not of the form -(key + 1) * gamma, so it tells no gamma.")
+        raise UserError(
+            f"{few([name])} is not of the form -(key + 1) * gamma, so it tells no gamma."
+        )
     return round(float(gammas.mean()), 6)
 
 
@@ -113,9 +218,10 @@ def check_gamma(state: Mapping[str, Tensor], gamma: float, source: object) -> No
     """
     stored = read_gamma(state)
     if not isclose(stored, gamma, abs_tol=GAMMA_TOLERANCE):
-        raise UserError(
-            f"{source} was trained with gamma {stored:g}, but gamma {gamma:g} is asked for. "
-            f"Ask for gamma {stored:g}, or give weights trained with {gamma:g}."
+        raise Refusal(
+            source,
+            f"was trained with gamma {stored:g}, but gamma {gamma:g} is asked for. Ask for gamma "
+            f"{stored:g}, or give weights trained with {gamma:g}.",
         )
 
 
@@ -127,14 +233,16 @@ def read_geometry(state: Mapping[str, Tensor]) -> dict[str, Any]:
     Raises:
         UserError: an entry that is needed is missing, or has a shape of another kind.
     """
-    embedding = _shape(state, "to_patch_embedding.1.weight", dimensions=4)
+    dim, pixels = _shape(state, "to_patch_embedding.1.weight", dimensions=4)[:2]
     hidden, classes = _shape(state, "mlp_head.1.weight", dimensions=2)[::-1]
-    patch = isqrt(embedding[1] // 3)
+    patch = isqrt(pixels // CHANNELS)
+    if patch**2 * CHANNELS != pixels:
+        raise _not_causalnets(state, f"a patch of {pixels} values is no square of three channels")
     repeats = _block_repeats(state)
     return {
         "block_repeats": repeats,
         "gamma": read_gamma(state),
-        "dim": embedding[0],
+        "dim": dim,
         "classes": classes,
         "image_size": patch * 2 ** (len(repeats) - 1),
         "patch_size": patch,
@@ -143,13 +251,22 @@ def read_geometry(state: Mapping[str, Tensor]) -> dict[str, Any]:
 
 
 def _shape(state: Mapping[str, Tensor], name: str, dimensions: int) -> list[int]:
-    if name not in state or state[name].ndim != dimensions:
-        found = f"has shape {list(state[name].shape)}" if name in state else "is missing"
-        raise UserError(
-            f"the weights are not CausalNet's: {name} {found}, where {dimensions} dimensions "
-            "are expected."
+    if name not in state:
+        raise _not_causalnets(state, f"{name} is missing")
+    if state[name].ndim != dimensions:
+        shape = list(state[name].shape)
+        raise _not_causalnets(
+            state, f"{name} has shape {shape}, where {dimensions} dimensions are expected"
         )
     return list(state[name].shape)
+
+
+def _not_causalnets(state: Mapping[str, Tensor], reason: str) -> UserError:
+    system = system_of(state)
+    known = system is not None and system.name != "CausalNet"
+    other = f" but {system.name}'s" if system is not None and known else ""
+    held = "" if known else f". They hold {few(state, room=ROOM_FOR_MISFITS)}"
+    return UserError(f"the weights are not CausalNet's{other}: {reason}{held}.")
 
 
 def _block_repeats(state: Mapping[str, Tensor]) -> tuple[int, ...]:
@@ -160,31 +277,104 @@ def _block_repeats(state: Mapping[str, Tensor]) -> tuple[int, ...]:
             case ["layers", stage, "0", "layers", layer, *_] if (stage + layer).isdecimal():
                 layers.setdefault(int(stage), set()).add(int(layer))
     if not layers or sorted(layers) != list(range(len(layers))):
-        raise UserError(
-            "the weights are not CausalNet's: entries layers.<stage>.0.layers.<layer> are missing."
-        )
+        raise _not_causalnets(state, "entries layers.<stage>.0.layers.<layer> are missing")
     return tuple(len(layers[stage]) for stage in sorted(layers))
+
+
+def check_fits_clips(
+    geometry: Mapping[str, Any], source: object, *, classes: int, image_size: int
+) -> None:
+    """Refuse weights whose own geometry is for other clips.
+
+    Args:
+        geometry: from ``read_geometry``.
+        source: the file.
+        classes: of the clips.
+        image_size: side of their maps in pixels.
+
+    Raises:
+        UserError: another number of classes, or maps of another side.
+    """
+    if geometry["classes"] != classes:
+        raise Refusal(source, _other_classes(geometry["classes"], classes))
+    if geometry["image_size"] != image_size:
+        raise Refusal(
+            source,
+            f"has patches of {geometry['patch_size']} pixels for maps of {geometry['image_size']}, "
+            f"but these clips' maps have {image_size}. Give weights trained on maps of that size.",
+        )
+
+
+def _other_classes(own: int, asked: int) -> str:
+    return (
+        f"tells {own} classes apart, but {asked} are asked for. Give weights that were trained on "
+        f"{asked} classes."
+    )
 
 
 def load_into(model: nn.Module, state: Mapping[str, Tensor], source_name: object) -> None:
     """Copy ``state`` into ``model``, which must have the same names and shapes.
 
+    Entries under the model's ``ignored_parts``, where it has such, are left out.
+
     Raises:
-        UserError: entries that are missing, unexpected or of another shape, by name.
+        UserError: weights of another system or for another number of classes; entries that are
+            missing, unexpected or of another shape, by name; whole numbers or infinite values
+            where the model has finite floats.
     """
-    expected = {name: list(value.shape) for name, value in model.state_dict().items()}
-    missing = [name for name in expected if name not in state]
-    unexpected = [name for name in state if name not in expected]
-    misshapen = [
-        f"{name} {list(state[name].shape)} instead of {shape}"
-        for name, shape in expected.items()
-        if name in state and list(state[name].shape) != shape
-    ]
-    reasons = {"missing": missing, "unexpected": unexpected, "of another shape": misshapen}
-    said = [f"{reason}: {_shortened(names)}" for reason, names in reasons.items() if names]
-    if said:
-        raise UserError(
-            f"{source_name} does not fit the model ({'; '.join(said)}). "
-            "Check dim, block_repeats, heads and classes against the run that wrote it."
+    expected = model.state_dict()
+    prefix, ignored = _common_prefix(expected), getattr(model, "ignored_parts", ())
+    own = {prefix + name.removeprefix(prefix): value for name, value in state.items()}
+    own = {name: value for name, value in own.items() if not name.startswith(tuple(ignored))}
+    reason = _other_system(own, expected) or _misfit(own, expected) or _bad_values(own, expected)
+    if reason is not None:
+        raise Refusal(source_name, reason)
+    model.load_state_dict(own, strict=True)
+
+
+def _other_system(state: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> str | None:
+    theirs, ours = system_of(state), system_of(expected)
+    if theirs is not None and theirs != ours:
+        asked = f", not of {ours.name}" if ours is not None else ", and the model is another"
+        return (
+            f"holds weights of {theirs.name}{asked}. Give weights of the method that is asked for."
         )
-    model.load_state_dict(state, strict=True)
+    classes, asked_classes = class_count(state), class_count(expected)
+    if classes is not None and asked_classes is not None and classes != asked_classes:
+        return _other_classes(classes, asked_classes)
+    return None
+
+
+def _misfit(state: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> str | None:
+    misshapen = [
+        f"{name} {list(state[name].shape)} instead of {list(value.shape)}"
+        for name, value in expected.items()
+        if name in state and state[name].shape != value.shape
+    ]
+    groups = {
+        "missing": [name for name in expected if name not in state],
+        "unexpected": [name for name in state if name not in expected],
+        "of another shape": misshapen,
+    }
+    kinds = {kind: names for kind, names in groups.items() if names}
+    if not kinds:
+        return None
+    room = ROOM_FOR_MISFITS // len(kinds)
+    said = "; ".join(f"{kind}: {few(names, room)}" for kind, names in kinds.items())
+    return f"does not fit the model ({said}). Check the settings of the run that wrote it."
+
+
+def _bad_values(state: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> str | None:
+    """Whole numbers or infinite values where the model, freshly built, has finite floats."""
+    floats = [name for name, value in expected.items() if value.is_floating_point()]
+    whole = [name for name in floats if not state[name].is_floating_point()]
+    if whole:
+        return f"is refused: whole numbers, where floats are expected, in {few(whole)}."
+    infinite = [
+        name
+        for name in floats
+        if bool(state[name].isinf().any()) and not bool(expected[name].isinf().any())
+    ]
+    if infinite:
+        return f"is refused: infinite values in {few(infinite)}. Its training diverged."
+    return None

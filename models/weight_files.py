@@ -1,0 +1,98 @@
+"""Which file of a folder holds which fold's weights: the suite's own names and downloaded ones."""
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from common.refusals import Refusal, few
+
+ENDINGS = (".pth", ".pt", ".safetensors")
+NO_WEIGHTS = "__MACOSX"
+"""A folder that macOS puts into archives, with files of the same names."""
+WORD = r"(?<![^\W_]){}(?![^\W_])"
+"""A word of a file name: no letter or digit before it or behind."""
+
+
+def find_weights(folder: Path, fold_names: Sequence[str]) -> dict[str, Path]:
+    """The file of each fold's weights, in the order of ``fold_names``; folds without one lack.
+
+    ``<fold>.pth``, .pt or .safetensors is certain. So is a name that holds one fold's name as a
+    word (``sub01_best.pth``), where no other file does. Where the only weights lie in one folder
+    below, that one is taken. Upper and lower case are the same.
+
+    Raises:
+        UserError: no folder, no weights of these folds, or it is not certain which file is whose.
+    """
+    files = _weight_files(folder)
+    found = ((fold, _file_of(fold, files, fold_names)) for fold in fold_names)
+    present = {fold: path for fold, path in found if path is not None}
+    if not present:
+        raise Refusal(
+            folder,
+            f"holds no weights of these subjects, but {few(path.name for path in files)}. Name "
+            f"each file by its subject, such as {_example(fold_names[0])}.",
+        )
+    return present
+
+
+def _weight_files(folder: Path) -> list[Path]:
+    """The weights in the folder, or in the one folder below it that holds any."""
+    if not folder.is_dir():
+        raise Refusal(folder, "is not a folder. Give one that holds weights, <subject>.pth.")
+    if own := _files_in(folder):
+        return own
+    entries = sorted(folder.iterdir())
+    places = [entry for entry in entries if entry.is_dir() and entry.name != NO_WEIGHTS]
+    below = {place.name: files for place in places if (files := _files_in(place))}
+    if len(below) > 1:
+        raise Refusal(folder, f"holds {len(below)} folders of weights: {few(below)}. Give one.")
+    if not below:
+        held = few(entry.name for entry in entries) or "nothing"
+        raise Refusal(
+            folder, f"holds no weights (files that end in {', '.join(ENDINGS)}), but {held}."
+        )
+    return next(iter(below.values()))
+
+
+def _files_in(folder: Path) -> list[Path]:
+    """Weights right in the folder; hidden files, as macOS adds to archives, are none."""
+    visible = (path for path in folder.iterdir() if not path.name.startswith("."))
+    return sorted(p for p in visible if p.name.lower().endswith(ENDINGS) and p.is_file())
+
+
+def _file_of(fold: str, files: Sequence[Path], folds: Sequence[str]) -> Path | None:
+    named = [path for path in files if path.stem.casefold() == fold.casefold()]
+    if not named:
+        others = {name.casefold() for name in folds}
+        free = (path for path in files if path.stem.casefold() not in others)
+        named = [path for path in free if _mentions(path.stem, fold)]
+        for path in named:
+            _check_certain(path, fold, folds)
+    if len(named) > 1:
+        raise Refusal(
+            named[0].parent,
+            f"holds {few(path.name for path in named)}: which one is of {few([fold])} is not "
+            f"certain. Keep one, or name it {_example(fold)}.",
+        )
+    return named[0] if named else None
+
+
+def _check_certain(path: Path, fold: str, folds: Sequence[str]) -> None:
+    """Refuse a name that holds several folds' names, or several numbers where one is a fold's."""
+    mentioned = [name for name in folds if _mentions(path.stem, name)]
+    numbers = re.findall(WORD.format(r"\d+"), path.stem)
+    if len(mentioned) > 1 or (fold.isdecimal() and len(numbers) > 1):
+        raise Refusal(
+            path,
+            f"may be the weights of {few(mentioned)}, or of nobody. Name it by its subject alone, "
+            f"such as {_example(fold)}.",
+        )
+
+
+def _mentions(stem: str, fold: str) -> bool:
+    word = WORD.format(re.escape(fold))
+    return fold.casefold() in stem.casefold() and bool(re.search(word, stem, re.IGNORECASE))
+
+
+def _example(fold: str) -> str:
+    return f"{few([fold], room=30)}{ENDINGS[0]}"
