@@ -21,7 +21,8 @@ import measure_spotter
 from common.errors import UserError
 from common.files import lock_folder
 from datasets import direction_map, read_inputs
-from datasets.frames.build import InputSettings, compute_clip, flow_path, make_job, plan_clips
+from datasets.arrays import flow_path
+from datasets.frames.build import InputSettings, compute_clip, make_job, plan_clips
 from datasets.frames.flow import compute_flow, flow_map
 from datasets.frames.folder import begin
 from datasets.inputs import TABLE_NAME

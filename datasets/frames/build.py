@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from common.errors import UserError, name_list
 from common.files import write_bytes
 from common.process_pool import run_jobs
+from datasets.arrays import PHASES, flow_path
 from datasets.direction_maps import direction_map
 from datasets.frames.flow import FLOW_METHODS, MAP_SIZE, FlowMethod, compute_flow, flow_map
 from datasets.frames.reading import FrameError, read_frames
@@ -29,9 +30,7 @@ from datasets.frames.registration import find_face, register
 from datasets.inputs import MAP_SUFFIXES, MAPS_FOLDER, map_file_name, write_maps
 from datasets.raw import RawClip
 
-FLOWS_FOLDER = "flows"
 PICTURES_FOLDER = "pictures"
-PHASES = ("onset_apex", "apex_offset")
 # Counts up whenever the same frames and settings would give other bytes.
 RECIPE_VERSION = 1
 
@@ -198,11 +197,6 @@ def is_up_to_date(job: ClipJob, out: Path) -> bool:
             return str(stored["content"]) == job.content
     except (FileNotFoundError, BadZipFile, KeyError, ValueError, EOFError):
         return False
-
-
-def flow_path(out: Path, stem: str) -> Path:
-    """The file of a clip's signed flow: float16 [size, size, 2] for each of ``PHASES``."""
-    return out / FLOWS_FOLDER / f"{stem}.npz"
 
 
 def overview_path(out: Path, dataset: str) -> Path:

@@ -17,7 +17,8 @@ import yaml
 
 from common.errors import UserError, name_list
 from common.files import write_text
-from datasets.frames.build import InputSettings, flow_path, overview_path, picture_path
+from datasets.arrays import flow_path
+from datasets.frames.build import InputSettings, overview_path, picture_path
 from datasets.input_records import RECORD_NAME, read_records
 from datasets.inputs import (
     MAP_SUFFIXES,

@@ -12,12 +12,11 @@ from numpy.typing import NDArray
 
 from common.files import write_bytes
 from common.process_pool import run_jobs
+from datasets.arrays import PHASES, flow_path
 from datasets.frames.build import (
-    PHASES,
     ClipJob,
     InputSettings,
     compute_clip,
-    flow_path,
     make_job,
     overview_path,
     phase_flow,
