@@ -9,7 +9,7 @@ audit, and how everything was made. A rerun computes only what changed; further 
 the same folder make a composite.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -19,7 +19,13 @@ import tyro
 from common.errors import UserError, run_script
 from common.files import lock_folder, remove_unfinished
 from common.progress import with_progress
-from datasets.frames.build import DEFAULT_MARGIN, InputSettings, build_clips, plan_clips
+from datasets.frames.build import (
+    DEFAULT_MARGIN,
+    BuiltClip,
+    InputSettings,
+    build_clips,
+    plan_clips,
+)
 from datasets.frames.flow import FlowMethod
 from datasets.frames.folder import (
     DatasetRecord,
@@ -29,11 +35,13 @@ from datasets.frames.folder import (
     others_kept,
 )
 from datasets.frames.registration import check_installed
+from datasets.input_records import read_records
 from datasets.raw import (
     DEFAULT_SCHEMES,
     Finding,
     LabelledClip,
     LabelScheme,
+    RawClip,
     RawSource,
     get_scheme,
     label_clips,
@@ -68,6 +76,11 @@ class Config:
     recipe to the letter. Not used with --registered, where nothing lies around the face."""
     remove_mean_flow: bool = False
     """Subtract each phase's mean motion (the head's) from its flow."""
+    keep: tuple[Literal["flow", "frames"], ...] | None = None
+    """What to keep beside the maps: flow (always) and registered frames in color. Default: what the
+    folder keeps of this dataset already."""
+    frame_size: int = 224
+    """Side in pixels of the frames that --keep frames keeps."""
     corrections: Path | None = None
     """Your own table of corrections, in addition to the shipped one."""
     frame_rate: float | None = None
@@ -102,16 +115,20 @@ def main() -> None:
         config.remove_mean_flow,
         config.registered,
         0 if config.registered else config.margin,
+        _frame_size(config),
     )
     record = DatasetRecord(scheme, settings, raw.synthetic)
     with lock_folder(config.out), others_kept(config.out):
         remove_unfinished(config.out)
         stems = [item.clip.stem for item in labelled]
         check_other_datasets(config.out, config.dataset, record, stems)
-        built, problems = _build(config, labelled, settings)
+        results = _build(config, [item.clip for item in labelled], settings)
+        built = [item for item in labelled if results[item.clip.stem].status != "failed"]
+        problems = [finding for item in labelled for finding in _problem(item.clip, results)]
         findings = [*raw.findings, *left_out, *problems]
         print("\n".join(finding_lines(findings)))
-        finish(config.out, config.dataset, record, built, findings)
+        points = {stem: result.points for stem, result in results.items()}
+        finish(config.out, config.dataset, record, built, findings, points)
         if config.pictures:
             _draw(config, built, settings, scheme)
     print(selection_line(built, scheme))
@@ -120,12 +137,19 @@ def main() -> None:
     print(f"{'synthetic: ' if raw.synthetic else ''}written: {config.out}")
 
 
+def _frame_size(config: Config) -> int | None:
+    """The side of the frames to keep, None for none."""
+    if config.keep is None:
+        kept = read_records(config.out).get(config.dataset, {}).get("frame_size")
+        return kept if isinstance(kept, int) else None
+    return config.frame_size if "frames" in config.keep else None
+
+
 def _build(
-    config: Config, labelled: Sequence[LabelledClip], settings: InputSettings
-) -> tuple[list[LabelledClip], list[Finding]]:
-    """Build the clips; returns those built, in order, and a finding on each of the others."""
-    clips = {item.clip.stem: item.clip for item in labelled}
-    jobs, results = plan_clips(clips.values(), config.out, settings)
+    config: Config, clips: Sequence[RawClip], settings: InputSettings
+) -> dict[str, BuiltClip]:
+    """Build the clips; what became of each, by stem."""
+    jobs, results = plan_clips(clips, config.out, settings)
     print(f"{len(jobs)} of {len(clips)} clips to compute", flush=True)
     if jobs:
         if not settings.registered:
@@ -133,9 +157,14 @@ def _build(
         begin(config.out, config.dataset, [job.stem for job in jobs])
     building = build_clips(jobs, config.out, settings, config.workers)
     results += with_progress(building, len(jobs), "computing flow")
-    failed = {result.stem: result for result in results if result.status == "failed"}
-    problems = [clip_finding(clips[stem], f.rule, f.value, f.problem) for stem, f in failed.items()]
-    return [item for item in labelled if item.clip.stem not in failed], problems
+    return {result.stem: result for result in results}
+
+
+def _problem(clip: RawClip, results: Mapping[str, BuiltClip]) -> Iterator[Finding]:
+    """A finding on a clip that could not be built."""
+    result = results[clip.stem]
+    if result.status == "failed":
+        yield clip_finding(clip, result.rule, result.value, result.problem)
 
 
 def _draw(

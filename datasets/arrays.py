@@ -4,7 +4,7 @@
 clips; several datasets of one folder need nothing in common but the shape.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from zipfile import BadZipFile
@@ -14,14 +14,18 @@ import pandas as pd
 from numpy.typing import DTypeLike, NDArray
 
 from common.errors import UserError, name_list
+from common.files import atomic_path
 from datasets.input_records import RECORD_NAME
 
 FLOWS_FOLDER, FRAMES_FOLDER = "flows", "frames"
 PHASES = ("onset_apex", "apex_offset")
 FRAME_ORDER = (
-    "onset", "apex", "offset", "onset+1", "onset+2", "onset+3", "apex-1", "apex-2", "apex-3",
+    ("onset", 0), ("apex", 0), ("offset", 0),
+    ("onset", 1), ("onset", 2), ("onset", 3),
+    ("apex", -1), ("apex", -2), ("apex", -3),
 )  # fmt: skip
-"""Which frames are stored of a clip; where it has no such frame, the nearest one is repeated."""
+"""The frames that are stored of a clip: a key frame and how many frames from it. Where the clip has
+no such frame, the nearest one from onset to offset is repeated."""
 # Arrays that are smaller in all are read at once, larger ones clip by clip.
 LARGE_BYTES = 2**28
 DAMAGED = (BadZipFile, KeyError, ValueError, EOFError, OSError)
@@ -35,6 +39,18 @@ def flow_path(folder: Path, stem: str) -> Path:
 def frames_path(folder: Path, stem: str) -> Path:
     """The file of a clip's frames: uint8 [F, S, S, 3], R, G, B, in the order ``FRAME_ORDER``."""
     return folder / FRAMES_FOLDER / f"{stem}.npy"
+
+
+def write_arrays(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
+    """Write named arrays into one .npz file."""
+    with atomic_path(path) as temporary, temporary.open("wb") as file:
+        np.savez(file, **arrays)  # type: ignore[arg-type]
+
+
+def write_frames(path: Path, frames: NDArray[np.uint8]) -> None:
+    """Write a clip's frames, uint8 [F, S, S, 3]."""
+    with atomic_path(path) as temporary, temporary.open("wb") as file:
+        np.save(file, frames)
 
 
 class ClipArray:
@@ -63,6 +79,9 @@ class ClipArray:
             return self._clip(int(wanted))
         clips = [self._clip(int(place)) for place in wanted]
         return np.stack(clips) if clips else np.empty((0, *self.shape[1:]), self.dtype)
+
+    def __iter__(self) -> Iterator[NDArray[Any]]:
+        return map(self._clip, range(len(self)))
 
     def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> NDArray[Any]:
         return self[:].astype(self.dtype if dtype is None else dtype, copy=False)
@@ -128,7 +147,9 @@ def _read_or_refuse(path: Path, read: Callable[[Path], NDArray[Any]]) -> NDArray
 def _absent_message(folder: Path, name: str, clips: pd.DataFrame, absent: pd.DataFrame) -> str:
     datasets = sorted(set(absent["dataset"]))
     is_whole = clips["dataset"].isin(datasets).sum() == len(absent)
-    who = name_list(datasets) if is_whole else f"{len(absent)} clips: {name_list(absent['stem'])}"
+    who = name_list(datasets)
+    if not is_whole:
+        who = f"{len(absent)} of {len(clips)} clips: {name_list(absent['stem'])}"
     # Inputs of other making, such as the released maps, are not built into.
     out = folder if (folder / RECORD_NAME).is_file() else "ANOTHER_FOLDER"
     keep = " --keep frames" if name == "frames" else ""

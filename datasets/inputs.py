@@ -119,8 +119,8 @@ class Inputs:
             return self.sha256
         stored = self.array(name)
         content = hashlib.sha256(f"{name} {stored.dtype} {stored.shape}\n".encode())
-        for place in range(len(stored)):
-            content.update(np.ascontiguousarray(stored[place]).data)
+        for clip in stored:
+            content.update(np.ascontiguousarray(clip).data)
         content.update(_csv_bytes(self.clips))
         return content.hexdigest()
 

@@ -21,11 +21,12 @@ import measure_spotter
 from common.errors import UserError
 from common.files import lock_folder
 from datasets import direction_map, read_inputs
-from datasets.arrays import flow_path
+from datasets.arrays import flow_path, frames_path
 from datasets.frames.build import InputSettings, compute_clip, make_job, plan_clips
 from datasets.frames.flow import compute_flow, flow_map
 from datasets.frames.folder import begin
-from datasets.inputs import TABLE_NAME
+from datasets.frames.registration import PUBLISHED_POINTS
+from datasets.inputs import POINT_COLUMNS, TABLE_NAME
 from datasets.raw import RawSource, read_raw_dataset
 from tests.helpers.raw_fixtures import (
     CASME2_HEADER,
@@ -235,6 +236,7 @@ def test_no_clip_at_all_is_an_error(own_copy: tuple[Path, Path]) -> None:
 
 
 def test_faces_are_looked_for_in_raw_frames(tmp_path: Path) -> None:
+    pytest.importorskip("dlib")
     write_drawn_casme2(tmp_path, subjects=1, clips=2, registered=False)
     clips = read_raw_dataset(RawSource("casme2", tmp_path / "casme2.xlsx", tmp_path)).clips
     blank = Image.new("L", (240, 200), 128)
@@ -247,6 +249,7 @@ def test_faces_are_looked_for_in_raw_frames(tmp_path: Path) -> None:
 
 
 def test_a_margin_adds_picture_around_the_face_and_nothing_else(tmp_path: Path) -> None:
+    pytest.importorskip("dlib")
     write_drawn_casme2(tmp_path, subjects=1, clips=1, registered=False)
     (clip,) = read_raw_dataset(RawSource("casme2", tmp_path / "casme2.xlsx", tmp_path)).clips
     narrow, wide = InputSettings("dis"), InputSettings("dis", margin=8)
@@ -260,6 +263,88 @@ def test_a_margin_adds_picture_around_the_face_and_nothing_else(tmp_path: Path) 
     assert 0 < difference.mean() < 0.05
     with pytest.raises(UserError, match="give no margin"):
         InputSettings(registered=True, margin=8)
+
+
+def paint_red(path: Path) -> None:
+    pixels = np.asarray(Image.open(path).convert("RGB"))
+    Image.fromarray(np.uint8(pixels * [1, 0, 0])).save(path, format="PNG")
+
+
+def test_frames_are_kept_in_color_in_their_order(own_copy: tuple[Path, Path]) -> None:
+    raw, out = own_copy
+    clips = read_raw_dataset(RawSource("casme2", raw / "casme2.xlsx", raw, True)).clips
+    clip = next(clip for clip in clips if clip.stem == "sub02_EP01_01")
+    for number in clip.frame_numbers:
+        paint_red(clip.frame_path(number))
+    clip.frame_path(clip.onset + 2).unlink()
+    assert "6 of 6 clips to compute" in build(raw, out, "--keep", "frames", "--frame-size", "96")
+    inputs = read_inputs(out)
+    frames = inputs.array("frames")
+    assert (frames.shape, frames.dtype) == ((6, 9, 96, 96, 3), np.uint8)
+    kept = frames[inputs.clips["stem"].tolist().index(clip.stem)]
+    onset, apex, offset = clip.onset, clip.apex, clip.offset
+    numbers = [onset, apex, offset, onset + 1, onset + 1, onset + 3, apex - 1, apex - 2, apex - 3]
+    for frame, number in zip(kept, numbers, strict=True):
+        picture = Image.open(clip.frame_path(number))
+        np.testing.assert_array_equal(frame, picture.resize((96, 96), Image.Resampling.BILINEAR))
+    assert kept[..., 0].any() and not kept[..., 1:].any()
+    grey = frames[(inputs.clips["stem"] != clip.stem).to_numpy()]
+    assert (grey[..., :1] == grey).all()
+    row = inputs.clips.set_index("stem").loc[clip.stem]
+    assert (row["onset"], row["apex"], row["offset"]) == (onset, apex, offset)
+    assert row["frame_rate"] == 200
+    assert "point1_x" not in inputs.clips
+
+
+def test_kept_frames_stay_up_to_date_until_they_are_no_longer_wanted(
+    own_copy: tuple[Path, Path], tmp_path: Path
+) -> None:
+    raw, out = own_copy
+    build(raw, out, "--keep", "frames", "--frame-size", "64")
+    assert "0 of 6 clips to compute" in build(raw, out)
+    clips = read_raw_dataset(RawSource("casme2", raw / "casme2.xlsx", raw, True)).clips
+    shutil.copy(clips[0].frame_path(clips[0].onset), clips[0].frame_path(clips[0].apex - 1))
+    frames_path(out, clips[1].stem).unlink()
+    with pytest.raises(
+        UserError, match=f"no frames of 1 of 6 clips: {clips[1].stem}.*--keep frames"
+    ):
+        read_inputs(out).array("frames")
+    assert "2 of 6 clips to compute" in build(raw, out)
+    frames = read_inputs(out).array("frames")
+    np.testing.assert_array_equal(frames[0, 6], frames[0, 0])
+    build(raw, tmp_path / "fresh", "--keep", "flow", "frames", "--frame-size", "64")
+    assert contents(out) == contents(tmp_path / "fresh")
+    assert "6 of 6 clips to compute" in build(raw, out, "--keep", "flow")
+    assert not list((out / "frames").iterdir())
+
+
+def test_frames_and_points_are_those_of_the_registered_face(tmp_path: Path) -> None:
+    pytest.importorskip("dlib")
+    write_drawn_casme2(tmp_path, subjects=1, clips=2, registered=False)
+    build(tmp_path, tmp_path / "out", "--no-registered", "--keep", "frames")
+    inputs = read_inputs(tmp_path / "out")
+    frames = inputs.array("frames")
+    assert frames.shape == (2, 9, 224, 224, 3)
+    clips = read_raw_dataset(RawSource("casme2", tmp_path / "casme2.xlsx", tmp_path)).clips
+    settings = InputSettings("dis", margin=8)
+    for clip, kept in zip(clips, frames, strict=True):
+        key_frames = compute_clip(make_job(clip, settings).frames, settings).frames
+        for frame, expected in zip(kept, key_frames, strict=False):
+            small = np.asarray(Image.fromarray(frame).convert("L").resize((128, 128)))
+            assert np.abs(small.astype(int) - expected).mean() < 2
+    points = inputs.clips[POINT_COLUMNS].to_numpy().reshape(2, 5, 2)
+    assert 0 < np.abs(points - PUBLISHED_POINTS).max() < 1.5
+
+
+def test_frames_of_one_folder_have_one_size(own_copy: tuple[Path, Path], tmp_path: Path) -> None:
+    raw, out = own_copy
+    mark_as_filmed(raw)
+    build(raw, out, "--keep", "frames", "--frame-size", "64")
+    flags = ("--keep", "frames", "--frame-size", "96")
+    assert "frame_size is 64 there, 96 now" in build_smic(tmp_path / "s", out, *flags, refused=True)
+    build_smic(tmp_path / "s", out)
+    with pytest.raises(UserError, match="holds no frames of smic"):
+        read_inputs(out).array("frames")
 
 
 def build_smic(folder: Path, out: Path, *flags: str, refused: bool = False) -> str:

@@ -12,17 +12,21 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import yaml
+from numpy.typing import NDArray
 
 from common.errors import UserError, name_list
 from common.files import write_text
-from datasets.arrays import flow_path
+from datasets.arrays import flow_path, frames_path
 from datasets.frames.build import InputSettings, overview_path, picture_path
 from datasets.input_records import RECORD_NAME, read_records
 from datasets.inputs import (
+    KNOWN_COLUMNS,
     MAP_SUFFIXES,
     MAPS_FOLDER,
+    POINT_COLUMNS,
     SYNTHETIC,
     TABLE_NAME,
     map_file_name,
@@ -76,6 +80,9 @@ def check_other_datasets(
         if other == dataset:
             continue
         different = [name for name in COMMON if old.get(name) != new[name]]
+        # A dataset without frames may lie beside one with frames.
+        if len({old.get("frame_size"), new["frame_size"]} - {None}) > 1:
+            different.append("frame_size")
         if different:
             changes = [f"{name} is {old.get(name)} there, {new[name]} now" for name in different]
             raise UserError(
@@ -128,8 +135,17 @@ def finish(
     record: DatasetRecord,
     clips: Sequence[LabelledClip],
     findings: Iterable[Finding],
+    points: Mapping[str, NDArray[np.float64] | None],
 ) -> None:
     """Write the tables for the clips that are built, and remove files of clips that are not.
+
+    Args:
+        out: the folder of inputs.
+        dataset: the one that was built.
+        record: how it was made.
+        clips: those that are built, with their labels.
+        findings: the audit's, those on the others among them.
+        points: by stem the five points of the face on the map, [5, 2], where they are known.
 
     Raises:
         UserError: no clip is built; the dataset is no longer on record.
@@ -143,10 +159,17 @@ def finish(
     _remove_old_clips(out, dataset, {labelled.clip.stem for labelled in clips})
     table = clip_table(labelled.clip for labelled in clips)
     table["label"] = [labelled.label for labelled in clips]
+    table[POINT_COLUMNS] = _point_rows([points.get(labelled.clip.stem) for labelled in clips])
     write_text(out / f"clips_{dataset}.csv", _csv(table))
     _write_records(out, {**read_records(out), dataset: record.as_dict()})
     _write_table(out)
     _note_path(out, dataset).unlink(missing_ok=True)
+
+
+def _point_rows(points: Sequence[NDArray[np.float64] | None]) -> NDArray[np.float64]:
+    """[N, 10] to a thousandth of a pixel; NaN where no face was looked for."""
+    unknown = np.full((5, 2), np.nan)
+    return np.array([(unknown if p is None else p).round(3).ravel() for p in points])
 
 
 def _write_records(out: Path, records: Mapping[str, Mapping[str, Any]]) -> None:
@@ -161,7 +184,8 @@ def _write_table(out: Path) -> None:
     records = read_records(out)
     everything = pd.concat([read_clips(out, name) for name in sorted(records)], ignore_index=True)
     synthetic = any(record.get("source") == SYNTHETIC for record in records.values())
-    write_table(out, everything[CLIP_COLUMNS], synthetic)
+    # Tables of before may lack what is also known of a clip.
+    write_table(out, everything.reindex(columns=[*CLIP_COLUMNS, *KNOWN_COLUMNS]), synthetic)
 
 
 def read_clips(out: Path, dataset: str) -> pd.DataFrame:
@@ -212,6 +236,7 @@ def _remove_old_clips(out: Path, dataset: str, stems: set[str]) -> None:
         for place in range(len(MAP_SUFFIXES)):
             (out / MAPS_FOLDER / map_file_name(stem, place)).unlink(missing_ok=True)
         flow_path(out, stem).unlink(missing_ok=True)
+        frames_path(out, stem).unlink(missing_ok=True)
         picture_path(out, stem).unlink(missing_ok=True)
 
 

@@ -6,7 +6,6 @@ content, the frame that the face was found in, and the settings.
 """
 
 import hashlib
-import io
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -20,8 +19,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from common.errors import UserError, name_list
-from common.files import write_bytes
 from common.process_pool import run_jobs
+from datasets.arrays import write_arrays
 from datasets.direction_maps import direction_map
 from datasets.frames.build import RECIPE_VERSION, InputSettings, hash_file, phase_flow, place_face
 from datasets.frames.flow import flow_map
@@ -168,10 +167,7 @@ class PairMaps:
     def save(self) -> None:
         """Put what was computed into the store."""
         if self.computed:
-            content = io.BytesIO()
-            by_key = {key: self.stored[key] for key in sorted(self.stored)}
-            np.savez(content, **by_key)  # type: ignore[arg-type]
-            write_bytes(self.path, content.getvalue())
+            write_arrays(self.path, {key: self.stored[key] for key in sorted(self.stored)})
 
     def _flow_map(self, pair: Pair) -> NDArray[np.uint8]:
         key = self._key("pair", *(self._hash(place) for place in pair))
