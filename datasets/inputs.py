@@ -276,24 +276,27 @@ def _check_file_names(path: Path, stems: list[str]) -> None:
 
 
 def _read_maps(folder: Path, stems: list[str]) -> NDArray[np.uint8]:
-    """uint8 [N, 4, 28, 28, 3]; every problem in the folder is found before any is reported."""
+    """uint8 [N, 4, 28, 28, 3], or [N, 1, 28, 28, 3] where no clip has more than its first map.
+
+    Every problem in the folder is found before any is reported.
+    """
     present = {path.name for path in folder.iterdir()}
-    maps = np.zeros((len(stems), len(MAP_SUFFIXES), *MAP_SHAPE), dtype=np.uint8)
+    indices: tuple[int, ...] = (*FLOW_MAPS, *DIRECTION_MAPS)
+    if not any(_stored_name(present, stem, index) for stem in stems for index in indices[1:]):
+        indices = FLOW_MAPS[:1]
+    maps = np.zeros((len(stems), len(indices), *MAP_SHAPE), dtype=np.uint8)
     problems: dict[str, list[str]] = defaultdict(list)
     for clip_maps, stem in zip(maps, stems, strict=True):
-        for map_index in (*FLOW_MAPS, *DIRECTION_MAPS):
-            name = map_file_name(stem, map_index)
-            without_space = name.replace(" .png", ".png")
-            if name not in present and without_space in present:
-                name = without_space
-            if name not in present and map_index in DIRECTION_MAPS:
-                clip_maps[map_index] = direction_map(clip_maps[map_index - DIRECTION_MAPS[0]])
+        for index in indices:
+            name = _stored_name(present, stem, index)
+            if name is None and index in DIRECTION_MAPS:
+                clip_maps[index] = direction_map(clip_maps[index - DIRECTION_MAPS[0]])
                 continue
-            pixels, problem = _read_map(folder / name) if name in present else (None, "missing")
+            pixels, problem = _read_map(folder / name) if name else (None, "missing")
             if pixels is None:
-                problems[problem].append(name)
+                problems[problem].append(name or map_file_name(stem, index))
             else:
-                clip_maps[map_index] = pixels
+                clip_maps[index] = pixels
     if problems:
         parts = [f"{problem}: {name_list(names)}" for problem, names in problems.items()]
         raise UserError(
@@ -301,6 +304,13 @@ def _read_maps(folder: Path, stems: list[str]) -> NDArray[np.uint8]:
             "Restore these files or remove their clips from the table."
         )
     return maps
+
+
+def _stored_name(present: set[str], stem: str, map_index: int) -> str | None:
+    """The name of a map's file, with or without the space; None where there is none."""
+    name = map_file_name(stem, map_index)
+    names = (name, name.replace(" .png", ".png"))
+    return next((name for name in names if name in present), None)
 
 
 def _read_map(path: Path) -> tuple[NDArray[np.uint8] | None, str]:

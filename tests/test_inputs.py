@@ -280,6 +280,24 @@ def test_an_absent_or_damaged_array_is_refused_with_the_command_that_makes_it(
         inputs.array("flow")
 
 
+@pytest.mark.parametrize("ending", [".png", " .png"])
+def test_a_folder_with_the_first_map_alone_has_one_phase(folder: Path, ending: str) -> None:
+    both = read_inputs(folder)
+    for path in list((folder / MAPS_FOLDER).iterdir()):
+        if path.name.removesuffix(" .png") in STEMS:
+            path.rename(path.with_name(path.name.replace(" .png", ending)))
+        else:
+            path.unlink()
+    inputs = read_inputs(folder)
+    assert (both.phases, inputs.phases) == (2, 1)
+    np.testing.assert_array_equal(inputs.maps, both.maps[:, :1])
+    assert inputs.maps.shape == (3, 1, 28, 28, 3)
+    assert inputs.sha256 != both.sha256
+    (folder / MAPS_FOLDER / f"{STEMS[1]}{ending}").unlink()
+    with pytest.raises(UserError, match=rf"missing: {STEMS[1]} \.png\."):
+        read_inputs(folder)
+
+
 def test_the_released_samples_say_what_they_lack(released_folder: Path) -> None:
     inputs = read_inputs(released_folder)
     assert inputs.phases == 2
