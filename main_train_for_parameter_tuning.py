@@ -3,7 +3,7 @@
     python main_train_for_parameter_tuning.py --inputs DIR --preset compact --results results/one
 
 Reads a folder of motion maps (the released samples, or what build_inputs.py and
-make_synthetic_clips.py write). Writes, below --results, a folder per configuration with
+make_synthetic.py write). Writes, below --results, a folder per configuration with
 <subject>_acc.txt, predictions.csv, CausalNet.xlsx and confusion_matrix.png for the epoch rule
 "last", the same for every other rule in a subfolder, and one line per configuration and rule in
 result_summary.txt. Killed or stopped, the same command goes on where it was.
@@ -230,7 +230,7 @@ def main() -> None:
     config = parse_settings(Config, __doc__)
     if config.inputs is None:
         raise UserError(
-            "--inputs is missing. Make synthetic inputs with `python make_synthetic_clips.py --out "
+            "--inputs is missing. Make synthetic inputs with `python make_synthetic.py --out "
             "demo/inputs`, or clone the published repository, whose folder holds the released maps."
         )
     inputs = read_inputs(config.inputs)

@@ -26,9 +26,9 @@ MOVED_PIXELS = 0.5
 class Config:
     """How much to measure."""
 
-    subjects: int = 6
+    n_subjects: int = 6
     """Subjects in each of the three parts."""
-    clips: int = 2
+    n_clips: int = 2
     """Clips of each subject."""
     seed: int = 1
     """Another seed draws other clips."""
@@ -38,9 +38,8 @@ def main() -> None:
     """Measure and print."""
     config = tyro.cli(Config, description=__doc__)
     cv2.setNumThreads(1)
-    clips = [
-        draw_clip(spec) for spec in list_synthetic_clips(config.subjects, config.clips, config.seed)
-    ]
+    specs = list_synthetic_clips(config.n_subjects, config.n_clips, config.seed)
+    clips = [draw_clip(spec) for spec in specs]
     true = np.concatenate([clip.motion for clip in clips])
     figures = {"clips": len(clips), "none": _compare(np.zeros_like(true), true)}
     for method in FLOW_METHODS:
@@ -63,7 +62,7 @@ def _compare(found: NDArray[np.float32], true: NDArray[np.float32]) -> dict[str,
         "mean_error": error.mean(),
         "error_95th_percentile": np.percentile(error, 95),
     }
-    # The sign of the expression's own motion: less the median, which is mostly the head's.
+    # The sign of the expression's own motion: minus the median, which is mostly the head's.
     expression, found_expression = _centered(true), _centered(found)
     for axis, name in enumerate("uv"):
         moved = np.abs(expression[..., axis]) >= MOVED_PIXELS

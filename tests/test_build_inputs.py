@@ -12,12 +12,9 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-import audit_dataset
 import build_inputs
-import draw_clip
-import draw_inputs
-import make_synthetic_raw_datasets
-import measure_spotter
+import make_synthetic
+import measure_robustness
 from common.errors import UserError
 from common.files import lock_folder
 from datasets import direction_map, read_inputs
@@ -28,13 +25,15 @@ from datasets.frames.folder import begin
 from datasets.frames.registration import PUBLISHED_POINTS
 from datasets.inputs import POINT_COLUMNS, TABLE_NAME
 from datasets.raw import RawSource, read_raw_dataset
+from datasets.synthetic.raw_datasets import write_raw_datasets
+from datasets.synthetic.sheets import FORMATS
+from datasets.synthetic.specs import list_synthetic_clips
 from tests.helpers.raw_fixtures import (
     CASME2_HEADER,
     SMIC_HEADER,
     casme2_row,
     write_drawn_casme2,
     write_frames,
-    write_many_casme3,
     write_sheet,
 )
 from tests.helpers.scripts import run_main
@@ -105,6 +104,22 @@ def test_the_folder_is_read_as_inputs_made_from_the_frames(drawn: Path, built: P
     with np.load(flow_path(built, clip.stem)) as stored:
         np.testing.assert_array_equal(stored["onset_apex"], flows[0].astype(np.float16))
         np.testing.assert_array_equal(stored["apex_offset"], flows[1].astype(np.float16))
+
+
+def test_settings_from_a_file_give_the_same_bytes(drawn: Path, built: Path, tmp_path: Path) -> None:
+    settings = tmp_path / "settings.yaml"
+    settings.write_text(f"dataset: CASME II\nregistered: true\nflow: dis\nframes: {drawn}\n")
+    flags = ["--config", str(settings), "--out", str(tmp_path / "out")]
+    assert "--sheet" in run(flags, refused=True)
+    run([*flags, "--sheet", str(drawn / "casme2.xlsx")])
+    assert contents(tmp_path / "out") == contents(built)
+
+
+def test_only_the_audit_works_without_frames_and_folder(drawn: Path) -> None:
+    flags = ["--dataset", "casme2", "--sheet", str(drawn / "casme2.xlsx")]
+    assert "--frames is missing" in run(flags, refused=True)
+    assert "--out is missing" in run([*flags, "--frames", str(drawn)], refused=True)
+    assert "megc2019: 6 clips of 3 subjects" in run([*flags, "--audit-only"])
 
 
 def test_one_worker_gives_the_same_bytes_as_two(drawn: Path, built: Path, tmp_path: Path) -> None:
@@ -487,14 +502,16 @@ def test_another_datasets_clips_are_needed(
 
 
 RAW = ("--dataset", "casme2", "--sheet", "{sheet}", "--frames", "{folder}")
+CLIP = ("--clip", "sub01/EP01_01")
 # The scripts that write, and a name that each cannot write to.
 NO_PLACES = {
-    "build_inputs": (build_inputs.main, "{file}", RAW),
-    "draw_inputs": (draw_inputs.main, "{file}/x", (*RAW, "--clip", "sub01/EP01_01")),
-    "synthetic": (make_synthetic_raw_datasets.main, "{file}", ("--subjects", "1", "--clips", "1")),
-    "audit": (audit_dataset.main, "{file}/x.csv", RAW[:4]),
-    "spotter": (measure_spotter.main, "{folder}", RAW),
-    "draw_clip": (draw_clip.main, "{folder}", ("--clip", "sub01/EP01_01")),
+    "build": (build_inputs.main, ("--out", "{file}", *RAW)),
+    "pictures": (build_inputs.main, ("--out", "{file}/x", *RAW, "--pictures", "sub01/EP01_01")),
+    "audit": (build_inputs.main, ("--out", "{file}/x.csv", *RAW[:4], "--audit-only")),
+    "inputs": (make_synthetic.main, ("--out", "{file}", "--n-subjects", "1")),
+    "raw": (make_synthetic.main, ("--out", "{file}", "--what", "raw", "--n-subjects", "1")),
+    "picture": (make_synthetic.main, ("--out", "{folder}", "--what", "picture", *CLIP)),
+    "spotter": (measure_robustness.main, ("--results", "{file}/x", *RAW, "--spotter-only")),
 }
 
 
@@ -502,14 +519,13 @@ NO_PLACES = {
 def test_a_file_for_a_folder_and_a_folder_for_a_file_are_refused_at_once(
     script: str, tmp_path: Path
 ) -> None:
-    main, out, flags = NO_PLACES[script]
+    main, flags = NO_PLACES[script]
     sheet = write_sheet(tmp_path / "s.xlsx", CASME2_HEADER, [casme2_row()])
     write_frames(tmp_path / "sub01/EP02_01f", [f"img{n}.jpg" for n in (46, 59, 86)])
     places = {"folder": tmp_path, "sheet": sheet, "file": tmp_path / "file"}
     places["file"].write_text("mine")
-    words = [word.format_map(places) for word in (*flags, "--out", out)]
-    printed = run_main(main, words, refused=True)
-    assert f"{places['folder' if 'folder' in out else 'file']} is a f" in printed
+    printed = run_main(main, [word.format_map(places) for word in flags], refused=True)
+    assert f"{places['folder' if flags[1] == '{folder}' else 'file']} is a f" in printed
     assert printed.count("\n") == 1
     assert places["file"].read_text() == "mine"
 
@@ -523,9 +539,11 @@ def test_inputs_of_other_making_are_left_alone(drawn: Path, tiny_folder: Path) -
 @pytest.mark.slow
 def test_860_clips_killed_in_the_middle_lose_nothing(tmp_path: Path) -> None:
     """As many clips as CAS(ME)3 part A, in two processes, against a run without the kill."""
-    count = 860
-    sheet = write_many_casme3(tmp_path / "raw", count)
-    flags = ["--dataset", "casme3", "--sheet", str(sheet), "--frames", str(tmp_path / "raw")]
+    count, raw = 860, tmp_path / "raw/casme3"
+    specs = list_synthetic_clips(86, 10, datasets=("casme3",))
+    list(write_raw_datasets(raw.parent, specs, "registered"))
+    sheet, frames = raw / FORMATS["casme3"].file_name, raw / "registered"
+    flags = ["--dataset", "casme3", "--sheet", str(sheet), "--frames", str(frames)]
     flags += ["--registered", "--flow", "dis", "--workers", "2"]
     killed, whole = tmp_path / "killed", tmp_path / "whole"
     kill_when_half_done([*flags, "--out", str(killed)], killed, count // 2)

@@ -238,7 +238,7 @@ def test_without_inputs_the_two_ways_to_get_them_are_named(
 ) -> None:
     assert run_here(monkeypatch, grid_script.main) == 2
     error = capsys.readouterr().err
-    assert "make_synthetic_clips.py" in error and "published repository" in error
+    assert "make_synthetic.py" in error and "published repository" in error
 
 
 def test_a_yaml_file_gives_settings_and_flags_override_it(

@@ -1,4 +1,4 @@
-"""The spotter held against the annotation: its error in frames and in percent of the clip."""
+"""The spotter's error against the annotation, in frames and in percent of the clip."""
 
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -40,7 +40,7 @@ def spot_clips(
     if not annotated:
         raise UserError(
             f"none of {len(clips)} usable clips has an annotated apex to measure against. "
-            "audit_dataset.py says why rows cannot be used."
+            "build_inputs.py --audit-only says why rows cannot be used."
         )
     spot = partial(_spot, settings=settings, boundaries=boundaries)
     rows = dict(run_jobs(spot, annotated, workers))

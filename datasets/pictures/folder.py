@@ -24,6 +24,7 @@ from datasets.frames.build import (
     place_face,
     without_margin,
 )
+from datasets.frames.key_frame_noise import KEY_FRAMES
 from datasets.frames.reading import read_frame, read_frames
 from datasets.pictures.clip import (
     ClipPicture,
@@ -33,10 +34,9 @@ from datasets.pictures.clip import (
     overview_tile,
     read_made_from,
 )
-from datasets.raw import LabelledClip, LabelScheme, RawClip
+from datasets.raw import DEFAULT_SCHEMES, SCHEMES, LabelledClip, LabelScheme, RawClip
 from datasets.raw.action_units import format_action_units
 
-KEY_FRAMES = ("onset", "apex", "offset")
 # An animation shows at most so many frames, evenly taken, so that it stays short and small.
 MOST_FRAMES = 60
 
@@ -104,27 +104,31 @@ def write_pictures(
         write_bytes(overview_path(out, dataset), draw_overview(title, captioned))
 
 
-def draw_clip_sheet(clip: RawClip, class_name: str, settings: InputSettings) -> bytes:
-    """The contact sheet of one clip, computed from its frames; a PNG's bytes.
+def write_clip_pictures(out: Path, clip: RawClip, settings: InputSettings) -> Iterator[Path]:
+    """Draw one clip from its frames: a contact sheet, then an animation of its flow.
+
+    Yields:
+        The files written below ``out``: <stem>.png and <stem>.gif.
 
     Raises:
         FrameError: a frame cannot be used, or no face is found.
     """
+    scheme = SCHEMES[DEFAULT_SCHEMES[clip.dataset]]
+    class_name = scheme.emotions[clip.dataset].get(clip.emotion, "none")
     job = _picture_job(clip, make_job(clip, settings), class_name, settings)
     computed = compute_clip(job.job.frames, settings)
-    return draw_contact_sheet(
-        ClipPicture(job.title, job.subtitle, computed.frames, job.numbers, computed.flows)
-    )
+    shown = ClipPicture(job.title, job.subtitle, computed.frames, job.numbers, computed.flows)
+    animation = _draw_animation(clip, job.title, computed.transform, settings)
+    for ending, content in (("png", draw_contact_sheet(shown)), ("gif", animation)):
+        path = out / f"{clip.stem}.{ending}"
+        write_bytes(path, content)
+        yield path
 
 
-def draw_clip_animation(clip: RawClip, class_name: str, settings: InputSettings) -> bytes:
-    """A clip from onset to offset beside its flow from the onset; a GIF's bytes.
-
-    Raises:
-        FrameError: a frame cannot be used, or no face is found.
-    """
-    job = _picture_job(clip, make_job(clip, settings), class_name, settings)
-    transform = compute_clip(job.job.frames, settings).transform
+def _draw_animation(
+    clip: RawClip, title: str, transform: NDArray[np.float64], settings: InputSettings
+) -> bytes:
+    """A clip from onset to offset beside its flow from the onset; a GIF's bytes."""
     inside = [n for n in clip.frame_numbers if clip.onset <= n <= clip.offset]
     places = np.unique(np.linspace(0, len(inside) - 1, MOST_FRAMES).round().astype(int))
     shown = sorted({*(inside[place] for place in places), clip.apex})
@@ -135,7 +139,7 @@ def draw_clip_animation(clip: RawClip, class_name: str, settings: InputSettings)
     captions = [f"frame {number}{names.get(number, '')}" for number in shown]
     flows = [phase_flow(squares[0], square, settings) for square in squares]
     frames = [without_margin(square, settings) for square in squares]
-    return draw_animation(job.title, frames, captions, flows)
+    return draw_animation(title, frames, captions, flows)
 
 
 def _picture_job(

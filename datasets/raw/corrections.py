@@ -15,9 +15,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from common.dataset_names import dataset_name
 from common.errors import UserError, name_list
 from datasets.raw.dataset_format import DatasetFormat
-from datasets.raw.label_schemes import ALL_SCHEMES, DEFAULT_SCHEMES, SCHEMES
+from datasets.raw.label_schemes import ALL_SCHEMES, SCHEMES
 
 COLUMNS = ("dataset", "subject", "clip", "field", "value", "reason")
 FRAME_FIELDS = ("onset", "apex", "offset")
@@ -90,8 +91,8 @@ def _read_table(path: Path, dataset: DatasetFormat, shipped: bool) -> list[Corre
             raise UserError(f"{path} must have the columns {name_list(COLUMNS)}.")
         for row in reader:
             cells = {name: (row[name] or "").strip() for name in COLUMNS}
-            _check(path, reader.line_num, cells)
-            if cells["dataset"] == dataset.name:
+            _check(f"{path}, line {reader.line_num}", cells)
+            if dataset_name(cells["dataset"]) == dataset.name:
                 lines.append(_correction(dataset, cells, shipped))
     except csv.Error as error:
         raise UserError(
@@ -106,11 +107,11 @@ def _correction(dataset: DatasetFormat, cells: dict[str, str], shipped: bool) ->
     return Correction(subject, clip, cells["field"], cells["value"], cells["reason"], shipped)
 
 
-def _check(path: Path, line: int, cells: dict[str, str]) -> None:
-    where = f"{path}, line {line}"
-    if cells["dataset"] not in DEFAULT_SCHEMES:
-        known = name_list(DEFAULT_SCHEMES)
-        raise UserError(f"{where}: unknown dataset {cells['dataset']!r}. Choose one of {known}.")
+def _check(where: str, cells: dict[str, str]) -> None:
+    try:
+        dataset_name(cells["dataset"])
+    except UserError as error:
+        raise UserError(f"{where}: {error}") from None
     if cells["field"] not in FIELDS:
         raise UserError(
             f"{where}: unknown field {cells['field']!r}. Choose one of {name_list(FIELDS)}."

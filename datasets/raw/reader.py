@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from common.dataset_names import dataset_name
 from common.errors import UserError, name_list
 from datasets.inputs import SAFE_NAME, SYNTHETIC
 from datasets.raw.annotation import Annotation, read_annotation
@@ -33,7 +34,7 @@ class RawSource:
     """Where a dataset is.
 
     Attributes:
-        dataset: casme2, samm, smic, mmew or casme3.
+        dataset: casme2, samm, smic, mmew or casme3, in any usual spelling.
         sheet: its annotation sheet, .xlsx or .csv.
         frames: the folder of its frames; None reads the sheet alone.
         registered: the frames are registered (cropped) ones.
@@ -67,6 +68,22 @@ class RawDataset:
         """Whether any clip is drawn, not filmed."""
         return any(clip.synthetic for clip in self.clips)
 
+    def find(self, name: str) -> RawClip:
+        """The clip called ``subject/clip``, such as sub01/EP02_01f.
+
+        Raises:
+            UserError: there is none, or it cannot be used; the message says why.
+        """
+        for clip in self.clips:
+            if f"{clip.subject}/{clip.clip}" == name:
+                return clip
+        for finding in self.findings:
+            if f"{finding.subject}/{finding.clip}" == name and finding.outcome == "excluded":
+                raise UserError(f"{name} cannot be used, {finding.rule}: {finding.detail}")
+        known = [f"{clip.subject}/{clip.clip}" for clip in self.clips[:1]]
+        usable = f"Its first usable one is {known[0]}." if known else "None of its rows is usable."
+        raise UserError(f"the sheet has no clip {name!r}. {usable}")
+
 
 def read_raw_dataset(source: RawSource) -> RawDataset:
     """Read a dataset as received.
@@ -76,9 +93,7 @@ def read_raw_dataset(source: RawSource) -> RawDataset:
     Raises:
         UserError: the sheet or the folder as a whole cannot be used, or is another dataset's.
     """
-    if source.dataset not in FORMATS:
-        raise UserError(f"unknown dataset {source.dataset!r}. Choose one of {name_list(FORMATS)}.")
-    dataset = FORMATS[source.dataset]
+    dataset = FORMATS[dataset_name(source.dataset)]
     if source.frames is not None and not source.frames.is_dir():
         raise UserError(f"{source.frames} is not a folder. Give the folder of the frames.")
     rows = read_sheet(source.sheet, ("subject", "filename"))

@@ -8,8 +8,7 @@ names in these files are those of the tables: CAS(ME)3 clips are told by their o
 import io
 import shutil
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,8 +16,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from common.dataset_names import DATASETS
 from common.errors import UserError
 from common.files import write_bytes, write_text
+from common.process_pool import run_jobs
 from datasets.synthetic.clips import draw_clip
 from datasets.synthetic.faces import REGISTERED, View, generator
 from datasets.synthetic.faults import (
@@ -31,7 +32,7 @@ from datasets.synthetic.faults import (
     write_record,
 )
 from datasets.synthetic.sheets import FORMATS, SheetRow, make_rows, write_sheet
-from datasets.synthetic.specs import ALL_DATASETS, ClipSpec
+from datasets.synthetic.specs import ClipSpec
 
 FrameKinds = Literal["both", "raw", "registered"]
 # For each choice: whether registered frames, or raw ones, are written.
@@ -46,7 +47,7 @@ MOTION_FOLDER = "true_motion"
 NOTICE = """These datasets are SYNTHETIC.
 
 They have the layouts, names and sheets of CASME II, SAMM, SMIC-HS, MMEW and CAS(ME)3 part A, but
-every face in them is drawn by make_synthetic_raw_datasets.py: no camera, no people, nothing of the
+every face in them is drawn by make_synthetic.py: no camera, no people, nothing of the
 real datasets. The sheets' column "source" says the same. In true_motion/ lies the motion that each
 clip was drawn with, in pixels.
 """
@@ -95,10 +96,8 @@ def write_raw_datasets(
         for name in datasets
     }
     _make_room(root)
-    jobs = [(root, row, registered) for name in datasets for row in rows[name]]
-    # Spawned, not forked: a forked child may inherit a lock of OpenCV's threads that none frees.
-    with ProcessPoolExecutor(workers, get_context("spawn"), cv2.setNumThreads, (1,)) as pool:
-        yield from pool.map(_write_clip, *zip(*jobs, strict=True), chunksize=4)
+    jobs = [row for name in datasets for row in rows[name]]
+    yield from run_jobs(partial(_write_clip, root=root, registered=registered), jobs, workers)
     record: list[PlantedFault] = []
     for name, other in zip(datasets, datasets[1:] + datasets[:1], strict=True):
         sheet_rows, planted = plant_faults(root / name, rows[name], plans[name], registered)
@@ -114,17 +113,18 @@ def _make_room(root: Path) -> None:
     """Remove what an earlier call wrote; anything else in the folder is left alone and refused."""
     if root.is_dir() and any(root.iterdir()):
         readme = root / README
-        if not readme.is_file() or readme.read_text(encoding="utf-8") != NOTICE:
+        title = NOTICE.splitlines()[0]
+        if not readme.is_file() or title not in readme.read_text(encoding="utf-8"):
             raise UserError(
                 f"{root} holds something else than synthetic raw datasets. Give another folder."
             )
-        for name in (*ALL_DATASETS, MOTION_FOLDER, FAULTY_SHEETS):
+        for name in (*DATASETS, MOTION_FOLDER, FAULTY_SHEETS):
             shutil.rmtree(root / name, ignore_errors=True)
         (root / FAULTS_FILE).unlink(missing_ok=True)
     write_text(root / README, NOTICE)
 
 
-def _write_clip(root: Path, row: SheetRow, registered: Sequence[bool]) -> ClipSpec:
+def _write_clip(row: SheetRow, root: Path, registered: Sequence[bool]) -> ClipSpec:
     """Draw a clip in each of the wanted views; write its frames and its true motion."""
     motion: dict[str, Any] = {}
     for is_registered in registered:

@@ -3,8 +3,8 @@
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal, get_args
 
+from common.dataset_names import COMPOSITE, DATASETS
 from common.errors import UserError
 from datasets.synthetic.faces import generator
 
@@ -15,10 +15,6 @@ CLASS_COUNT, OTHERS = 3, 3
 LABEL_CYCLE = (0, 1, 0, 2, 0, 1, 0, 2)
 # A subject's clips come in films of four; a clip of "others" is in a film beyond all of them.
 CLIPS_PER_FILM, MOST_CLIPS, OTHERS_INDEX = 4, 96, 100
-DatasetName = Literal["casme2", "samm", "smic", "mmew", "casme3"]
-ALL_DATASETS: tuple[DatasetName, ...] = get_args(DatasetName)
-# The three datasets of the MEGC2019 composite.
-COMPOSITE: tuple[DatasetName, ...] = ("casme2", "samm", "smic")
 
 
 @dataclass(frozen=True)
@@ -79,7 +75,7 @@ def find_synthetic_clip(name: str, seed: int = 1) -> ClipSpec:
     Raises:
         UserError: no synthetic clip has this name.
     """
-    for spec in list_synthetic_clips(99, MOST_CLIPS, seed, ALL_DATASETS):
+    for spec in list_synthetic_clips(99, MOST_CLIPS, seed, DATASETS):
         if f"{spec.subject}/{spec.clip}" == name:
             return spec
     raise UserError(
