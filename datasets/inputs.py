@@ -28,9 +28,8 @@ from common.class_names import CLASS_NAMES
 from common.errors import UserError, name_list
 from common.files import write_bytes, write_text
 from datasets.arrays import READERS, StoredArray, open_array
-from datasets.direction_maps import direction_map
 from datasets.input_records import read_class_names
-from datasets.regions import MAP_SIZE
+from datasets.maps import DIRECTION_MAPS, FLOW_MAPS, MAP_SIZE, direction_map
 
 TABLE_NAME = "combined_3_class2_for_optical_flow.csv"
 MAPS_FOLDER = "STSNet_whole_norm_u_v_os"
@@ -45,7 +44,6 @@ down, in pixels of a 28 x 28 map."""
 KNOWN_COLUMNS = ["onset", "apex", "offset", "frame_rate", *POINT_COLUMNS]
 """What a table may also say of a clip: frame numbers, frames per second, points of the face."""
 MAP_SUFFIXES = ("", "_1", "_2", "_3")
-FLOW_MAPS, DIRECTION_MAPS = (0, 1), (2, 3)
 MAP_SHAPE = (MAP_SIZE, MAP_SIZE, 3)
 SYNTHETIC = "synthetic"
 # Names become file names, so nothing that could leave the folder is let through.

@@ -6,9 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from common.errors import UserError
-from datasets.direction_maps import direction_map
-from datasets.inputs import FLOW_MAPS
-from datasets.regions import tile_regions
+from datasets.maps import FLOW_MAPS, direction_map, tile_regions
 
 B, G, R = 0, 1, 2
 FULL = 255

@@ -29,11 +29,11 @@ from datasets.arrays import (
     write_arrays,
     write_frames,
 )
-from datasets.direction_maps import direction_map
-from datasets.frames.flow import FLOW_METHODS, MAP_SIZE, FlowMethod, compute_flow, flow_map
+from datasets.frames.flow import FLOW_METHODS, FlowMethod, compute_flow, flow_map
 from datasets.frames.reading import FrameError, read_frames
 from datasets.frames.registration import face_points, find_face, register
 from datasets.inputs import MAP_SUFFIXES, MAPS_FOLDER, map_file_name, write_maps
+from datasets.maps import MAP_SIZE, direction_map
 from datasets.raw import RawClip
 
 PICTURES_FOLDER = "pictures"

@@ -12,10 +12,10 @@ import numpy as np
 import numpy.typing as npt
 
 from common.errors import UserError, name_list
+from datasets.maps import MAP_SIZE
 
 FlowMethod = Literal["tvl1", "dis", "farneback"]
 FLOW_METHODS: tuple[FlowMethod, ...] = get_args(FlowMethod)
-MAP_SIZE = 28
 
 FlowFunction = Callable[[npt.NDArray[np.uint8], npt.NDArray[np.uint8]], npt.NDArray[np.float32]]
 

@@ -21,7 +21,6 @@ from numpy.typing import NDArray
 from common.errors import UserError, name_list
 from common.process_pool import run_jobs
 from datasets.arrays import write_arrays
-from datasets.direction_maps import direction_map
 from datasets.frames.build import RECIPE_VERSION, InputSettings, hash_file, phase_flow, place_face
 from datasets.frames.flow import flow_map
 from datasets.frames.key_frame_noise import (
@@ -33,6 +32,7 @@ from datasets.frames.key_frame_noise import (
 from datasets.frames.key_frame_spotter import spot_key_frames
 from datasets.frames.reading import FrameError, read_frame
 from datasets.frames.registration import find_face
+from datasets.maps import direction_map
 from datasets.raw import RawClip
 
 # No noise: the sheet's key frames; or none of them: first frame, spotted apex, last frame.

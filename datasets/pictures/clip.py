@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 from PIL.PngImagePlugin import PngInfo
 
-from datasets.direction_maps import direction_map
 from datasets.frames.flow import flow_map, optical_strain
 from datasets.frames.key_frame_noise import KEY_FRAMES
+from datasets.maps import direction_map
 
 TILE, GAP, CAPTION, MARGIN = 200, 10, 22, 16
 ARROW_STEP = 10

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from common.errors import UserError
 from common.files import write_text
 from common.process_pool import run_jobs
-from datasets.direction_maps import direction_map
 from datasets.frames.flow import FlowMethod, compute_flow, flow_map
 from datasets.inputs import TABLE_NAME, read_table, write_maps, write_table
+from datasets.maps import direction_map
 from datasets.synthetic.clips import ClipSpec, SyntheticClip, draw_clip
 
 NOTICE = """These inputs are SYNTHETIC.
