@@ -86,13 +86,13 @@ class ProcessPool(Generic[State]):
         """``busy`` says at any time which process does which job."""
         deaths: Counter[int] = Counter()
         while waiting or busy:
-            for place in range(self.workers):
-                if waiting and place not in busy:
-                    busy[place] = waiting.popleft()
-                    self._process(place).give(function, busy[place][1])
-            for place in self._ready(busy):
-                number, job = busy.pop(place)
-                result = self._result(place)
+            for index in range(self.workers):
+                if waiting and index not in busy:
+                    busy[index] = waiting.popleft()
+                    self._process(index).give(function, busy[index][1])
+            for index in self._ready(busy):
+                number, job = busy.pop(index)
+                result = self._result(index)
                 if not isinstance(result, WorkerDied):
                     yield job, result
                     continue
@@ -101,38 +101,38 @@ class ProcessPool(Generic[State]):
                     raise WorkerDied(str(result), job, self._attempts)
                 waiting.appendleft((number, job))
 
-    def _stop(self, places: Iterable[int]) -> None:
-        for place in places:
-            process = self._processes.pop(place, None)
+    def _stop(self, indices: Iterable[int]) -> None:
+        for index in indices:
+            process = self._processes.pop(index, None)
             if process is not None:
                 process.stop()
 
-    def _process(self, place: int) -> "_Process":
-        if place not in self._processes:
-            self._processes[place] = _Process(self._start, place)
-        return self._processes[place]
+    def _process(self, index: int) -> "_Process":
+        if index not in self._processes:
+            self._processes[index] = _Process(self._start, index)
+        return self._processes[index]
 
     def _ready(self, busy: Iterable[int]) -> list[int]:
-        """The places whose process has a result or has died; waits for the first one."""
-        places = {self._processes[place].connection: place for place in busy}
-        return sorted(places[connection] for connection in wait(list(places)))  # type: ignore[index]
+        """The processes that have a result or have died; waits for the first one."""
+        indices = {self._processes[index].connection: index for index in busy}
+        return sorted(indices[connection] for connection in wait(list(indices)))  # type: ignore[index]
 
-    def _result(self, place: int) -> Any:
+    def _result(self, index: int) -> Any:
         try:
-            return self._processes[place].result()
+            return self._processes[index].result()
         except WorkerDied as death:
-            self._stop([place])
+            self._stop([index])
             return death
 
 
 class _Process:
     """The driver's end of one worker process."""
 
-    def __init__(self, start: Callable[[int], Any], place: int) -> None:
+    def __init__(self, start: Callable[[int], Any], index: int) -> None:
         # Spawned, not forked: a fork may inherit held locks of OpenCV, torch, CUDA or a folder.
         context = multiprocessing.get_context("spawn")
         self.connection, others_end = context.Pipe()
-        arguments = (others_end, start, place)
+        arguments = (others_end, start, index)
         self.process = context.Process(target=_serve, args=arguments, daemon=True)
         self.process.start()
         # With this copy open, the process's death would not end the pipe.
@@ -167,7 +167,7 @@ class _Process:
         self.connection.close()
 
 
-def _serve(connection: Connection, start: Callable[[int], Any], place: int) -> None:
+def _serve(connection: Connection, start: Callable[[int], Any], index: int) -> None:
     """A worker process: do one job after the other until the driver ends it."""
     # Ctrl-C reaches every process of a terminal; the driver decides what it means.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -180,7 +180,7 @@ def _serve(connection: Connection, start: Callable[[int], Any], place: int) -> N
             return
         try:
             if not states:
-                states.append(start(place))
+                states.append(start(index))
             outcome: tuple[Any, Exception | None] = (function(states[0], job), None)
         except Exception as error:  # noqa: BLE001 - raised again in the driver
             error.add_note(traceback.format_exc())

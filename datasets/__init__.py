@@ -1,4 +1,4 @@
-"""From files to arrays: stored inputs, folds, preparation steps, drawn clips."""
+"""Stored inputs, folds, preparation, raw datasets, synthetic clips: from files to arrays."""
 
 from datasets.folds import Fold, Protocol, loso_folds
 from datasets.inputs import Inputs, read_inputs, write_maps, write_table

@@ -1,7 +1,7 @@
-"""What clips may have beside their maps, one file a clip: signed flow and registered frames.
+"""The arrays of a folder of inputs beside its maps: signed flow and registered frames.
 
-`build_inputs.py` writes them. A file a clip is what survives a kill and lets a rerun replace single
-clips; several datasets of one folder need nothing in common but the shape.
+`build_inputs.py` writes a file for each clip. A killed build then loses single clips, a rerun
+replaces single clips, and the datasets of a folder share nothing but the shape.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -54,9 +54,9 @@ def write_frames(path: Path, frames: NDArray[np.uint8]) -> None:
 
 
 class ClipArray:
-    """An array [N, ...] of which each clip is a file: an index along N reads those clips alone.
+    """An array [N, ...] with a file for each clip; an index along N reads only the files it names.
 
-    An integer gives one clip; a slice, integers or a mask give an array of them, as NumPy does it.
+    An integer gives one clip; a slice, integers or a mask give an array of clips, as in NumPy.
     ``np.asarray`` reads everything.
 
     Args:
@@ -73,11 +73,11 @@ class ClipArray:
     def __len__(self) -> int:
         return len(self._paths)
 
-    def __getitem__(self, places: Any) -> NDArray[Any]:
-        wanted = np.arange(len(self))[places]
+    def __getitem__(self, index: Any) -> NDArray[Any]:
+        wanted = np.arange(len(self))[index]
         if np.ndim(wanted) == 0:
             return self._clip(int(wanted))
-        clips = [self._clip(int(place)) for place in wanted]
+        clips = [self._clip(int(number)) for number in wanted]
         return np.stack(clips) if clips else np.empty((0, *self.shape[1:]), self.dtype)
 
     def __iter__(self) -> Iterator[NDArray[Any]]:
@@ -86,11 +86,11 @@ class ClipArray:
     def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> NDArray[Any]:
         return self[:].astype(self.dtype if dtype is None else dtype, copy=False)
 
-    def _clip(self, place: int) -> NDArray[Any]:
-        clip = _read_or_refuse(self._paths[place], self._read)
+    def _clip(self, number: int) -> NDArray[Any]:
+        clip = _read_or_refuse(self._paths[number], self._read)
         if (clip.shape, clip.dtype) != (self.shape[1:], self.dtype):
             raise UserError(
-                f"{self._paths[place]} holds {clip.dtype} {list(clip.shape)}, and "
+                f"{self._paths[number]} holds {clip.dtype} {list(clip.shape)}, and "
                 f"{self._paths[0]} {self.dtype} {list(self.shape[1:])}. Build all datasets of a "
                 "folder with the same settings."
             )

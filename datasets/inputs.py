@@ -33,9 +33,9 @@ from datasets.maps import DIRECTION_MAPS, FLOW_MAPS, MAP_SIZE, direction_map
 
 TABLE_NAME = "combined_3_class2_for_optical_flow.csv"
 MAPS_FOLDER = "STSNet_whole_norm_u_v_os"
-# Where the maps may be, seen from the table: beside it, or as in a clone of the repository.
+# Where the maps may be, relative to the table: beside it, or as in a clone of the repository.
 MAPS_PLACES = (Path(MAPS_FOLDER), Path("datasets") / MAPS_FOLDER)
-# Where the table may be, seen from the folder that the user gives.
+# Where the table may be, relative to the folder that the user gives.
 TABLE_PLACES = (Path(), Path("released_maps"))
 TABLE_COLUMNS = ["dataset", "sub", "filename_o", "label", "apex", "imagename", "sub_filename"]
 POINT_COLUMNS = [f"point{number}_{axis}" for number in range(1, 6) for axis in "xy"]
@@ -46,7 +46,7 @@ KNOWN_COLUMNS = ["onset", "apex", "offset", "frame_rate", *POINT_COLUMNS]
 MAP_SUFFIXES = ("", "_1", "_2", "_3")
 MAP_SHAPE = (MAP_SIZE, MAP_SIZE, 3)
 SYNTHETIC = "synthetic"
-# Names become file names, so nothing that could leave the folder is let through.
+# Names become file names, so a name that could leave the folder is refused.
 SAFE_NAME = re.compile(r"\w[\w.()+ -]*")
 
 
@@ -268,8 +268,8 @@ def _check_file_names(path: Path, stems: list[str]) -> None:
     shared = [" and ".join(names) for names in owners.values() if len(names) > 1]
     if shared:
         raise UserError(
-            f"{path}: every clip needs map files of its own, but these share one: "
-            f"{name_list(dict.fromkeys(shared))}. Remove or rename the duplicates."
+            f"{path}: these clips would share a map file: {name_list(dict.fromkeys(shared))}. "
+            "Remove or rename the duplicates."
         )
 
 

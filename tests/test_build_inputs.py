@@ -532,7 +532,7 @@ def test_a_file_for_a_folder_and_a_folder_for_a_file_are_refused_at_once(
 
 def test_inputs_of_other_making_are_left_alone(drawn: Path, tiny_folder: Path) -> None:
     before = contents(tiny_folder)
-    assert "were not made here" in build(drawn, tiny_folder, refused=True)
+    assert "were not built here" in build(drawn, tiny_folder, refused=True)
     assert contents(tiny_folder) == before
 
 

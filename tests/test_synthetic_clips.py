@@ -20,6 +20,7 @@ from sklearn.preprocessing import StandardScaler
 from common.errors import UserError
 from common.process_pool import run_jobs
 from datasets import Preparation, loso_folds, prepare, read_inputs, write_table
+from datasets.frames.flow import clip_maps, phase_flows
 from datasets.pictures.clip import GAP, TILE, ClipPicture, draw_contact_sheet, flow_colors
 from datasets.pictures.synthetic import draw_synthetic_clip
 from datasets.synthetic.clips import (
@@ -30,7 +31,7 @@ from datasets.synthetic.clips import (
 )
 from datasets.synthetic.courses import ACTION_UNITS, AMPLITUDE
 from datasets.synthetic.faces import View, draw_face_of
-from datasets.synthetic.inputs import clip_maps, write_synthetic_inputs
+from datasets.synthetic.inputs import write_synthetic_inputs
 from datasets.synthetic.muscles import muscle_field, muscles_of
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -169,7 +170,7 @@ def uf1_of_logistic_regression(specs: list[ClipSpec], maps: NDArray[np.uint8]) -
 
 
 def draw_maps(spec: ClipSpec) -> tuple[ClipSpec, NDArray[np.uint8]]:
-    return spec, clip_maps(draw_clip(spec), "dis")
+    return spec, clip_maps(phase_flows(draw_clip(spec).key_frames, "dis"))
 
 
 def test_a_linear_classifier_tells_the_classes_fairly_but_not_perfectly() -> None:

@@ -9,7 +9,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 from zipfile import BadZipFile
@@ -29,18 +29,18 @@ from datasets.arrays import (
     write_arrays,
     write_frames,
 )
-from datasets.frames.flow import FLOW_METHODS, FlowMethod, compute_flow, flow_map
-from datasets.frames.reading import FrameError, read_frames
+from datasets.frames.flow import FLOW_METHODS, FlowMethod, clip_maps, compute_flow
+from datasets.frames.reading import FrameError, read_frame, read_frames
 from datasets.frames.registration import face_points, find_face, register
 from datasets.inputs import MAP_SUFFIXES, MAPS_FOLDER, map_file_name, write_maps
-from datasets.maps import MAP_SIZE, direction_map
+from datasets.maps import MAP_SIZE
 from datasets.raw import RawClip
 
 PICTURES_FOLDER = "pictures"
-# Counts up whenever the same frames and settings would give other bytes.
+# One more whenever the same frames and settings would give other bytes.
 RECIPE_VERSION = 2
 
-# Enough to keep the border's outliers out; a quarter more time for flow.
+# Enough to keep the outliers at the border out; flow then takes a quarter more time.
 DEFAULT_MARGIN = 8
 LARGEST_SIDE = 1024
 
@@ -58,8 +58,8 @@ class InputSettings:
         remove_mean_flow: subtract a phase's mean motion (the head's) from its flow.
         registered: take the frames as they are, without looking for the face.
         margin: pixels around the registered face over which flow is computed too, and then cut
-            off. At the border of what it is given, flow has outliers, and a map's min-max scaling
-            hands each to the whole map. 0 is the published recipe to the letter.
+            off. Flow has outliers at the border of a picture, and each changes the whole map
+            through its min-max scaling. 0 is the published recipe to the letter.
         frame_size: side in pixels of the frames that are kept in color; None keeps none.
     """
 
@@ -137,15 +137,14 @@ class ClipFlows:
 
     @property
     def maps(self) -> NDArray[np.uint8]:
-        """uint8 [4, 28, 28, 3]: two flow maps and their direction maps, channels B, G, R."""
-        flow_maps = np.stack([flow_map(flow) for flow in self.flows])
-        return np.concatenate([flow_maps, direction_map(flow_maps)])
+        """uint8 [4, 28, 28, 3], channels B, G, R: two flow maps and their direction maps."""
+        return clip_maps(self.flows)
 
 
 def plan_clips(
     clips: Iterable[RawClip], out: Path, settings: InputSettings
 ) -> tuple[list[ClipJob], list[BuiltClip]]:
-    """The jobs that are to be done, and the clips that are settled without: unchanged or failed."""
+    """The jobs to do, and the clips that need none: unchanged or failed."""
     jobs, settled = [], []
     for clip in clips:
         try:
@@ -291,6 +290,31 @@ def place_face(
     return cv2.resize(picture, side, interpolation=cv2.INTER_AREA).astype(np.uint8, copy=False)
 
 
+class ClipSquares:
+    """The squares of one clip's frames, by index; each is read once, when it is asked for."""
+
+    def __init__(self, clip: RawClip, settings: InputSettings) -> None:
+        self._paths = [clip.frame_path(number) for number in clip.frame_numbers]
+        self._settings = settings
+        self._squares: dict[int, NDArray[np.uint8]] = {}
+
+    def __len__(self) -> int:
+        return len(self._paths)
+
+    def __getitem__(self, index: int) -> NDArray[np.uint8]:
+        if index not in self._squares:
+            picture = read_frame(self._paths[index]).pixels
+            self._squares[index] = place_face(picture, self._transform, self._settings)
+        return self._squares[index]
+
+    @cached_property
+    def _transform(self) -> NDArray[np.float64]:
+        """From the face in the clip's first frame; registered frames need none."""
+        if self._settings.registered:
+            return np.eye(2, 3)
+        return find_face(read_frame(self._paths[0]).pixels, self._settings.size)
+
+
 def register_frames(
     paths: Sequence[Path], transform: NDArray[np.float64], settings: InputSettings
 ) -> NDArray[np.uint8]:
@@ -343,7 +367,7 @@ def _stretch(shape: tuple[int, ...], size: int) -> NDArray[np.float64]:
 def build_clip(job: ClipJob, out: Path, settings: InputSettings) -> BuiltClip:
     """Compute one clip and write its files, the flow file last: it says that all are there.
 
-    An old picture of the clip goes, because it would show something else; so do old frames.
+    An old picture and old frames of the clip are removed, because they show something else.
     """
     try:
         result = compute_clip(job.frames, settings)

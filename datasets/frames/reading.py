@@ -12,7 +12,7 @@ from PIL import Image, ImageFile, UnidentifiedImageError
 from common.errors import UserError
 
 FORMATS = ("JPEG", "PNG", "BMP", "TIFF")
-# Twice an 8K frame; a file that unpacks to more is not a frame of these datasets.
+# Twice an 8K frame; no frame of these datasets is larger.
 MOST_PIXELS = 2 * 7680 * 4320
 GREY_MODES = ("1", "L", "LA")
 Channels = Literal["L", "RGB"]
@@ -91,13 +91,13 @@ def read_frames(
 
 
 def _check_header(path: Path, picture: ImageFile.ImageFile) -> None:
-    """Refuse by the header alone, before anything is unpacked."""
+    """Refuse by the header, before anything is unpacked."""
     width, height = picture.size
     if width * height > MOST_PIXELS:
         raise FrameError(
             f"frame {path} is {width}x{height} pixels: too large for a frame.", path.name
         )
-    # Pillow names a file's own bits in the tile's raw mode ("RGB;16B") or in the mode ("I;16").
+    # Pillow gives the bits of the file in the tile's raw mode ("RGB;16B") or the mode ("I;16").
     raw_modes = [str(tile[3]) for tile in picture.tile]
     if picture.mode.startswith(("I", "F")) or any(";16" in mode for mode in raw_modes):
         raise FrameError(

@@ -37,13 +37,13 @@ from datasets.pictures.clip import (
 from datasets.raw import DEFAULT_SCHEMES, SCHEMES, LabelledClip, LabelScheme, RawClip
 from datasets.raw.action_units import format_action_units
 
-# An animation shows at most so many frames, evenly taken, so that it stays short and small.
+# An animation shows at most so many frames, evenly spaced.
 MOST_FRAMES = 60
 
 
 @dataclass(frozen=True)
 class PictureJob:
-    """One clip to draw: its frames, what is written over them, and whether a sheet is wanted."""
+    """One clip to draw: its frames, its titles, and whether a contact sheet is wanted."""
 
     job: ClipJob
     numbers: tuple[int, int, int]
@@ -55,7 +55,7 @@ class PictureJob:
 
     @property
     def made_from(self) -> str:
-        """SHA-256 over all that a sheet shows; another one makes the picture an old one."""
+        """SHA-256 over all that a sheet shows; a picture made from another one is out of date."""
         shown = (self.job.content, self.numbers, self.title, self.subtitle)
         return hashlib.sha256(json.dumps(shown).encode("utf-8")).hexdigest()
 
@@ -66,9 +66,7 @@ def plan_pictures(
     settings: InputSettings,
     scheme: LabelScheme,
 ) -> list[PictureJob]:
-    """The clips to draw: none if all pictures show the clips as they are now; else all.
-
-    The overview shows all.
+    """The clips to draw: none where all pictures are up to date, else all, for the overview.
 
     Args:
         out: the folder of inputs, where the clips are built.
@@ -89,7 +87,7 @@ def plan_pictures(
 def write_pictures(
     out: Path, dataset: str, jobs: Sequence[PictureJob], settings: InputSettings, workers: int
 ) -> Iterator[str]:
-    """Draw; yields each clip's stem when it is done. The overview comes last.
+    """Draw; yields each clip's stem when its sheet is drawn. The overview comes last.
 
     The bytes do not depend on the number of workers.
     """
@@ -130,8 +128,8 @@ def _draw_animation(
 ) -> bytes:
     """A clip from onset to offset beside its flow from the onset; a GIF's bytes."""
     inside = [n for n in clip.frame_numbers if clip.onset <= n <= clip.offset]
-    places = np.unique(np.linspace(0, len(inside) - 1, MOST_FRAMES).round().astype(int))
-    shown = sorted({*(inside[place] for place in places), clip.apex})
+    indices = np.unique(np.linspace(0, len(inside) - 1, MOST_FRAMES).round().astype(int))
+    shown = sorted({*(inside[index] for index in indices), clip.apex})
     squares = [
         place_face(read_frame(clip.frame_path(n)).pixels, transform, settings) for n in shown
     ]
@@ -166,7 +164,7 @@ def _picture_job(
 
 
 def _draw(picture: PictureJob, out: Path, settings: InputSettings) -> tuple[str, NDArray[np.uint8]]:
-    """Draw one built clip from its frames and its stored flow; the overview's tile comes back."""
+    """Draw one built clip from its frames and its stored flow; its stem and overview tile."""
     job = picture.job
     with np.load(flow_path(out, job.stem)) as stored:
         transform = stored["transform"]

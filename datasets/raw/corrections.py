@@ -1,11 +1,11 @@
 """Corrections of sheets: a small table keyed by (dataset, subject, clip), each with its reason.
 
-A sheet is never repaired silently. ``corrections.csv`` beside this file holds the known faults; a
-user's own table of the same columns adds to it, and wins where both speak of the same field.
+A sheet is never repaired silently. ``corrections.csv`` beside this file holds the known faults. A
+user's table has the same columns and adds lines; of two lines on the same field the user's counts.
 
 Fields: ``onset``, ``apex``, ``offset`` (a frame number; ``middle`` for the apex takes the middle
 frame), ``emotion``, ``action_units``, ``exclude`` (value: a label scheme, or ``all``), ``include``
-(likewise; lifts an exclusion of the shipped table), ``note``.
+(the same values; lifts an exclusion of the shipped table), ``note``.
 """
 
 import csv
@@ -32,7 +32,7 @@ ClipKey = tuple[str, str]
 
 @dataclass(frozen=True)
 class Correction:
-    """One line of the table; ``shipped`` tells the suite's own from the user's."""
+    """One line of the table; ``shipped`` says whether it is of the shipped table."""
 
     subject: str
     clip: str

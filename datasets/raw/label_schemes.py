@@ -18,7 +18,7 @@ class LabelScheme:
 
     Attributes:
         name: as on the command line.
-        classes: class names; a label is the place in this list.
+        classes: class names; a label is an index into this list.
         emotions: dataset -> emotion -> class name. Emotions not named are left out.
     """
 

@@ -1,8 +1,8 @@
-"""Synthetic clips in the five datasets' own layouts: sheets, raw and registered frames.
+"""Synthetic clips in the layouts of the five datasets: sheets, raw and registered frames.
 
-Below the folder given there is one folder a dataset, with its sheet and its frames, the true motion
-of every clip (``true_motion/<dataset>/<subject>_<clip>.npz``) and a README that says synthetic. The
-names in these files are those of the tables: CAS(ME)3 clips are told by their onset frame.
+The folder given holds one folder a dataset, with its sheet and its frames, the true motion of every
+clip (``true_motion/<dataset>/<subject>_<clip>.npz``) and a README that says synthetic. These files
+have the names of the tables, where CAS(ME)3 clips are named by their onset frame.
 """
 
 import io
@@ -47,12 +47,12 @@ MOTION_FOLDER = "true_motion"
 NOTICE = """These datasets are SYNTHETIC.
 
 They have the layouts, names and sheets of CASME II, SAMM, SMIC-HS, MMEW and CAS(ME)3 part A, but
-every face in them is drawn by make_synthetic.py: no camera, no people, nothing of the
-real datasets. The sheets' column "source" says the same. In true_motion/ lies the motion that each
-clip was drawn with, in pixels.
+every face in them is drawn by make_synthetic.py: no camera, no people, nothing of the real
+datasets. The sheets' column "source" says the same. true_motion/ holds the motion that each clip
+was drawn with, in pixels.
 """
 JPEG_QUALITY = 95
-# Skin in a camera's colors: what blue, green and red have of the grey value.
+# The blue, green and red of skin, as shares of the grey value.
 TINT = np.array([0.80, 0.95, 1.12], dtype=np.float32)
 
 
@@ -90,7 +90,7 @@ def write_raw_datasets(
     registered = REGISTERED_OR_NOT[kinds]
     datasets = list(dict.fromkeys(spec.dataset for spec in specs))
     rows = {name: make_rows([s for s in specs if s.dataset == name]) for name in datasets}
-    # Planned before anything is drawn: too few clips are said at once.
+    # Planned before anything is drawn, so that too few clips are refused at once.
     plans = {
         name: plan_faults(rows[name], with_raw=False in registered) if with_faults else {}
         for name in datasets
@@ -110,7 +110,7 @@ def write_raw_datasets(
 
 
 def _make_room(root: Path) -> None:
-    """Remove what an earlier call wrote; anything else in the folder is left alone and refused."""
+    """Remove what an earlier call wrote; refuse a folder that holds something else."""
     if root.is_dir() and any(root.iterdir()):
         readme = root / README
         title = NOTICE.splitlines()[0]
@@ -133,7 +133,7 @@ def _write_clip(row: SheetRow, root: Path, registered: Sequence[bool]) -> ClipSp
         for number, pixels in enumerate(clip.frames, start=row.first):
             path = root / row.spec.dataset / row.frame(number, is_registered)
             path.parent.mkdir(parents=True, exist_ok=True)
-            # Not atomic: a set that was cut short has no sheet and is made anew.
+            # Not atomic: an unfinished dataset has no sheet and is drawn again.
             path.write_bytes(_encode(pixels, row.spec.dataset, path.suffix))
     buffer = io.BytesIO()
     np.savez_compressed(buffer, **motion)
