@@ -33,11 +33,11 @@ demo: .venv/.installed demo-raw demo-inputs-casme2 demo-inputs-samm demo-inputs-
 	$(BIN)/python calculate_all_results.py demo/results/chosen/last
 
 demo-raw: .venv/.installed
-	$(BIN)/python make_synthetic_raw_datasets.py --out demo/raw --datasets casme2 samm smic \
-		--subjects 4 --clips 6 --frames registered
+	$(BIN)/python make_synthetic.py --what raw --out demo/raw --datasets casme2 samm smic \
+		--n-subjects 4 --n-clips 6 --frame-kind registered
 
 demo-inputs-%: demo-raw
-	$(BIN)/python audit_dataset.py $(RAW) --out demo/audit_$*.csv
+	$(BIN)/python build_inputs.py $(RAW) --audit-only --out demo/audit_$*.csv
 	$(BIN)/python build_inputs.py $(RAW) --out demo/inputs
 
 test: .venv/.installed-dev
@@ -103,8 +103,8 @@ inputs-given: .venv/.installed
 
 # Key-frame noise on synthetic clips, and the page made of it (docs/robustness.md).
 robustness: .venv/.installed
-	$(BIN)/python make_synthetic_raw_datasets.py --out results/robustness_raw --datasets casme2 \
-		--subjects 12 --frames registered
+	$(BIN)/python make_synthetic.py --what raw --out results/robustness_raw --datasets casme2 \
+		--n-subjects 12 --frame-kind registered
 	$(BIN)/python measure_robustness.py --dataset casme2 --registered --flow dis \
 		--sheet results/robustness_raw/casme2/$(SHEET_casme2) \
 		--frames results/robustness_raw/casme2 --results results/robustness

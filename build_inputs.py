@@ -2,11 +2,17 @@
 
     python build_inputs.py --dataset casme2 --sheet CASME2-coding-20140508.xlsx --frames CASME2 \\
         --out inputs
+    python build_inputs.py --dataset casme2 --sheet ... --frames CASME2 --audit-only
+    python build_inputs.py --dataset casme2 --sheet ... --frames CASME2 --out pictures \\
+        --pictures sub01/EP02_01f
 
 Reads the dataset's annotation sheet and its folder of frames (docs/datasets.md shows what they
 look like). Writes, below --out, the published layout (table and maps), each clip's signed flow, the
 audit, and how everything was made. A rerun computes only what changed; further datasets built into
 the same folder make a composite.
+
+--audit-only builds nothing: it prints what is wrong with sheet and frames, and the clips that each
+label scheme would take. --pictures with names of clips builds nothing either: it draws these clips.
 """
 
 from collections.abc import Sequence
@@ -16,10 +22,23 @@ from typing import Literal
 
 import tyro
 
+from common.command_line import parse_settings
 from common.errors import UserError, run_script
-from common.files import lock_folder, remove_unfinished
+from common.files import (
+    check_output_file,
+    check_output_folder,
+    lock_folder,
+    remove_unfinished,
+    write_text,
+)
 from common.progress import with_progress
-from datasets.frames.build import DEFAULT_MARGIN, InputSettings, build_clips, plan_clips
+from datasets.frames.build import (
+    DEFAULT_MARGIN,
+    BuiltClip,
+    InputSettings,
+    build_clips,
+    plan_clips,
+)
 from datasets.frames.flow import FlowMethod
 from datasets.frames.folder import (
     DatasetRecord,
@@ -29,32 +48,42 @@ from datasets.frames.folder import (
     others_kept,
 )
 from datasets.frames.registration import check_installed
+from datasets.input_records import read_records
 from datasets.raw import (
     DEFAULT_SCHEMES,
-    Finding,
-    LabelledClip,
-    LabelScheme,
+    SCHEMES,
+    RawClip,
+    RawDataset,
     RawSource,
+    exclusion_findings,
+    findings_table,
     get_scheme,
     label_clips,
     read_raw_dataset,
 )
 from datasets.raw.audit_report import finding_lines, selection_line
-from datasets.raw.frame_check import clip_finding
+from datasets.raw.frame_check import FrameChoice, check_clip_frames, clip_finding
 
 
 @dataclass(frozen=True)
 class Config:
     """What to build from what."""
 
-    dataset: Literal["casme2", "samm", "smic", "mmew", "casme3"]
-    """Whose sheet and folders these are."""
-    sheet: Path
+    dataset: str = tyro.MISSING
+    """Whose sheet and folders these are: casme2, samm, smic, mmew or casme3."""
+    sheet: Path = tyro.MISSING
     """The annotation sheet, .xlsx or .csv."""
-    frames: Path
-    """The folder of the frames, as the dataset comes."""
-    out: Path
-    """Folder to write to; made if absent."""
+    frames: Path | None = None
+    """The folder of the frames, as the dataset comes. Without it only the sheet can be audited."""
+    out: Path | None = None
+    """Folder to write to, made if absent; with --audit-only a .csv file for the findings."""
+    audit_only: bool = False
+    """Print what is wrong with the dataset, and build nothing."""
+    check_frames: FrameChoice = "key"
+    """Frames that --audit-only decodes: those that are built from (key), all, or none."""
+    pictures: tuple[str, ...] | None = None
+    """Without names: draw a contact sheet of every clip that is built and an overview. With names,
+    such as sub01/EP02_01f: draw these clips, each with an animation, and build nothing."""
     scheme: str | None = None
     """Label scheme. Default: megc2019; for mmew mmew_4, for casme3 casme3_3."""
     registered: bool = False
@@ -68,12 +97,15 @@ class Config:
     recipe to the letter. Not used with --registered, where nothing lies around the face."""
     remove_mean_flow: bool = False
     """Subtract each phase's mean motion (the head's) from its flow."""
+    keep: tuple[Literal["flow", "frames"], ...] | None = None
+    """What to keep beside the maps: flow (always) and registered frames in color. Default: what the
+    folder keeps of this dataset already."""
+    frame_size: int = 224
+    """Side in pixels of the frames that --keep frames keeps."""
     corrections: Path | None = None
     """Your own table of corrections, in addition to the shipped one."""
     frame_rate: float | None = None
     """Frames per second; needed for the record where the dataset does not say it (casme3)."""
-    pictures: bool = False
-    """Also draw a contact sheet of every clip and an overview page of the dataset."""
     workers: int = 2
     """Processes; the files do not depend on it."""
 
@@ -81,72 +113,128 @@ class Config:
         if self.workers < 1:
             raise UserError(f"workers is {self.workers}: give at least 1.")
 
+    def settings(self, frame_size: int | None = None) -> InputSettings:
+        """How inputs are computed."""
+        margin = 0 if self.registered else self.margin
+        return InputSettings(
+            self.flow, self.size, self.remove_mean_flow, self.registered, margin, frame_size
+        )
+
 
 def main() -> None:
-    """Read, audit, build, and say what became of every clip."""
-    config = tyro.cli(Config, description=__doc__)
-    source = RawSource(
-        config.dataset,
-        config.sheet,
-        config.frames,
-        config.registered,
-        config.corrections,
-        config.frame_rate,
+    """Read, then audit, draw or build."""
+    config = parse_settings(Config, __doc__)
+    if config.audit_only and config.out is not None:
+        check_output_file(config.out)
+    if not config.audit_only:
+        if config.frames is None or config.out is None:
+            missing = "frames" if config.frames is None else "out"
+            raise UserError(f"--{missing} is missing; only --audit-only works without it.")
+        check_output_folder(config.out)
+    raw = read_raw_dataset(
+        RawSource(
+            config.dataset,
+            config.sheet,
+            config.frames,
+            config.registered,
+            config.corrections,
+            config.frame_rate,
+        )
     )
-    raw = read_raw_dataset(source)
-    scheme = get_scheme(config.scheme or DEFAULT_SCHEMES[config.dataset], config.dataset)
+    if config.out is None or config.audit_only:
+        audit(config, raw)
+    elif config.pictures:
+        draw(config.pictures, config.out, raw, config.settings())
+    else:
+        build(config, config.out, raw)
+
+
+def audit(config: Config, raw: RawDataset) -> None:
+    """Print what is wrong, and what each label scheme would take."""
+    bad_frames = []
+    if config.frames is not None and config.check_frames != "none":
+        checks = (check_clip_frames(c, config.check_frames, config.registered) for c in raw.clips)
+        results = with_progress(checks, len(raw.clips), "decoding frames")
+        bad_frames = [finding for finding in results if finding is not None]
+    bad_rows = {finding.row for finding in bad_frames}
+    dataset = raw.format.name
+    findings = [*raw.findings, *bad_frames, *exclusion_findings(raw.clips, dataset)]
+    print("\n".join(finding_lines(findings)))
+    clips = [clip for clip in raw.clips if clip.row not in bad_rows]
+    for scheme in SCHEMES.values():
+        if dataset in scheme.emotions:
+            print(selection_line(label_clips(clips, scheme)[0], scheme))
+    if config.out is not None:
+        write_text(config.out, findings_table(findings).to_csv(index=False, lineterminator="\n"))
+        print(f"written: {config.out}")
+
+
+def draw(names: Sequence[str], out: Path, raw: RawDataset, settings: InputSettings) -> None:
+    """Write a contact sheet and an animation of each of the named clips."""
+    # Imported here and below: a build without pictures does not need what they are drawn with.
+    from datasets.pictures.folder import write_clip_pictures
+
+    clips = [raw.find(name) for name in names]
+    for clip in clips:
+        for path in write_clip_pictures(out, clip, settings):
+            print(f"written: {path}")
+
+
+def build(config: Config, out: Path, raw: RawDataset) -> None:
+    """Build the clips of the label scheme, and say what became of every clip."""
+    dataset = raw.format.name
+    scheme = get_scheme(config.scheme or DEFAULT_SCHEMES[dataset], dataset)
     labelled, left_out = label_clips(raw.clips, scheme)
-    settings = InputSettings(
-        config.flow,
-        config.size,
-        config.remove_mean_flow,
-        config.registered,
-        0 if config.registered else config.margin,
-    )
+    settings = config.settings(kept_frame_size(config, out, dataset))
     record = DatasetRecord(scheme, settings, raw.synthetic)
-    with lock_folder(config.out), others_kept(config.out):
-        remove_unfinished(config.out)
-        stems = [item.clip.stem for item in labelled]
-        check_other_datasets(config.out, config.dataset, record, stems)
-        built, problems = _build(config, labelled, settings)
+    with lock_folder(out), others_kept(out):
+        remove_unfinished(out)
+        check_other_datasets(out, dataset, record, [item.clip.stem for item in labelled])
+        clips = [item.clip for item in labelled]
+        results = compute(clips, out, dataset, settings, config.workers)
+        problems = [
+            clip_finding(clip, results[clip.stem].rule, results[clip.stem].value, problem)
+            for clip in clips
+            if (problem := results[clip.stem].problem)
+        ]
+        built = [item for item in labelled if not results[item.clip.stem].problem]
         findings = [*raw.findings, *left_out, *problems]
         print("\n".join(finding_lines(findings)))
-        finish(config.out, config.dataset, record, built, findings)
-        if config.pictures:
-            _draw(config, built, settings, scheme)
+        points = {stem: result.points for stem, result in results.items()}
+        finish(out, dataset, record, built, findings, points)
+        if config.pictures is not None:
+            from datasets.pictures.folder import plan_pictures, write_pictures
+
+            jobs = plan_pictures(out, built, settings, scheme)
+            drawing = write_pictures(out, dataset, jobs, settings, config.workers)
+            list(with_progress(drawing, len(jobs), "drawing pictures"))
     print(selection_line(built, scheme))
     if problems:
         print(f"not built, because of their frames: {len(problems)} clips, named above")
-    print(f"{'synthetic: ' if raw.synthetic else ''}written: {config.out}")
+    print(f"{'synthetic: ' if raw.synthetic else ''}written: {out}")
 
 
-def _build(
-    config: Config, labelled: Sequence[LabelledClip], settings: InputSettings
-) -> tuple[list[LabelledClip], list[Finding]]:
-    """Build the clips; returns those built, in order, and a finding on each of the others."""
-    clips = {item.clip.stem: item.clip for item in labelled}
-    jobs, results = plan_clips(clips.values(), config.out, settings)
+def kept_frame_size(config: Config, out: Path, dataset: str) -> int | None:
+    """The side of the frames to keep, None for none."""
+    if config.keep is None:
+        kept = read_records(out).get(dataset, {}).get("frame_size")
+        return kept if isinstance(kept, int) else None
+    return config.frame_size if "frames" in config.keep else None
+
+
+def compute(
+    clips: Sequence[RawClip], out: Path, dataset: str, settings: InputSettings, workers: int
+) -> dict[str, BuiltClip]:
+    """Compute the inputs of clips; what became of each, by stem."""
+    jobs, results = plan_clips(clips, out, settings)
     print(f"{len(jobs)} of {len(clips)} clips to compute", flush=True)
     if jobs:
         if not settings.registered:
             check_installed()
-        begin(config.out, config.dataset, [job.stem for job in jobs])
-    building = build_clips(jobs, config.out, settings, config.workers)
+        begin(out, dataset, [job.stem for job in jobs])
+    building = build_clips(jobs, out, settings, workers)
     results += with_progress(building, len(jobs), "computing flow")
-    failed = {result.stem: result for result in results if result.status == "failed"}
-    problems = [clip_finding(clips[stem], f.rule, f.value, f.problem) for stem, f in failed.items()]
-    return [item for item in labelled if item.clip.stem not in failed], problems
-
-
-def _draw(
-    config: Config, built: Sequence[LabelledClip], settings: InputSettings, scheme: LabelScheme
-) -> None:
-    # Imported here: matplotlib would take a third of the time that a rerun without pictures needs.
-    from datasets.pictures.folder import plan_pictures, write_pictures
-
-    jobs = plan_pictures(config.out, built, settings, scheme)
-    drawing = write_pictures(config.out, config.dataset, jobs, settings, config.workers)
-    list(with_progress(drawing, len(jobs), "drawing pictures"))
+    return {result.stem: result for result in results}
 
 
 if __name__ == "__main__":

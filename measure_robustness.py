@@ -12,6 +12,9 @@ every method leave-one-subject-out at its last epoch:
 * training and test clips moved: trained anew for every condition;
 * no annotation: first frame, spotted apex, last frame.
 
+--spotter-only measures the error of the spotted key frames instead, in frames and in percent of the
+clip, beside what the middle frame gives as the apex, and writes a row a clip to spotter.csv.
+
 Writes robustness.csv (a row for each figure), robustness_curves.csv (means with 95 % intervals),
 robustness_summary.csv (area under each curve, level at which five points of UF1 are lost),
 key_frames.csv, and robustness.yaml (the settings that the tables are of). Stopped, the same command
@@ -22,7 +25,7 @@ import math
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, get_args
+from typing import get_args
 
 import numpy as np
 import pandas as pd
@@ -37,7 +40,15 @@ from datasets.frames.build import InputSettings
 from datasets.frames.flow import FlowMethod
 from datasets.frames.key_frame_noise import FRAME_LEVELS, RELATIVE_LEVELS, NoisyFrames
 from datasets.frames.noise_sweep import NoiseSweep, sweep_key_frames
-from datasets.raw import DEFAULT_SCHEMES, RawSource, get_scheme, label_clips, read_raw_dataset
+from datasets.frames.spotter_error import error_summary, spot_clips
+from datasets.raw import (
+    DEFAULT_SCHEMES,
+    RawDataset,
+    RawSource,
+    get_scheme,
+    label_clips,
+    read_raw_dataset,
+)
 from evaluation.comparison_tables import print_table
 from evaluation.confusions import confusion_stack, subject_numbers
 from evaluation.predictions import RECORDED, SYNTHETIC, SYNTHETIC_NOTE
@@ -66,8 +77,8 @@ LISTS = ("methods", "moved", "levels", "frame_levels", "training_moved", "traini
 class Config:
     """What to measure on what."""
 
-    dataset: Literal["casme2", "samm", "smic", "mmew", "casme3"] | None = None
-    """Whose sheet and folders these are."""
+    dataset: str | None = None
+    """Whose sheet and folders these are: casme2, samm, smic, mmew or casme3."""
     sheet: Path | None = None
     """The annotation sheet, .xlsx or .csv."""
     frames: Path | None = None
@@ -98,6 +109,10 @@ class Config:
     """Noise seeds for training and test clips."""
     spotter: bool = True
     """Also measure without annotation, with key frames from the spotter."""
+    spotter_only: bool = False
+    """Measure nothing but the spotter's error."""
+    boundaries: bool = False
+    """With --spotter-only: also spot onset and offset, else they are the first and last frame."""
     epochs: int | None = None
     """Passes over the training clips. Default: the preset's."""
     seed: int = 2025
@@ -133,6 +148,9 @@ class Config:
 def main() -> None:
     """Sweep, train, score, write."""
     config = parse_settings(Config, __doc__)
+    if config.spotter_only:
+        measure_spotter(config)
+        return
     points = benchmark_points(config)
     with lock_folder(config.results):
         inputs, sweep = read_clips(config, points)
@@ -156,12 +174,27 @@ def main() -> None:
         write_text(config.results / SETTINGS_NAME, yaml.safe_dump(settings_record(config)))
 
 
+def measure_spotter(config: Config) -> None:
+    """Spot the key frames of every clip; print and write how far they are from the annotated."""
+    raw = read_raw(config)
+    settings = InputSettings(registered=config.registered)
+    with lock_folder(config.results):
+        rows = spot_clips(raw.clips, settings, config.boundaries, config.workers)
+        for row in rows[rows["problem"] != ""].itertuples():
+            print(f"left out: {row.subject}/{row.clip}: {row.problem}")
+        spotted = (rows["problem"] == "").sum()
+        print(f"{'synthetic: ' if raw.synthetic else ''}{spotted} clips with an annotated apex")
+        print(error_summary(rows).to_string(index=False, float_format="%.1f"))
+        _write(config.results / "spotter.csv", rows)
+    print(f"written: {config.results / 'spotter.csv'}")
+
+
 def settings_record(config: Config) -> dict[str, object]:
     """What the tables are of: every setting that decides their bytes, as plain YAML types."""
     as_plain = {Path: str, tuple: list}
     record: dict[str, object] = {}
     for name, value in vars(config).items():
-        if name not in ("workers", "results"):
+        if name not in ("workers", "results", "spotter_only", "boundaries"):
             kind = next((own for own in as_plain if isinstance(value, own)), None)
             record[name] = value if kind is None else as_plain[kind](value)
     return record
@@ -201,19 +234,29 @@ def benchmark_points(config: Config) -> list[Point]:
     return points
 
 
-def read_clips(config: Config, points: list[Point]) -> tuple[Inputs, NoiseSweep]:
-    """The dataset's clips with their annotated maps, and their maps under every condition.
+def read_raw(config: Config) -> RawDataset:
+    """The raw dataset that the settings name.
 
     Raises:
-        UserError: the dataset is not fully named, or cannot be read or swept.
+        UserError: it is not fully named, or cannot be read.
     """
     if config.dataset is None or config.sheet is None or config.frames is None:
         raise UserError("give --dataset, --sheet and --frames (a raw dataset; docs/datasets.md).")
     source = RawSource(
         config.dataset, config.sheet, config.frames, config.registered, config.corrections
     )
-    raw = read_raw_dataset(source)
-    scheme = get_scheme(config.scheme or DEFAULT_SCHEMES[config.dataset], config.dataset)
+    return read_raw_dataset(source)
+
+
+def read_clips(config: Config, points: list[Point]) -> tuple[Inputs, NoiseSweep]:
+    """The dataset's clips with their annotated maps, and their maps under every condition.
+
+    Raises:
+        UserError: the dataset is not fully named, or cannot be read or swept.
+    """
+    raw = read_raw(config)
+    dataset = raw.format.name
+    scheme = get_scheme(config.scheme or DEFAULT_SCHEMES[dataset], dataset)
     labelled = sorted(label_clips(raw.clips, scheme)[0], key=lambda item: item.clip.stem)
     conditions = list(dict.fromkeys(["annotated", *(point.maps_of for point in points)]))
     print(f"computing the maps of {len(labelled)} clips", file=sys.stderr, flush=True)
@@ -235,7 +278,7 @@ def read_clips(config: Config, points: list[Point]) -> tuple[Inputs, NoiseSweep]
         }
     )
     maps = sweep.maps["annotated"]
-    return Inputs(maps, clips, config.frames, raw.synthetic, scheme.classes), sweep
+    return Inputs(maps, clips, config.results, raw.synthetic, scheme.classes), sweep
 
 
 def _benchmark(config: Config, name: str, inputs: Inputs, sweep: NoiseSweep) -> MethodBenchmark:

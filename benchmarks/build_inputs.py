@@ -1,11 +1,12 @@
-"""How much building inputs costs beside the bare optical flow, and what workers and reruns gain.
+"""How long building inputs takes compared with the bare optical flow, and what workers and reruns
+save.
 
     python -m benchmarks.build_inputs
 
-Draws synthetic clips as registered CASME II frames of that set's usual size, then measures side by
-side: bare TV-L1 on frames in memory, the whole build with one worker and with two, a rerun with
-nothing changed; and the memory that a build of few and of many clips needs. Prints one JSON object
-as its last line.
+Draws synthetic clips as registered CASME II frames of that set's usual size, then measures in turn:
+bare TV-L1 on frames in memory, the whole build with one worker and with two, a rerun with nothing
+changed; and the memory that a build of few and of many clips needs. Prints one JSON object as its
+last line.
 """
 
 import json
@@ -26,7 +27,9 @@ import tyro
 from PIL import Image
 
 from datasets.raw import RawSource, read_raw_dataset
-from tests.helpers.raw_fixtures import write_drawn_casme2, write_many_casme3
+from datasets.synthetic.raw_datasets import write_raw_datasets
+from datasets.synthetic.sheets import FORMATS
+from datasets.synthetic.specs import ClipSpec, list_synthetic_clips
 
 ROOT = Path(__file__).parent.parent
 # Width and height of CASME II's registered frames, about.
@@ -37,10 +40,10 @@ CROPPED_SIZE = (280, 340)
 class Config:
     """How much to measure."""
 
-    subjects: int = 18
+    n_subjects: int = 18
     """Drawn subjects, of eight clips each; 18 make about as many clips as CASME II has."""
     repetitions: int = 3
-    """Each way is timed so often, in turn; medians are reported."""
+    """How often each is timed; medians are reported."""
     few: int = 43
     """Clips of the smaller build whose memory is measured."""
     many: int = 860
@@ -58,11 +61,12 @@ def main() -> None:
 
 def _speed(folder: Path, config: Config) -> dict[str, float]:
     """Median seconds, and medians of the ratios within a repetition."""
-    sheet = write_drawn_casme2(folder, config.subjects, 8)
-    for path in (folder / "Cropped").rglob("*.jpg"):
+    specs = list_synthetic_clips(config.n_subjects, 8, datasets=("casme2",))
+    sheet = _write_frames(folder, specs)
+    for path in folder.rglob("*.jpg"):
         Image.open(path).resize(CROPPED_SIZE, Image.Resampling.BICUBIC).save(path, quality=95)
-    clips = _clips_in_memory(sheet, folder)
-    times = [_one_repetition(sheet, folder, clips) for _ in range(config.repetitions)]
+    clips = _clips_in_memory(sheet)
+    times = [_one_repetition(sheet, clips) for _ in range(config.repetitions)]
     ratios = [
         {
             "build_over_bare": seconds["one_worker"] / seconds["bare"],
@@ -74,8 +78,17 @@ def _speed(folder: Path, config: Config) -> dict[str, float]:
     return {"clips": len(clips), **_medians(times, "_seconds"), **_medians(ratios)}
 
 
-def _one_repetition(sheet: Path, frames: Path, clips: list[list[np.ndarray]]) -> dict[str, float]:
-    """Seconds of each way, one after the other."""
+def _write_frames(folder: Path, specs: list[ClipSpec]) -> Path:
+    """Write clips of one dataset as registered frames; the sheet, which lies beside them."""
+    for _ in write_raw_datasets(folder, specs, "registered"):
+        pass
+    dataset = specs[0].dataset
+    return folder / dataset / FORMATS[dataset].file_name
+
+
+def _one_repetition(sheet: Path, clips: list[list[np.ndarray]]) -> dict[str, float]:
+    """Seconds of each, one after the other."""
+    frames = sheet.parent
     one, two = frames / "out_one", frames / "out_two"
     for out in (one, two):
         shutil.rmtree(out, ignore_errors=True)
@@ -96,9 +109,9 @@ def _medians(rows: list[dict[str, float]], suffix: str = "") -> dict[str, float]
     }
 
 
-def _clips_in_memory(sheet: Path, frames: Path) -> list[list[np.ndarray]]:
+def _clips_in_memory(sheet: Path) -> list[list[np.ndarray]]:
     """Onset, apex and offset of every clip as the build would see them."""
-    raw = read_raw_dataset(RawSource("casme2", sheet, frames, registered=True))
+    raw = read_raw_dataset(RawSource("casme2", sheet, sheet.parent, registered=True))
     clips = []
     for clip in raw.clips:
         paths = [clip.frame_path(number) for number in (clip.onset, clip.apex, clip.offset)]
@@ -141,8 +154,10 @@ def _memory(folder: Path, config: Config) -> dict[str, float]:
     """The memory of one process that builds few clips, then of one that builds many."""
     megabytes = {}
     for name, count in (("few", config.few), ("many", config.many)):
-        sheet = write_many_casme3(folder / name, count)
-        arguments = ["--dataset", "casme3", "--sheet", sheet, "--frames", folder / name]
+        specs = list_synthetic_clips(99, 10, datasets=("casme3",))[:count]
+        sheet = _write_frames(folder / name, specs)
+        frames = sheet.parent / "registered"
+        arguments = ["--dataset", "casme3", "--sheet", sheet, "--frames", frames]
         flags = ["--out", folder / f"out_{name}", "--registered", "--flow", "dis", "--workers", 1]
         megabytes[f"{name}_clips_megabytes"] = round(_run([*arguments, *flags]), 1)
     return megabytes

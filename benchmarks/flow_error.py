@@ -16,8 +16,8 @@ import numpy as np
 import tyro
 from numpy.typing import NDArray
 
-from datasets.frames.flow import FLOW_METHODS, FlowMethod, compute_flow
-from datasets.synthetic.clips import SyntheticClip, draw_clip, list_synthetic_clips
+from datasets.frames.flow import FLOW_METHODS, phase_flows
+from datasets.synthetic.clips import draw_clip, list_synthetic_clips
 
 MOVED_PIXELS = 0.5
 
@@ -26,9 +26,9 @@ MOVED_PIXELS = 0.5
 class Config:
     """How much to measure."""
 
-    subjects: int = 6
+    n_subjects: int = 6
     """Subjects in each of the three parts."""
-    clips: int = 2
+    n_clips: int = 2
     """Clips of each subject."""
     seed: int = 1
     """Another seed draws other clips."""
@@ -38,38 +38,31 @@ def main() -> None:
     """Measure and print."""
     config = tyro.cli(Config, description=__doc__)
     cv2.setNumThreads(1)
-    clips = [
-        draw_clip(spec) for spec in list_synthetic_clips(config.subjects, config.clips, config.seed)
-    ]
+    specs = list_synthetic_clips(config.n_subjects, config.n_clips, config.seed)
+    clips = [draw_clip(spec) for spec in specs]
     true = np.concatenate([clip.motion for clip in clips])
-    figures = {"clips": len(clips), "none": _compare(np.zeros_like(true), true)}
+    errors = {"clips": len(clips), "none": _compare(np.zeros_like(true), true)}
     for method in FLOW_METHODS:
-        found = np.concatenate([_flows(clip, method) for clip in clips])
-        figures[method] = _compare(found, true)
-        print(method, figures[method], flush=True)
-    print(json.dumps(figures))
-
-
-def _flows(clip: SyntheticClip, method: FlowMethod) -> NDArray[np.float32]:
-    onset, apex, offset = (clip.frames[n] for n in (clip.onset, clip.apex, clip.offset))
-    pairs = ((onset, apex), (apex, offset))
-    return np.stack([compute_flow(*pair, method) for pair in pairs])
+        found = np.concatenate([phase_flows(clip.key_frames, method) for clip in clips])
+        errors[method] = _compare(found, true)
+        print(method, errors[method], flush=True)
+    print(json.dumps(errors))
 
 
 def _compare(found: NDArray[np.float32], true: NDArray[np.float32]) -> dict[str, float]:
     """Endpoint errors in pixels over [N, H, W, 2], and shares of right signs."""
     error = np.linalg.norm(found - true, axis=-1)
-    figures = {
+    errors = {
         "mean_error": error.mean(),
         "error_95th_percentile": np.percentile(error, 95),
     }
-    # The sign of the expression's own motion: less the median, which is mostly the head's.
+    # The sign of the expression's own motion: minus the median, which is mostly the head's.
     expression, found_expression = _centered(true), _centered(found)
     for axis, name in enumerate("uv"):
         moved = np.abs(expression[..., axis]) >= MOVED_PIXELS
         same = np.sign(found_expression[..., axis]) == np.sign(expression[..., axis])
-        figures[f"{name}_sign_right"] = same[moved].mean()
-    return {name: round(float(value), 4) for name, value in figures.items()}
+        errors[f"{name}_sign_right"] = same[moved].mean()
+    return {name: round(float(value), 4) for name, value in errors.items()}
 
 
 def _centered(flows: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -28,8 +28,13 @@ from datasets.frames.build import (
 )
 from datasets.frames.flow import flow_map
 from datasets.frames.registration import find_face
-from datasets.pictures.clip import draw_tiles, grey, longest_motion, without_median
-from datasets.pictures.synthetic import flow_colors
+from datasets.pictures.clip import (
+    draw_tiles,
+    flow_colors,
+    grey,
+    longest_motion,
+    without_median,
+)
 from datasets.synthetic.clips import draw_clip, list_synthetic_clips
 from datasets.synthetic.faces import View
 from datasets.synthetic.specs import ClipSpec
@@ -55,7 +60,7 @@ Move = tuple[float, float, tuple[float, float]]
 class Config:
     """How much to measure."""
 
-    subjects: int = 3
+    n_subjects: int = 3
     """Subjects in each of the three parts; one clip each."""
     picture: Path | None = None
     """Where to draw the first clip under every move."""
@@ -74,7 +79,7 @@ def main() -> None:
     """Measure, print, draw."""
     config = tyro.cli(Config, description=__doc__)
     cv2.setNumThreads(1)
-    specs = list_synthetic_clips(config.subjects, 1)
+    specs = list_synthetic_clips(config.n_subjects, 1)
     clips = {
         "registered": _see_all(specs, SETTINGS),
         "without_margin": _see_all(specs, replace(SETTINGS, margin=0)),

@@ -16,7 +16,7 @@ import tempfile
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from statistics import mean
@@ -27,14 +27,13 @@ import pandas as pd
 import tyro
 
 from common.class_names import CLASS_NAMES
-from datasets import Fold, Inputs, loso_folds
-from training.configuration import Configuration
+from datasets import Fold, Inputs
 from training.executors.base import Executor, ExecutorSettings, StartWorker, create_executor
 from training.fold_group import FoldOutcome
 from training.grid_run import GridSearch, run_grid
 from training.group_task import GroupTask, group_folds
-from training.presets import get_preset
-from training.run_record import Run
+from training.run_settings import plan_search
+from training.settings import RunSettings
 from training.worker import GroupOutcome, TrainedFold
 
 SUBJECTS, CLIPS = 68, 442
@@ -101,7 +100,7 @@ def main() -> None:
 
 def measure(config: Config) -> dict[str, object]:
     """All figures: folds a second and seconds."""
-    run, tasks = published_run(), empty_tasks(config.configurations)
+    run, tasks = published_search(Path("unused")).run, empty_tasks(config.configurations)
     start_worker = cast(StartWorker, EmptyWorker)
     local = ExecutorSettings(workers=config.workers)
     figures: dict[str, object] = {
@@ -136,11 +135,10 @@ def driver_seconds(group_size: int, configurations: int = 2) -> dict[str, float]
     Both include writing to disk, flushed; the files go to the system's folder for temporary files.
     Where one group is a whole configuration, all of it counts as the latter.
     """
-    inputs, run = made_up_inputs(), published_run(group_size)
     executor = EmptyExecutor()
     with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()):
-        grid = published_grid()[:configurations]
-        search = GridSearch(run, inputs, grid, Path(folder))
+        search = published_search(Path(folder), group_size)
+        search = replace(search, configurations=search.configurations[:configurations])
         run_grid(search, lambda cost: None, lambda *_: cast(Executor, executor))
     # A configuration's last group brings its result files with it.
     last = {name: place for place, (name, _) in enumerate(executor.seconds)}.values()
@@ -165,33 +163,16 @@ def empty_outcome(fold: Fold) -> TrainedFold:
 
 def empty_tasks(configurations: int) -> list[GroupTask]:
     """Every fold of the first configurations of the published grid as a group of its own."""
-    groups = group_folds(loso_folds(made_up_inputs().clips), 1, CLIPS)
-    return [GroupTask(own, group) for own in published_grid()[:configurations] for group in groups]
+    search = published_search(Path("unused"))
+    grid = search.configurations[:configurations]
+    groups = group_folds(search.folds, 1, CLIPS)
+    return [GroupTask(own, group) for own in grid for group in groups]
 
 
-def published_grid() -> list[Configuration]:
-    """The published 36 configurations."""
-    return get_preset("published").configurations()
-
-
-def published_run(group_size: int = 1) -> Run:
-    """A run of the published preset on the made-up inputs."""
-    preset = get_preset("published")
-    return Run(
-        inputs_sha256="",
-        synthetic=True,
-        clips=CLIPS,
-        subjects=SUBJECTS,
-        class_names=CLASS_NAMES,
-        preset="published",
-        preparation=preset.preparation,
-        training=preset.training,
-        network=preset.network,
-        seed=2025,
-        device="cpu",
-        threads=1,
-        group_size=group_size,
-    )
+def published_search(results: Path, group_size: int = 1) -> GridSearch:
+    """The published search on the made-up inputs."""
+    flags = RunSettings(method="causalnet", group_size=group_size)
+    return plan_search(flags, made_up_inputs(), results)
 
 
 def made_up_inputs() -> Inputs:

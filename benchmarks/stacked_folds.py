@@ -14,6 +14,7 @@ import time
 from contextlib import closing
 from dataclasses import asdict, dataclass, replace
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -22,12 +23,10 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.scheduling import CLIPS, SUBJECTS, made_up_inputs
-from datasets import loso_folds
-from training.configuration import TrainingSettings
 from training.executors.base import ExecutorSettings, create_executor
 from training.group_task import GroupTask, group_folds
-from training.presets import get_preset
-from training.run_record import Run
+from training.run_settings import plan_search
+from training.settings import RunSettings
 from training.worker import Worker
 
 EPOCHS_OF_COMPACT = 30
@@ -75,15 +74,20 @@ def seconds_of(way: Way, config: Config) -> float:
     inputs = made_up_inputs()
     random = np.random.default_rng(0)
     inputs = replace(inputs, maps=random.integers(0, 256, inputs.maps.shape, dtype=np.uint8))
-    run, training = compact_run(way, config.epochs)
-    folds = loso_folds(inputs.clips)
-    (configuration,) = get_preset("compact").configurations()
-    groups = group_folds(folds, way.group_size, training.batch_size)
+    flags = RunSettings(
+        method="causalnet_compact",
+        epochs=config.epochs,
+        threads=way.threads,
+        group_size=way.group_size,
+    )
+    search = plan_search(flags, inputs, Path("unused"))
+    (configuration,) = search.configurations
+    groups = group_folds(search.folds, way.group_size, search.run.batch_size)
     tasks = [GroupTask(configuration, group) for group in groups]
     tasks = tasks[: config.folds // way.group_size]
-    start_worker = partial(Worker, run, inputs, folds, False, {})
+    start_worker = partial(Worker, search.run, search.method, inputs, search.folds)
     settings = ExecutorSettings(workers=way.workers)
-    with closing(create_executor(settings, start_worker, run)) as executor:
+    with closing(create_executor(settings, start_worker, search.run)) as executor:
         # As many short tasks as workers, so that all have started.
         executor.measure_step(tasks[0])
         for _ in executor.run(tasks[: way.workers], lambda task, epoch: None):
@@ -93,29 +97,6 @@ def seconds_of(way: Way, config: Config) -> float:
             pass
         seconds = time.perf_counter() - start
     return seconds / (sum(len(task.folds) for task in tasks) * config.epochs)
-
-
-def compact_run(way: Way, epochs: int) -> tuple[Run, TrainingSettings]:
-    """A run of ``compact`` on the made-up inputs, and its training settings."""
-    preset = get_preset("compact")
-    assert preset.training is not None
-    training = replace(preset.training, epochs=epochs)
-    run = Run(
-        inputs_sha256="",
-        synthetic=True,
-        clips=CLIPS,
-        subjects=SUBJECTS,
-        class_names=made_up_inputs().class_names,
-        preset="compact",
-        preparation=preset.preparation,
-        training=training,
-        network=preset.network,
-        seed=2025,
-        device="cpu",
-        threads=way.threads,
-        group_size=way.group_size,
-    )
-    return run, training
 
 
 def report(config: Config, ways: list[Way], rounds: list[list[float]]) -> None:

@@ -1,13 +1,23 @@
-"""Jobs in processes of one OpenCV thread each; one worker means this process."""
+"""Jobs in worker processes of this machine, one job at a time in each.
+
+Each process has a pipe of its own. In a pool with shared queues, a worker that is killed while it
+sends a result leaves half a message, for which the driver waits forever, and nobody can tell which
+job was lost. On a pipe of its own the death of a worker is the end of the file, and its job is
+known.
+"""
 
 import multiprocessing
 import os
+import pickle
+import signal
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
-from typing import TypeVar
+import traceback
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from functools import partial
+from multiprocessing.connection import Connection, wait
+from typing import Any, Generic, TypeVar
 
 import cv2
 
@@ -15,12 +25,190 @@ from common.errors import UserError
 
 Job = TypeVar("Job")
 Result = TypeVar("Result")
+State = TypeVar("State")
+
+
+class WorkerDied(Exception):
+    """The process of a job ended before it gave a result, as often as the job is tried.
+
+    Attributes:
+        job: the job.
+        attempts: how often it was tried.
+    """
+
+    def __init__(self, reason: str, job: Any = None, attempts: int = 1) -> None:
+        super().__init__(reason)
+        self.job, self.attempts = job, attempts
+
+
+class ProcessPool(Generic[State]):
+    """Processes that each make a state once and are then given one job after the other.
+
+    Args:
+        start: makes the state of a process from the process's number, 0 to ``workers`` - 1. It is
+            sent to every process once, with all that it refers to.
+        workers: number of processes; they are started when they are needed.
+        attempts: how often a job is tried whose process dies.
+    """
+
+    def __init__(self, start: Callable[[int], State], workers: int, attempts: int = 1) -> None:
+        self.workers = workers
+        self._start, self._attempts = start, attempts
+        self._processes: dict[int, _Process] = {}
+
+    def map(
+        self, function: Callable[[State, Job], Result], jobs: Iterable[Job]
+    ) -> Iterator[tuple[Job, Result]]:
+        """Each job with what ``function`` of the state and the job returns, as they are finished.
+
+        Where the caller stops early or a job fails, the processes that are at work are ended.
+
+        Raises:
+            WorkerDied: the process of a job died in every attempt.
+            Exception: whatever a job raised.
+        """
+        busy: dict[int, tuple[int, Job]] = {}
+        try:
+            yield from self._map(function, deque(enumerate(jobs)), busy)
+        finally:
+            self._stop(busy)
+
+    def close(self) -> None:
+        """End the processes, whatever they are doing."""
+        self._stop(list(self._processes))
+
+    def _map(
+        self,
+        function: Callable[[State, Job], Result],
+        waiting: deque[tuple[int, Job]],
+        busy: dict[int, tuple[int, Job]],
+    ) -> Iterator[tuple[Job, Result]]:
+        """``busy`` says at any time which process does which job."""
+        deaths: Counter[int] = Counter()
+        while waiting or busy:
+            for index in range(self.workers):
+                if waiting and index not in busy:
+                    busy[index] = waiting.popleft()
+                    self._process(index).give(function, busy[index][1])
+            for index in self._ready(busy):
+                number, job = busy.pop(index)
+                result = self._result(index)
+                if not isinstance(result, WorkerDied):
+                    yield job, result
+                    continue
+                deaths[number] += 1
+                if deaths[number] == self._attempts:
+                    raise WorkerDied(str(result), job, self._attempts)
+                waiting.appendleft((number, job))
+
+    def _stop(self, indices: Iterable[int]) -> None:
+        for index in indices:
+            process = self._processes.pop(index, None)
+            if process is not None:
+                process.stop()
+
+    def _process(self, index: int) -> "_Process":
+        if index not in self._processes:
+            self._processes[index] = _Process(self._start, index)
+        return self._processes[index]
+
+    def _ready(self, busy: Iterable[int]) -> list[int]:
+        """The processes that have a result or have died; waits for the first one."""
+        indices = {self._processes[index].connection: index for index in busy}
+        return sorted(indices[connection] for connection in wait(list(indices)))  # type: ignore[index]
+
+    def _result(self, index: int) -> Any:
+        try:
+            return self._processes[index].result()
+        except WorkerDied as death:
+            self._stop([index])
+            return death
+
+
+class _Process:
+    """The driver's end of one worker process."""
+
+    def __init__(self, start: Callable[[int], Any], index: int) -> None:
+        # Spawned, not forked: a fork may inherit held locks of OpenCV, torch, CUDA or a folder.
+        context = multiprocessing.get_context("spawn")
+        self.connection, others_end = context.Pipe()
+        arguments = (others_end, start, index)
+        self.process = context.Process(target=_serve, args=arguments, daemon=True)
+        self.process.start()
+        # With this copy open, the process's death would not end the pipe.
+        others_end.close()
+
+    def give(self, function: Callable[[Any, Job], Any], job: Job) -> None:
+        """Start on a job."""
+        # A process that has died is noticed, with its job, where the result is read.
+        with suppress(ConnectionError):
+            _send(self.connection, (function, job))
+
+    def result(self) -> Any:
+        """The result of the job in work.
+
+        Raises:
+            WorkerDied: the process ended without one.
+            Exception: whatever the job raised.
+        """
+        try:
+            result, error = _receive(self.connection)
+        except (EOFError, OSError) as end:
+            self.process.join()
+            raise WorkerDied(f"exit code {self.process.exitcode}") from end
+        if error is not None:
+            raise error
+        return result
+
+    def stop(self) -> None:
+        """End the process, whatever it is doing."""
+        self.process.kill()
+        self.process.join()
+        self.connection.close()
+
+
+def _serve(connection: Connection, start: Callable[[int], Any], index: int) -> None:
+    """A worker process: do one job after the other until the driver ends it."""
+    # Ctrl-C reaches every process of a terminal; the driver decides what it means.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_leave_with_parent, daemon=True).start()
+    states: list[Any] = []
+    while True:
+        try:
+            function, job = _receive(connection)
+        except EOFError:
+            return
+        try:
+            if not states:
+                states.append(start(index))
+            outcome: tuple[Any, Exception | None] = (function(states[0], job), None)
+        except Exception as error:  # noqa: BLE001 - raised again in the driver
+            error.add_note(traceback.format_exc())
+            outcome = None, error
+        _send(connection, outcome)
+
+
+def _leave_with_parent() -> None:
+    """A killed driver must not leave workers that go on for nobody."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
+
+
+def _send(connection: Connection, message: Any) -> None:
+    # Connection.send would put tensors into shared memory, which dies with its process.
+    connection.send_bytes(pickle.dumps(message, protocol=pickle.HIGHEST_PROTOCOL))
+
+
+def _receive(connection: Connection) -> Any:
+    return pickle.loads(connection.recv_bytes())
 
 
 def run_jobs(
     function: Callable[[Job], Result], jobs: Sequence[Job], workers: int
 ) -> Iterator[Result]:
-    """``function`` of every job; results come as they are finished, in any order.
+    """``function`` of every job with one OpenCV thread; results come as they are finished.
 
     Args:
         function: a function that processes can import, or a partial of one.
@@ -32,35 +220,27 @@ def run_jobs(
     """
     if workers == 1 or len(jobs) <= 1:
         with _one_opencv_thread():
-            for job in jobs:
-                yield function(job)
+            yield from map(function, jobs)
         return
-    # Spawned, not forked: a forked child would inherit the folder's lock and OpenCV's threads.
-    context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(min(workers, len(jobs)), context, _prepare_worker)
+    pool = ProcessPool(_set_opencv_threads, min(workers, len(jobs)))
     try:
-        for future in as_completed([pool.submit(function, job) for job in jobs]):
-            yield future.result()
-    except BrokenProcessPool:
+        for _, result in pool.map(partial(_without_state, function), jobs):
+            yield result
+    except WorkerDied as death:
         raise UserError(
-            "a worker process was killed, perhaps for lack of memory. What is finished is kept: "
-            "run the same command again, with fewer workers."
+            f"a worker process was killed ({death}), perhaps for lack of memory. What is finished "
+            "is kept: run the same command again, with fewer workers."
         ) from None
     finally:
-        pool.shutdown(cancel_futures=True)
+        pool.close()
 
 
-def _prepare_worker() -> None:
-    """One OpenCV thread a process; and no process outlives a killed parent."""
+def _without_state(function: Callable[[Job], Result], _: None, job: Job) -> Result:
+    return function(job)
+
+
+def _set_opencv_threads(_: int) -> None:
     cv2.setNumThreads(1)
-    threading.Thread(target=_leave_with_parent, daemon=True).start()
-
-
-def _leave_with_parent() -> None:
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)
 
 
 @contextmanager

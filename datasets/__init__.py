@@ -1,11 +1,10 @@
-"""From files to arrays: stored inputs, folds, preparation steps, drawn clips."""
+"""Stored inputs, folds, preparation, raw datasets, synthetic clips: from files to arrays."""
 
-from datasets.direction_maps import direction_map
 from datasets.folds import Fold, Protocol, loso_folds
 from datasets.inputs import Inputs, read_inputs, write_maps, write_table
 from datasets.label_shuffle import shuffle_labels
+from datasets.maps import direction_map, tile_regions
 from datasets.preprocessing import Preparation, prepare
-from datasets.regions import tile_regions
 from datasets.synthetic.clips import draw_clip, list_synthetic_clips
 
 __all__ = [

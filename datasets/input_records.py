@@ -9,7 +9,7 @@ from common.class_names import CLASS_NAMES
 from common.errors import UserError
 
 RECORD_NAME = "inputs.yaml"
-NEXT_STEP = "Restore it, or build the inputs anew into another folder."
+NEXT_STEP = "Restore it, or build the inputs into another folder."
 
 
 def read_records(folder: Path) -> dict[str, dict[str, Any]]:
@@ -49,6 +49,6 @@ def read_class_names(folder: Path) -> tuple[str, ...]:
     if named or len(names) < 2:
         raise UserError(
             f"{folder / RECORD_NAME} must give all datasets the same list of at least two classes. "
-            "Build the inputs anew."
+            "Build the inputs again."
         )
     return names

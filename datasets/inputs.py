@@ -1,17 +1,23 @@
 """The published layout of inputs: a table of clips and four small PNG maps for each of them.
 
-This is how the authors of CausalNet released the 442 samples of the MEGC2019 composite, and how
-`make_synthetic_clips.py` and `build_inputs.py` write theirs. A map's file name has a space before
-the extension: `<stem> .png` (onset to apex flow), `<stem>_1 .png` (apex to offset flow) and
-`<stem>_2 .png`, `<stem>_3 .png` (their direction maps), with stem = subject + "_" + clip.
+The authors of CausalNet released the 442 samples of the MEGC2019 composite so; the scripts that
+make inputs write the same. A map's file name has a space before the extension: `<stem> .png` (onset
+to apex flow), `<stem>_1 .png` (apex to offset flow) and `<stem>_2 .png`, `<stem>_3 .png` (their
+direction maps), with stem = subject + "_" + clip. HTNet's authors released the same table with the
+first map alone.
+
+Inputs are the table and named arrays: `maps`, and where the clips' frames were at hand `flow` and
+`frames` (datasets/arrays.py).
 """
 
 import hashlib
 import re
 from collections import defaultdict
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -21,22 +27,26 @@ from numpy.typing import NDArray
 from common.class_names import CLASS_NAMES
 from common.errors import UserError, name_list
 from common.files import write_bytes, write_text
-from datasets.direction_maps import direction_map
+from datasets.arrays import READERS, StoredArray, open_array
 from datasets.input_records import read_class_names
-from datasets.regions import MAP_SIZE
+from datasets.maps import DIRECTION_MAPS, FLOW_MAPS, MAP_SIZE, direction_map
 
 TABLE_NAME = "combined_3_class2_for_optical_flow.csv"
 MAPS_FOLDER = "STSNet_whole_norm_u_v_os"
-# Where the maps may be, seen from the table: beside it, or as in a clone of the repository.
+# Where the maps may be, relative to the table: beside it, or as in a clone of the repository.
 MAPS_PLACES = (Path(MAPS_FOLDER), Path("datasets") / MAPS_FOLDER)
-# Where the table may be, seen from the folder that the user gives.
+# Where the table may be, relative to the folder that the user gives.
 TABLE_PLACES = (Path(), Path("released_maps"))
 TABLE_COLUMNS = ["dataset", "sub", "filename_o", "label", "apex", "imagename", "sub_filename"]
+POINT_COLUMNS = [f"point{number}_{axis}" for number in range(1, 6) for axis in "xy"]
+"""Left eye, right eye, nose, left and right mouth corner (of the picture), x to the right and y
+down, in pixels of a 28 x 28 map."""
+KNOWN_COLUMNS = ["onset", "apex", "offset", "frame_rate", *POINT_COLUMNS]
+"""What a table may also say of a clip: frame numbers, frames per second, points of the face."""
 MAP_SUFFIXES = ("", "_1", "_2", "_3")
-FLOW_MAPS, DIRECTION_MAPS = (0, 1), (2, 3)
 MAP_SHAPE = (MAP_SIZE, MAP_SIZE, 3)
 SYNTHETIC = "synthetic"
-# Names become file names, so nothing that could leave the folder is let through.
+# Names become file names, so a name that could leave the folder is refused.
 SAFE_NAME = re.compile(r"\w[\w.()+ -]*")
 
 
@@ -46,13 +56,16 @@ class Inputs:
 
     Attributes:
         maps: uint8 [N, 4, 28, 28, 3] as stored, channels B, G, R; map order flow 1 (onset to
-            apex), flow 2 (apex to offset), direction 1, direction 2.
+            apex), flow 2 (apex to offset), direction 1, direction 2. Of a folder of one phase
+            [N, 1, 28, 28, 3], flow 1 alone.
         clips: N rows with the text columns dataset, subject, clip, stem and the integer label
-            (a place in ``class_names``).
+            (an index into ``class_names``); of ``KNOWN_COLUMNS`` those that are known of any clip,
+            as float64 with NaN for the others.
         folder: where they were read.
         synthetic: whether the table says that its clips are drawn, not filmed.
         class_names: negative, positive, surprise, unless ``inputs.yaml`` beside the table says
             otherwise.
+        arrays: arrays by name that are used instead of the stored ones.
     """
 
     maps: NDArray[np.uint8]
@@ -60,23 +73,58 @@ class Inputs:
     folder: Path
     synthetic: bool
     class_names: tuple[str, ...] = CLASS_NAMES
+    arrays: Mapping[str, NDArray[Any]] = field(default_factory=dict)
 
-    def array(self, name: str) -> NDArray[np.generic]:
-        """A named array."""
-        if name != "maps":
-            raise UserError(f"{self.folder} holds no {name}.")
-        return self.maps
-
-    def sha256_of(self, name: str) -> str:
-        """Hash of the table and that array."""
-        return self.sha256
+    @property
+    def phases(self) -> int:
+        """2 where the maps show onset to apex and apex to offset; 1 where only the first."""
+        return 1 if self.maps.shape[1] == 1 else 2
 
     @cached_property
     def sha256(self) -> str:
-        """The input hash: over the maps' bytes, then the table of clips."""
+        """The input hash: over the maps' bytes, then the clips' names and labels."""
         content = hashlib.sha256(self.maps.tobytes())
-        content.update(self.clips.to_csv(index=False, lineterminator="\n").encode("utf-8"))
+        # Without what is also known, so that finished runs keep their hash when a table says more.
+        content.update(_csv_bytes(self.clips.drop(columns=KNOWN_COLUMNS, errors="ignore")))
         return content.hexdigest()
+
+    def array(self, name: str) -> StoredArray:
+        """A named array, one entry a clip in the order of ``clips``.
+
+        Args:
+            name: ``maps``; ``flow``, float16 [N, 2, S, S, 2]: u to the right and v down in pixels,
+                onset to apex and apex to offset; ``frames``, uint8 [N, F, S, S, 3]: registered
+                frames, R, G, B, in the order ``datasets.arrays.FRAME_ORDER``.
+
+        Returns:
+            A NumPy array, or where it is large a ``ClipArray``, which reads the clips asked for.
+
+        Raises:
+            UserError: the folder lacks it; the message names the command that makes it.
+        """
+        if name == "maps":
+            return self.maps
+        if name in self.arrays:
+            return self.arrays[name]
+        if name not in READERS:
+            known = name_list(["maps", *READERS])
+            raise UserError(f"there is no input {name!r}. Choose one of: {known}.")
+        return open_array(_find_table(self.folder).parent, name, self.clips)
+
+    def sha256_of(self, name: str) -> str:
+        """The hash over a named array and the table; that of ``maps`` is ``sha256``."""
+        if name == "maps":
+            return self.sha256
+        stored = self.array(name)
+        content = hashlib.sha256(f"{name} {stored.dtype} {stored.shape}\n".encode())
+        for clip in stored:
+            content.update(np.ascontiguousarray(clip).data)
+        content.update(_csv_bytes(self.clips))
+        return content.hexdigest()
+
+
+def _csv_bytes(table: pd.DataFrame) -> bytes:
+    return table.to_csv(index=False, lineterminator="\n").encode("utf-8")
 
 
 def read_inputs(folder: Path) -> Inputs:
@@ -91,7 +139,8 @@ def read_inputs(folder: Path) -> Inputs:
         UserError: the folder, the table or a map is missing or cannot be used; the message lists
             the offending names.
     """
-    table_path, maps_folder = _find_layout(Path(folder))
+    table_path = _find_table(Path(folder))
+    maps_folder = _find_maps(table_path)
     clips, synthetic = read_table(table_path)
     maps = _read_maps(maps_folder, clips["stem"].tolist())
     return Inputs(maps, clips, Path(folder), synthetic, read_class_names(table_path.parent))
@@ -112,19 +161,22 @@ def write_maps(folder: Path, stem: str, maps: NDArray[np.uint8]) -> None:
 def write_table(folder: Path, clips: pd.DataFrame, synthetic: bool) -> None:
     """Write the published table for clips with columns dataset, subject, clip and label.
 
-    Drawn clips get one more column, ``source``, so that no reader takes them for real ones.
+    Those of ``KNOWN_COLUMNS`` that the clips have are written too. Drawn clips get one more column,
+    ``source``, so that no reader takes them for real ones.
     """
     table = clips.rename(columns={"subject": "sub", "clip": "filename_o"})
     table["imagename"] = table["sub"] + "_" + table["filename_o"] + ".jpg"
-    columns = [*TABLE_COLUMNS, "source"] if synthetic else TABLE_COLUMNS
+    known = [name for name in KNOWN_COLUMNS if name in table and table[name].notna().any()]
+    columns = list(dict.fromkeys([*TABLE_COLUMNS, *known]))
     if synthetic:
         table["source"] = SYNTHETIC
+        columns.append("source")
     text = table.reindex(columns=columns, fill_value="").to_csv(index=False, lineterminator="\n")
     write_text(Path(folder) / TABLE_NAME, text)
 
 
-def _find_layout(folder: Path) -> tuple[Path, Path]:
-    """The table and the folder of maps below the folder that the user gave."""
+def _find_table(folder: Path) -> Path:
+    """The table of clips below the folder that the user gave."""
     if not folder.is_dir():
         raise UserError(f"{folder} is not a folder. Give the folder that holds {TABLE_NAME}.")
     tables = [folder / place / TABLE_NAME for place in TABLE_PLACES]
@@ -132,14 +184,18 @@ def _find_layout(folder: Path) -> tuple[Path, Path]:
     if table is None:
         raise UserError(
             f"{folder} holds no {TABLE_NAME}. Give the folder of the released maps, a clone of "
-            "the published repository, or a folder made by make_synthetic_clips.py."
+            "the published repository, or a folder made by make_synthetic.py or build_inputs.py."
         )
+    return table
+
+
+def _find_maps(table: Path) -> Path:
     maps_folders = [table.parent / place for place in MAPS_PLACES]
     maps_folder = next((path for path in maps_folders if path.is_dir()), None)
     if maps_folder is None:
         places = " or ".join(str(path) for path in MAPS_PLACES)
         raise UserError(f"{table.parent} holds the table of clips but no maps: {places} is needed.")
-    return table, maps_folder
+    return maps_folder
 
 
 def read_table(path: Path) -> tuple[pd.DataFrame, bool]:
@@ -156,9 +212,25 @@ def read_table(path: Path) -> tuple[pd.DataFrame, bool]:
     _check_rows(path, clips, read_class_names(path.parent))
     clips["label"] = clips["label"].astype(np.int64)
     clips["stem"] = clips["subject"] + "_" + clips["clip"]
+    for name in KNOWN_COLUMNS:
+        if name in table and table[name].str.strip().any():
+            clips[name] = _numbers(path, table[name])
     _check_file_names(path, clips["stem"].tolist())
     synthetic = "source" in table and bool((table["source"] == SYNTHETIC).any())
     return clips.sort_values("stem", ignore_index=True), synthetic
+
+
+def _numbers(path: Path, cells: pd.Series) -> pd.Series:
+    """A column as float64, NaN where it is empty."""
+    texts = cells.str.strip()
+    numbers = pd.to_numeric(texts, errors="coerce").astype(np.float64)
+    wrong = texts[numbers.isna() & (texts != "")]
+    if len(wrong):
+        raise UserError(
+            f"{path}: {cells.name} must be a number, not {name_list(map(repr, wrong))}. "
+            "Correct the table."
+        )
+    return numbers
 
 
 def _check_rows(path: Path, clips: pd.DataFrame, class_names: tuple[str, ...]) -> None:
@@ -196,30 +268,33 @@ def _check_file_names(path: Path, stems: list[str]) -> None:
     shared = [" and ".join(names) for names in owners.values() if len(names) > 1]
     if shared:
         raise UserError(
-            f"{path}: every clip needs map files of its own, but these share one: "
-            f"{name_list(dict.fromkeys(shared))}. Remove or rename the duplicates."
+            f"{path}: these clips would share a map file: {name_list(dict.fromkeys(shared))}. "
+            "Remove or rename the duplicates."
         )
 
 
 def _read_maps(folder: Path, stems: list[str]) -> NDArray[np.uint8]:
-    """uint8 [N, 4, 28, 28, 3]; every problem in the folder is found before any is reported."""
+    """uint8 [N, 4, 28, 28, 3], or [N, 1, 28, 28, 3] where no clip has more than its first map.
+
+    Every problem in the folder is found before any is reported.
+    """
     present = {path.name for path in folder.iterdir()}
-    maps = np.zeros((len(stems), len(MAP_SUFFIXES), *MAP_SHAPE), dtype=np.uint8)
+    indices: tuple[int, ...] = (*FLOW_MAPS, *DIRECTION_MAPS)
+    if not any(_stored_name(present, stem, index) for stem in stems for index in indices[1:]):
+        indices = FLOW_MAPS[:1]
+    maps = np.zeros((len(stems), len(indices), *MAP_SHAPE), dtype=np.uint8)
     problems: dict[str, list[str]] = defaultdict(list)
     for clip_maps, stem in zip(maps, stems, strict=True):
-        for map_index in (*FLOW_MAPS, *DIRECTION_MAPS):
-            name = map_file_name(stem, map_index)
-            without_space = name.replace(" .png", ".png")
-            if name not in present and without_space in present:
-                name = without_space
-            if name not in present and map_index in DIRECTION_MAPS:
-                clip_maps[map_index] = direction_map(clip_maps[map_index - DIRECTION_MAPS[0]])
+        for index in indices:
+            name = _stored_name(present, stem, index)
+            if name is None and index in DIRECTION_MAPS:
+                clip_maps[index] = direction_map(clip_maps[index - DIRECTION_MAPS[0]])
                 continue
-            pixels, problem = _read_map(folder / name) if name in present else (None, "missing")
+            pixels, problem = _read_map(folder / name) if name else (None, "missing")
             if pixels is None:
-                problems[problem].append(name)
+                problems[problem].append(name or map_file_name(stem, index))
             else:
-                clip_maps[map_index] = pixels
+                clip_maps[index] = pixels
     if problems:
         parts = [f"{problem}: {name_list(names)}" for problem, names in problems.items()]
         raise UserError(
@@ -227,6 +302,13 @@ def _read_maps(folder: Path, stems: list[str]) -> NDArray[np.uint8]:
             "Restore these files or remove their clips from the table."
         )
     return maps
+
+
+def _stored_name(present: set[str], stem: str, map_index: int) -> str | None:
+    """The name of a map's file, with or without the space; None where there is none."""
+    name = map_file_name(stem, map_index)
+    names = (name, name.replace(" .png", ".png"))
+    return next((name for name in names if name in present), None)
 
 
 def _read_map(path: Path) -> tuple[NDArray[np.uint8] | None, str]:

@@ -1,4 +1,4 @@
-"""Labels without meaning: what a sound evaluation must score at chance."""
+"""Shuffled labels, on which a sound evaluation finds chance."""
 
 from dataclasses import replace
 
@@ -10,8 +10,8 @@ from datasets.inputs import Inputs
 def shuffle_labels(inputs: Inputs, seed: int) -> Inputs:
     """The same clips with their labels permuted within each dataset.
 
-    Every dataset keeps its number of clips of each class, so nothing but the tie between maps and
-    labels is lost. The input hash is another one.
+    Every dataset keeps its number of clips of each class; only the relation of maps and labels is
+    lost. The input hash changes.
     """
     clips = inputs.clips.copy()
     for dataset, part in inputs.clips.groupby("dataset", sort=True):

@@ -7,10 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from common.errors import UserError
-from datasets.direction_maps import direction_map
-from datasets.inputs import FLOW_MAPS
+from datasets.maps import FLOW_MAPS, direction_map, tile_regions
 from datasets.motion import Fields, phase_gains, phase_sum, remove_affine, unit_rms
-from datasets.regions import tile_regions
 
 B, G, R = 0, 1, 2
 FULL = 255

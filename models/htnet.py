@@ -26,6 +26,7 @@ from models.causalnet.blocks import ChannelNorm
 from models.causalnet.encoder import EncoderGeometry, encoder_stage, patch_embedding
 
 input = "maps"
+phases = 1
 training = {"epochs": 800, "batch_size": 256, "learning_rate": 5e-5}
 small: dict[str, Any] = {"block_repeats": (1, 1, 2), "dim": 32}
 

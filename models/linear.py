@@ -22,6 +22,7 @@ from sklearn.metrics import f1_score
 from sklearn.model_selection import GroupKFold
 from sklearn.preprocessing import StandardScaler
 
+phases = 1
 preparation = {"center": True}
 cost = "half a minute for the 442 released clips, one core"
 

@@ -19,12 +19,16 @@ from typing import Any
 from common.errors import UserError, name_list
 
 BUILT_IN = {
+    "au_kernel": "models.au_kernel",
+    "au_rule": "models.au_rule",
     "causalnet": "models.causalnet.published",
     "causalnet_compact": "models.causalnet.compact",
+    "htnet": "models.htnet",
     "linear": "models.linear",
     "majority": "models.majority",
     "mmnet": "models.mmnet",
     "off_tanet": "models.off_tanet",
+    "srmcl": "models.srmcl",
     "ststnet": "models.ststnet",
 }
 """Name of each method of the suite -> its module."""
@@ -37,6 +41,7 @@ LITERALS = (
     "grid",
     "group_size",
     "input",
+    "phases",
     "preparation",
     "small",
     "stackable",
@@ -86,6 +91,11 @@ class Method:
     def input(self) -> str:
         """Name of the stored array that it takes."""
         return str(self.facts.get("input", "maps"))
+
+    @property
+    def phases(self) -> int:
+        """2 where it looks at the maps after the apex too; 1 where onset to apex is enough."""
+        return int(self.facts.get("phases", 2 if self.input == "maps" else 1))
 
     @property
     def trained(self) -> bool:

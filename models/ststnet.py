@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from common.errors import UserError
 
+phases = 1
 input = "maps"
 preparation = {"center": True, "mirror": True, "scale": 0.0078125}
 training = {

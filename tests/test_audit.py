@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 import tyro
 
-import audit_dataset
 import build_inputs
+from common.dataset_names import DATASETS
 from common.errors import UserError
 from datasets import read_inputs
 from datasets.raw import SCHEMES, RawSource, read_raw_dataset
@@ -16,7 +16,7 @@ from datasets.raw.label_schemes import DEFAULT_SCHEMES
 from datasets.synthetic.faults import FAULTS_FILE
 from datasets.synthetic.raw_datasets import write_raw_datasets
 from datasets.synthetic.sheets import FORMATS
-from datasets.synthetic.specs import ALL_DATASETS, list_synthetic_clips
+from datasets.synthetic.specs import list_synthetic_clips
 from tests.helpers.raw_fixtures import CASME2_HEADER, casme2_row, write_sheet
 from tests.helpers.scripts import run_main
 
@@ -62,7 +62,7 @@ NOT_PLANTED = ("count", "no apex", "scheme")
 def registered(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """All five datasets with faults of every kind that registered frames can have."""
     root = tmp_path_factory.mktemp("raw_datasets")
-    specs = list_synthetic_clips(3, 6, 1, ALL_DATASETS, with_others=True)
+    specs = list_synthetic_clips(3, 6, 1, DATASETS, with_others=True)
     list(write_raw_datasets(root, specs, "registered", with_faults=True))
     return root
 
@@ -112,12 +112,13 @@ def check_findings(audit: pd.DataFrame, faults: pd.DataFrame) -> None:
             assert number in finding["value"] + finding["detail"], fault
 
 
-@pytest.mark.parametrize("dataset", ALL_DATASETS)
+@pytest.mark.parametrize("dataset", DATASETS)
 def test_the_audit_names_every_planted_fault_and_nothing_else(
     dataset: str, registered: Path, tmp_path: Path
 ) -> None:
     table = tmp_path / "audit.csv"
-    printed = run_main(audit_dataset.main, [*flags(registered, dataset), "--out", str(table)])
+    arguments = [*flags(registered, dataset), "--audit-only", "--out", str(table)]
+    printed = run_main(build_inputs.main, arguments)
     check_findings(
         pd.read_csv(table, dtype=str, keep_default_na=False), planted(registered, dataset)
     )
@@ -125,7 +126,7 @@ def test_the_audit_names_every_planted_fault_and_nothing_else(
         assert (f"{name}: " in printed) == (dataset in scheme.emotions)
 
 
-@pytest.mark.parametrize("dataset", ALL_DATASETS)
+@pytest.mark.parametrize("dataset", DATASETS)
 def test_the_clean_clips_and_those_with_remarks_are_all_built(
     dataset: str, registered: Path, tmp_path: Path
 ) -> None:
@@ -141,7 +142,8 @@ def test_the_clean_clips_and_those_with_remarks_are_all_built(
 
 def test_the_audit_says_what_corrections_leave_out(tmp_path: Path) -> None:
     sheet = write_sheet(tmp_path / "s.xlsx", CASME2_HEADER, [casme2_row(24, "EP10_03")])
-    printed = run_main(audit_dataset.main, ["--dataset", "casme2", "--sheet", str(sheet)])
+    arguments = ["--dataset", "CASMEII", "--sheet", str(sheet), "--audit-only"]
+    printed = run_main(build_inputs.main, arguments)
     line = "excluded: row 2 sub24/EP10_03, correction (exclude megc2019): Copies of the sheet"
     assert printed.count(line) == 1
 
@@ -159,7 +161,7 @@ def expected_clips(root: Path, dataset: str, faults: pd.DataFrame) -> set[tuple[
     return in_scheme - names(faults[fatal])
 
 
-@pytest.mark.parametrize("dataset", ALL_DATASETS)
+@pytest.mark.parametrize("dataset", DATASETS)
 def test_sheets_that_are_wrong_as_a_whole_are_refused(dataset: str, registered: Path) -> None:
     faults = pd.read_csv(registered / FAULTS_FILE, dtype=str, keep_default_na=False)
     faults = faults[(faults["dataset"] == dataset) & (faults["clip"] == "")]
@@ -181,7 +183,7 @@ def test_documented_commands_are_understood_and_those_of_registered_frames_run(
 ) -> None:
     commands = documented_commands()
     parsed = [tyro.cli(build_inputs.Config, args=words) for words in commands]
-    assert {config.dataset for config in parsed} == set(ALL_DATASETS)
+    assert {config.dataset for config in parsed} == set(DATASETS)
     monkeypatch.chdir(registered)
     ran = [words for words in commands if "--registered" in words]
     for words in ran:
@@ -192,7 +194,7 @@ def test_documented_commands_are_understood_and_those_of_registered_frames_run(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("dataset", ALL_DATASETS)
+@pytest.mark.parametrize("dataset", DATASETS)
 def test_raw_frames_with_faults_are_audited_while_they_are_built(
     dataset: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -12,27 +12,28 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-import audit_dataset
 import build_inputs
-import draw_clip
-import draw_inputs
-import make_synthetic_raw_datasets
-import measure_spotter
+import make_synthetic
+import measure_robustness
 from common.errors import UserError
 from common.files import lock_folder
 from datasets import direction_map, read_inputs
-from datasets.frames.build import InputSettings, compute_clip, flow_path, make_job, plan_clips
+from datasets.arrays import flow_path, frames_path
+from datasets.frames.build import InputSettings, compute_clip, make_job, plan_clips
 from datasets.frames.flow import compute_flow, flow_map
 from datasets.frames.folder import begin
-from datasets.inputs import TABLE_NAME
+from datasets.frames.registration import PUBLISHED_POINTS
+from datasets.inputs import POINT_COLUMNS, TABLE_NAME
 from datasets.raw import RawSource, read_raw_dataset
+from datasets.synthetic.raw_datasets import write_raw_datasets
+from datasets.synthetic.sheets import FORMATS
+from datasets.synthetic.specs import list_synthetic_clips
 from tests.helpers.raw_fixtures import (
     CASME2_HEADER,
     SMIC_HEADER,
     casme2_row,
     write_drawn_casme2,
     write_frames,
-    write_many_casme3,
     write_sheet,
 )
 from tests.helpers.scripts import run_main
@@ -103,6 +104,22 @@ def test_the_folder_is_read_as_inputs_made_from_the_frames(drawn: Path, built: P
     with np.load(flow_path(built, clip.stem)) as stored:
         np.testing.assert_array_equal(stored["onset_apex"], flows[0].astype(np.float16))
         np.testing.assert_array_equal(stored["apex_offset"], flows[1].astype(np.float16))
+
+
+def test_settings_from_a_file_give_the_same_bytes(drawn: Path, built: Path, tmp_path: Path) -> None:
+    settings = tmp_path / "settings.yaml"
+    settings.write_text(f"dataset: CASME II\nregistered: true\nflow: dis\nframes: {drawn}\n")
+    flags = ["--config", str(settings), "--out", str(tmp_path / "out")]
+    assert "--sheet" in run(flags, refused=True)
+    run([*flags, "--sheet", str(drawn / "casme2.xlsx")])
+    assert contents(tmp_path / "out") == contents(built)
+
+
+def test_only_the_audit_works_without_frames_and_folder(drawn: Path) -> None:
+    flags = ["--dataset", "casme2", "--sheet", str(drawn / "casme2.xlsx")]
+    assert "--frames is missing" in run(flags, refused=True)
+    assert "--out is missing" in run([*flags, "--frames", str(drawn)], refused=True)
+    assert "megc2019: 6 clips of 3 subjects" in run([*flags, "--audit-only"])
 
 
 def test_one_worker_gives_the_same_bytes_as_two(drawn: Path, built: Path, tmp_path: Path) -> None:
@@ -234,6 +251,7 @@ def test_no_clip_at_all_is_an_error(own_copy: tuple[Path, Path]) -> None:
 
 
 def test_faces_are_looked_for_in_raw_frames(tmp_path: Path) -> None:
+    pytest.importorskip("dlib")
     write_drawn_casme2(tmp_path, subjects=1, clips=2, registered=False)
     clips = read_raw_dataset(RawSource("casme2", tmp_path / "casme2.xlsx", tmp_path)).clips
     blank = Image.new("L", (240, 200), 128)
@@ -246,6 +264,7 @@ def test_faces_are_looked_for_in_raw_frames(tmp_path: Path) -> None:
 
 
 def test_a_margin_adds_picture_around_the_face_and_nothing_else(tmp_path: Path) -> None:
+    pytest.importorskip("dlib")
     write_drawn_casme2(tmp_path, subjects=1, clips=1, registered=False)
     (clip,) = read_raw_dataset(RawSource("casme2", tmp_path / "casme2.xlsx", tmp_path)).clips
     narrow, wide = InputSettings("dis"), InputSettings("dis", margin=8)
@@ -259,6 +278,88 @@ def test_a_margin_adds_picture_around_the_face_and_nothing_else(tmp_path: Path) 
     assert 0 < difference.mean() < 0.05
     with pytest.raises(UserError, match="give no margin"):
         InputSettings(registered=True, margin=8)
+
+
+def paint_red(path: Path) -> None:
+    pixels = np.asarray(Image.open(path).convert("RGB"))
+    Image.fromarray(np.uint8(pixels * [1, 0, 0])).save(path, format="PNG")
+
+
+def test_frames_are_kept_in_color_in_their_order(own_copy: tuple[Path, Path]) -> None:
+    raw, out = own_copy
+    clips = read_raw_dataset(RawSource("casme2", raw / "casme2.xlsx", raw, True)).clips
+    clip = next(clip for clip in clips if clip.stem == "sub02_EP01_01")
+    for number in clip.frame_numbers:
+        paint_red(clip.frame_path(number))
+    clip.frame_path(clip.onset + 2).unlink()
+    assert "6 of 6 clips to compute" in build(raw, out, "--keep", "frames", "--frame-size", "96")
+    inputs = read_inputs(out)
+    frames = inputs.array("frames")
+    assert (frames.shape, frames.dtype) == ((6, 9, 96, 96, 3), np.uint8)
+    kept = frames[inputs.clips["stem"].tolist().index(clip.stem)]
+    onset, apex, offset = clip.onset, clip.apex, clip.offset
+    numbers = [onset, apex, offset, onset + 1, onset + 1, onset + 3, apex - 1, apex - 2, apex - 3]
+    for frame, number in zip(kept, numbers, strict=True):
+        picture = Image.open(clip.frame_path(number))
+        np.testing.assert_array_equal(frame, picture.resize((96, 96), Image.Resampling.BILINEAR))
+    assert kept[..., 0].any() and not kept[..., 1:].any()
+    grey = frames[(inputs.clips["stem"] != clip.stem).to_numpy()]
+    assert (grey[..., :1] == grey).all()
+    row = inputs.clips.set_index("stem").loc[clip.stem]
+    assert (row["onset"], row["apex"], row["offset"]) == (onset, apex, offset)
+    assert row["frame_rate"] == 200
+    assert "point1_x" not in inputs.clips
+
+
+def test_kept_frames_stay_up_to_date_until_they_are_no_longer_wanted(
+    own_copy: tuple[Path, Path], tmp_path: Path
+) -> None:
+    raw, out = own_copy
+    build(raw, out, "--keep", "frames", "--frame-size", "64")
+    assert "0 of 6 clips to compute" in build(raw, out)
+    clips = read_raw_dataset(RawSource("casme2", raw / "casme2.xlsx", raw, True)).clips
+    shutil.copy(clips[0].frame_path(clips[0].onset), clips[0].frame_path(clips[0].apex - 1))
+    frames_path(out, clips[1].stem).unlink()
+    with pytest.raises(
+        UserError, match=f"no frames of 1 of 6 clips: {clips[1].stem}.*--keep frames"
+    ):
+        read_inputs(out).array("frames")
+    assert "2 of 6 clips to compute" in build(raw, out)
+    frames = read_inputs(out).array("frames")
+    np.testing.assert_array_equal(frames[0, 6], frames[0, 0])
+    build(raw, tmp_path / "fresh", "--keep", "flow", "frames", "--frame-size", "64")
+    assert contents(out) == contents(tmp_path / "fresh")
+    assert "6 of 6 clips to compute" in build(raw, out, "--keep", "flow")
+    assert not list((out / "frames").iterdir())
+
+
+def test_frames_and_points_are_those_of_the_registered_face(tmp_path: Path) -> None:
+    pytest.importorskip("dlib")
+    write_drawn_casme2(tmp_path, subjects=1, clips=2, registered=False)
+    build(tmp_path, tmp_path / "out", "--no-registered", "--keep", "frames")
+    inputs = read_inputs(tmp_path / "out")
+    frames = inputs.array("frames")
+    assert frames.shape == (2, 9, 224, 224, 3)
+    clips = read_raw_dataset(RawSource("casme2", tmp_path / "casme2.xlsx", tmp_path)).clips
+    settings = InputSettings("dis", margin=8)
+    for clip, kept in zip(clips, frames, strict=True):
+        key_frames = compute_clip(make_job(clip, settings).frames, settings).frames
+        for frame, expected in zip(kept, key_frames, strict=False):
+            small = np.asarray(Image.fromarray(frame).convert("L").resize((128, 128)))
+            assert np.abs(small.astype(int) - expected).mean() < 2
+    points = inputs.clips[POINT_COLUMNS].to_numpy().reshape(2, 5, 2)
+    assert 0 < np.abs(points - PUBLISHED_POINTS).max() < 1.5
+
+
+def test_frames_of_one_folder_have_one_size(own_copy: tuple[Path, Path], tmp_path: Path) -> None:
+    raw, out = own_copy
+    mark_as_filmed(raw)
+    build(raw, out, "--keep", "frames", "--frame-size", "64")
+    flags = ("--keep", "frames", "--frame-size", "96")
+    assert "frame_size is 64 there, 96 now" in build_smic(tmp_path / "s", out, *flags, refused=True)
+    build_smic(tmp_path / "s", out)
+    with pytest.raises(UserError, match="holds no frames of smic"):
+        read_inputs(out).array("frames")
 
 
 def build_smic(folder: Path, out: Path, *flags: str, refused: bool = False) -> str:
@@ -401,14 +502,16 @@ def test_another_datasets_clips_are_needed(
 
 
 RAW = ("--dataset", "casme2", "--sheet", "{sheet}", "--frames", "{folder}")
+CLIP = ("--clip", "sub01/EP01_01")
 # The scripts that write, and a name that each cannot write to.
 NO_PLACES = {
-    "build_inputs": (build_inputs.main, "{file}", RAW),
-    "draw_inputs": (draw_inputs.main, "{file}/x", (*RAW, "--clip", "sub01/EP01_01")),
-    "synthetic": (make_synthetic_raw_datasets.main, "{file}", ("--subjects", "1", "--clips", "1")),
-    "audit": (audit_dataset.main, "{file}/x.csv", RAW[:4]),
-    "spotter": (measure_spotter.main, "{folder}", RAW),
-    "draw_clip": (draw_clip.main, "{folder}", ("--clip", "sub01/EP01_01")),
+    "build": (build_inputs.main, ("--out", "{file}", *RAW)),
+    "pictures": (build_inputs.main, ("--out", "{file}/x", *RAW, "--pictures", "sub01/EP01_01")),
+    "audit": (build_inputs.main, ("--out", "{file}/x.csv", *RAW[:4], "--audit-only")),
+    "inputs": (make_synthetic.main, ("--out", "{file}", "--n-subjects", "1")),
+    "raw": (make_synthetic.main, ("--out", "{file}", "--what", "raw", "--n-subjects", "1")),
+    "picture": (make_synthetic.main, ("--out", "{folder}", "--what", "picture", *CLIP)),
+    "spotter": (measure_robustness.main, ("--results", "{file}/x", *RAW, "--spotter-only")),
 }
 
 
@@ -416,30 +519,31 @@ NO_PLACES = {
 def test_a_file_for_a_folder_and_a_folder_for_a_file_are_refused_at_once(
     script: str, tmp_path: Path
 ) -> None:
-    main, out, flags = NO_PLACES[script]
+    main, flags = NO_PLACES[script]
     sheet = write_sheet(tmp_path / "s.xlsx", CASME2_HEADER, [casme2_row()])
     write_frames(tmp_path / "sub01/EP02_01f", [f"img{n}.jpg" for n in (46, 59, 86)])
     places = {"folder": tmp_path, "sheet": sheet, "file": tmp_path / "file"}
     places["file"].write_text("mine")
-    words = [word.format_map(places) for word in (*flags, "--out", out)]
-    printed = run_main(main, words, refused=True)
-    assert f"{places['folder' if 'folder' in out else 'file']} is a f" in printed
+    printed = run_main(main, [word.format_map(places) for word in flags], refused=True)
+    assert f"{places['folder' if flags[1] == '{folder}' else 'file']} is a f" in printed
     assert printed.count("\n") == 1
     assert places["file"].read_text() == "mine"
 
 
 def test_inputs_of_other_making_are_left_alone(drawn: Path, tiny_folder: Path) -> None:
     before = contents(tiny_folder)
-    assert "were not made here" in build(drawn, tiny_folder, refused=True)
+    assert "were not built here" in build(drawn, tiny_folder, refused=True)
     assert contents(tiny_folder) == before
 
 
 @pytest.mark.slow
 def test_860_clips_killed_in_the_middle_lose_nothing(tmp_path: Path) -> None:
     """As many clips as CAS(ME)3 part A, in two processes, against a run without the kill."""
-    count = 860
-    sheet = write_many_casme3(tmp_path / "raw", count)
-    flags = ["--dataset", "casme3", "--sheet", str(sheet), "--frames", str(tmp_path / "raw")]
+    count, raw = 860, tmp_path / "raw/casme3"
+    specs = list_synthetic_clips(86, 10, datasets=("casme3",))
+    list(write_raw_datasets(raw.parent, specs, "registered"))
+    sheet, frames = raw / FORMATS["casme3"].file_name, raw / "registered"
+    flags = ["--dataset", "casme3", "--sheet", str(sheet), "--frames", str(frames)]
     flags += ["--registered", "--flow", "dis", "--workers", "2"]
     killed, whole = tmp_path / "killed", tmp_path / "whole"
     kill_when_half_done([*flags, "--out", str(killed)], killed, count // 2)

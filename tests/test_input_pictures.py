@@ -9,7 +9,6 @@ import pytest
 from PIL import Image
 
 import build_inputs
-import draw_inputs
 from datasets.pictures import folder as input_pictures
 from datasets.pictures.clip import (
     ClipPicture,
@@ -139,11 +138,12 @@ def test_one_clip_can_be_drawn_and_an_unknown_one_is_refused(
     drawn: list[str], tmp_path: Path
 ) -> None:
     flags = [*drawn, "--out", str(tmp_path)]
-    run_main(draw_inputs.main, [*flags, "--clip", "sub01/EP01_02"])
+    run_main(build_inputs.main, [*flags, "--pictures", "sub01/EP01_02"])
+    assert len(list(tmp_path.iterdir())) == 2
     animation = Image.open(tmp_path / "sub01_EP01_02.gif")
     assert animation.n_frames > 10  # type: ignore[attr-defined]
     assert Image.open(tmp_path / "sub01_EP01_02.png").width > 800
-    refused = run_main(draw_inputs.main, [*flags, "--clip", "sub09/EP01_02"], refused=True)
+    refused = run_main(build_inputs.main, [*flags, "--pictures", "sub09/EP01_02"], refused=True)
     assert "no clip 'sub09/EP01_02'" in refused
     assert "Its first usable one is sub01/EP01_01." in refused
 
@@ -151,5 +151,5 @@ def test_one_clip_can_be_drawn_and_an_unknown_one_is_refused(
 def test_a_sheet_without_a_usable_row_is_said(tmp_path: Path) -> None:
     sheet = write_sheet(tmp_path / "s.xlsx", CASME2_HEADER, [casme2_row(emotion="joy")])
     flags = ["--dataset", "casme2", "--sheet", str(sheet), "--frames", str(tmp_path)]
-    flags += ["--clip", "sub09/EP01_02", "--out", str(tmp_path / "out")]
-    assert "None of its rows can be used" in run_main(draw_inputs.main, flags, refused=True)
+    flags += ["--pictures", "sub09/EP01_02", "--out", str(tmp_path / "out")]
+    assert "None of its rows is usable" in run_main(build_inputs.main, flags, refused=True)

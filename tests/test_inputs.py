@@ -1,6 +1,7 @@
 """The reader of the published layout: the 442 real samples, and folders with something wrong."""
 
 import hashlib
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -9,12 +10,15 @@ import pandas as pd
 import pytest
 
 from common.errors import UserError
-from datasets import direction_map, read_inputs, tile_regions, write_maps, write_table
-from datasets.inputs import MAPS_FOLDER, TABLE_NAME, map_file_name
+from datasets import arrays, direction_map, read_inputs, tile_regions, write_maps, write_table
+from datasets.arrays import PHASES, flow_path, frames_path
+from datasets.inputs import KNOWN_COLUMNS, MAPS_FOLDER, TABLE_NAME, map_file_name
 
 # Measured once on the released files, in the order of the sorted stems.
 RELEASED_MAPS_SHA256 = "68645cc9e324a747dcacd341ca01bd7b8137270b51d5498cd2d47edb5e649b14"
 RELEASED_COMPOSITES_SHA256 = "045e54cbda3bb0d394034dc46c2a9f3f83f85757c4e947c2392db2db5a6c3881"
+# The input hash, which finished runs are compared by.
+RELEASED_INPUTS_SHA256 = "24a6b7704ee1d08b8e0ae9ee16d5cd6ed2a1f459f4ae781c37ae38d659d731b8"
 
 CLIPS = pd.DataFrame(
     {
@@ -55,6 +59,7 @@ def test_the_released_samples_hash_to_the_measured_values(released_folder: Path)
         hashlib.sha256(tile_regions(inputs.maps).tobytes()).hexdigest()
         == RELEASED_COMPOSITES_SHA256
     )
+    assert inputs.sha256 == RELEASED_INPUTS_SHA256
     assert inputs.clips["label"].value_counts().sort_index().tolist() == [250, 109, 83]
     assert inputs.clips.groupby("dataset").size().to_dict() == {
         "casme2": 145,
@@ -185,3 +190,116 @@ def test_a_wrong_folder_is_refused_with_what_it_should_hold(tmp_path: Path) -> N
     write_table(tmp_path, CLIPS, synthetic=False)
     with pytest.raises(UserError, match="no maps"):
         read_inputs(tmp_path)
+
+
+def test_what_else_is_known_of_a_clip_is_read_and_leaves_the_hash(folder: Path) -> None:
+    before = read_inputs(folder)
+    assert not set(KNOWN_COLUMNS) & set(before.clips)
+    known = CLIPS.assign(apex=[7, None, 12], point1_x=[9.5, 9.25, None], offset=None)
+    write_table(folder, known, synthetic=False)
+    inputs = read_inputs(folder)
+    assert inputs.clips.columns.tolist()[5:] == ["apex", "point1_x"]
+    np.testing.assert_array_equal(inputs.clips["apex"], [7, 12, np.nan])
+    np.testing.assert_array_equal(inputs.clips["point1_x"], [9.5, np.nan, 9.25])
+    assert inputs.sha256 == before.sha256
+    change_table(folder, "9.25", "left")
+    with pytest.raises(UserError, match="point1_x must be a number, not 'left'"):
+        read_inputs(folder)
+
+
+@pytest.fixture
+def with_arrays(folder: Path) -> tuple[Path, np.ndarray, np.ndarray]:
+    """The folder with signed flow and frames for every clip, in the order of the stems."""
+    random = np.random.default_rng(1)
+    flow = random.normal(size=(3, 2, 6, 6, 2)).astype(np.float16)
+    frames = random.integers(0, 256, (3, 9, 5, 5, 3), dtype=np.uint8)
+    for number, stem in enumerate(STEMS):
+        for path in (flow_path(folder, stem), frames_path(folder, stem)):
+            path.parent.mkdir(exist_ok=True)
+        np.savez(flow_path(folder, stem), **dict(zip(PHASES, flow[number], strict=True)))
+        np.save(frames_path(folder, stem), frames[number])
+    return folder, flow, frames
+
+
+@pytest.mark.parametrize("large", [False, True])
+def test_named_arrays_are_read_in_the_order_of_the_clips(
+    large: bool,
+    with_arrays: tuple[Path, np.ndarray, np.ndarray],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(arrays, "LARGE_BYTES", 0 if large else 2**28)
+    folder, flow, frames = with_arrays
+    inputs = read_inputs(folder)
+    assert inputs.array("maps") is inputs.maps
+    for name, expected in (("flow", flow), ("frames", frames)):
+        stored = inputs.array(name)
+        assert isinstance(stored, np.ndarray) != large
+        assert (stored.shape, stored.dtype, len(stored)) == (expected.shape, expected.dtype, 3)
+        np.testing.assert_array_equal(np.asarray(stored), expected)
+        for places in (1, -1, slice(1, 3), [2, 0], np.array([True, False, True]), np.arange(0)):
+            np.testing.assert_array_equal(stored[places], expected[places])
+    other = replace(inputs, arrays={"flow": flow[:, :1]})
+    assert other.array("flow").shape == (3, 1, 6, 6, 2)
+    with pytest.raises(UserError, match=r"no input 'depth'\. Choose one of: maps, flow, frames"):
+        inputs.array("depth")
+
+
+def test_the_hash_of_an_array_covers_it_and_the_table(
+    with_arrays: tuple[Path, np.ndarray, np.ndarray], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, flow, _ = with_arrays
+    inputs = read_inputs(folder)
+    assert inputs.sha256_of("maps") == inputs.sha256
+    first = inputs.sha256_of("flow")
+    assert replace(inputs, arrays={"flow": flow}).sha256_of("flow") == first
+    monkeypatch.setattr(arrays, "LARGE_BYTES", 0)
+    assert inputs.sha256_of("flow") == first
+    moved = replace(inputs, clips=inputs.clips.assign(apex=3.0)).sha256_of("flow")
+    changed = replace(inputs, arrays={"flow": flow + 1}).sha256_of("flow")
+    assert len({first, moved, changed, inputs.sha256_of("frames"), inputs.sha256}) == 5
+
+
+def test_an_absent_or_damaged_array_is_refused_with_the_command_that_makes_it(
+    with_arrays: tuple[Path, np.ndarray, np.ndarray],
+) -> None:
+    folder, *_ = with_arrays
+    inputs = read_inputs(folder)
+    np.save(frames_path(folder, STEMS[1]), np.zeros((9, 7, 7, 3), np.uint8))
+    with pytest.raises(UserError, match=r"s03_s03_ne_01.npy holds uint8 \[9, 7, 7, 3\], and "):
+        inputs.array("frames")
+    frames_path(folder, STEMS[1]).unlink()
+    with pytest.raises(UserError) as caught:
+        inputs.array("frames")
+    assert str(caught.value) == (
+        f"{folder} holds no frames of smic. The dataset's own frames give it: python "
+        "build_inputs.py --dataset smic --sheet FILE --frames DIR --keep frames --out "
+        "ANOTHER_FOLDER (without a dataset at hand, make_synthetic.py --what raw draws one)."
+    )
+    flow_path(folder, STEMS[0]).write_bytes(b"PK")
+    with pytest.raises(UserError, match=r"is damaged: .*Remove it and build it again"):
+        inputs.array("flow")
+
+
+@pytest.mark.parametrize("ending", [".png", " .png"])
+def test_a_folder_with_the_first_map_alone_has_one_phase(folder: Path, ending: str) -> None:
+    both = read_inputs(folder)
+    for path in list((folder / MAPS_FOLDER).iterdir()):
+        if path.name.removesuffix(" .png") in STEMS:
+            path.rename(path.with_name(path.name.replace(" .png", ending)))
+        else:
+            path.unlink()
+    inputs = read_inputs(folder)
+    assert (both.phases, inputs.phases) == (2, 1)
+    np.testing.assert_array_equal(inputs.maps, both.maps[:, :1])
+    assert inputs.maps.shape == (3, 1, 28, 28, 3)
+    assert inputs.sha256 != both.sha256
+    (folder / MAPS_FOLDER / f"{STEMS[1]}{ending}").unlink()
+    with pytest.raises(UserError, match=rf"missing: {STEMS[1]} \.png\."):
+        read_inputs(folder)
+
+
+def test_the_released_samples_say_what_they_lack(released_folder: Path) -> None:
+    inputs = read_inputs(released_folder)
+    assert inputs.phases == 2
+    with pytest.raises(UserError, match="holds no flow of casme2, samm, smic"):
+        inputs.array("flow")

@@ -384,7 +384,7 @@ def test_registered_frames_are_checked_without_the_first_one(tmp_path: Path) -> 
         ("casme2,1,EP1_1,apex,3,", "needs a reason"),
         ("casme2,1,EP1_1,exclude,megc2091,why", "no label scheme"),
         ("casme2,1,EP1_1,include,megc2091,why", "no label scheme"),
-        ("casmeii,1,EP1_1,apex,3,why", "unknown dataset 'casmeii'.*casme2, samm, smic"),
+        ("casme,1,EP1_1,apex,3,why", "unknown dataset 'casme'.*casme2, samm, smic"),
         (f"casme2,1,EP1_1,note,,{'x' * 140_000}", "after line 1: not a comma-separated table"),
     ],
 )

@@ -1,11 +1,11 @@
-"""measure_spotter.py: errors in frames and percent, clips that cannot be read named."""
+"""The spotter's error in frames and percent; clips that cannot be read are named."""
 
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
-import measure_spotter
+import measure_robustness
 from datasets.frames.spotter_error import error_summary
 from tests.helpers.raw_fixtures import (
     CASME2_HEADER,
@@ -42,11 +42,12 @@ def test_the_script_reports_every_clip(tmp_path: Path) -> None:
     bad = tmp_path / f"Cropped/sub01/EP01_02/reg_img{FIRST_FRAME + 5}.jpg"
     bad.write_bytes(b"")
     flags = ["--dataset", "casme2", "--sheet", str(sheet), "--frames", str(tmp_path)]
-    flags += ["--registered", "--workers", "1", "--out", str(tmp_path / "rows.csv")]
-    printed = run_main(measure_spotter.main, flags)
+    flags += ["--registered", "--workers", "1", "--spotter-only"]
+    printed = run_main(measure_robustness.main, [*flags, "--results", str(tmp_path / "results")])
     assert "left out: sub01/EP01_02: frame" in printed
     assert "synthetic: 2 clips with an annotated apex" in printed
-    rows = pd.read_csv(tmp_path / "rows.csv").set_index("clip")
+    assert [path.name for path in (tmp_path / "results").glob("[!.]*")] == ["spotter.csv"]
+    rows = pd.read_csv(tmp_path / "results/spotter.csv").set_index("clip")
     assert (rows["spotted_onset"].dropna() == FIRST_FRAME).all()
     assert rows.loc["EP01_01", "spotted_apex"] == pytest.approx(rows.loc["EP01_01", "apex"], abs=8)
 
@@ -54,5 +55,6 @@ def test_the_script_reports_every_clip(tmp_path: Path) -> None:
 def test_a_sheet_without_an_annotated_apex_is_refused(tmp_path: Path) -> None:
     sheet = write_sheet(tmp_path / "s.xlsx", CASME2_HEADER, [casme2_row(frames=(1, "/", 9))])
     flags = ["--dataset", "casme2", "--sheet", str(sheet), "--frames", str(tmp_path)]
-    printed = run_main(measure_spotter.main, flags, refused=True)
+    flags += ["--spotter-only", "--results", str(tmp_path / "results")]
+    printed = run_main(measure_robustness.main, flags, refused=True)
     assert "has an annotated apex to measure against" in printed

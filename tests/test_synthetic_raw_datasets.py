@@ -13,17 +13,18 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from common.dataset_names import DATASETS
 from common.errors import UserError
 from datasets.synthetic.clips import draw_clip, list_synthetic_clips
 from datasets.synthetic.faults import FAULTS_FILE, fault_kinds, plan_faults
 from datasets.synthetic.raw_datasets import MOTION_FOLDER, FrameKinds, write_raw_datasets
 from datasets.synthetic.sheets import FORMATS, make_rows
-from datasets.synthetic.specs import ALL_DATASETS, ClipSpec, DatasetName
+from datasets.synthetic.specs import ClipSpec
 
 ROOT = Path(__file__).resolve().parent.parent
 
 
-def specs_of(*datasets: DatasetName, subjects: int = 1, clips: int = 2) -> list[ClipSpec]:
+def specs_of(*datasets: str, subjects: int = 1, clips: int = 2) -> list[ClipSpec]:
     return list_synthetic_clips(subjects, clips, 1, datasets, with_others=True)
 
 
@@ -52,7 +53,7 @@ def contents(folder: Path) -> dict[str, str]:
 def clean(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """All five datasets, one subject each, registered frames."""
     folder = tmp_path_factory.mktemp("clean")
-    write(folder, specs_of(*ALL_DATASETS))
+    write(folder, specs_of(*DATASETS))
     return folder
 
 
@@ -84,7 +85,7 @@ def test_frames_lie_where_the_dataset_has_them(clean: Path, dataset: str, frame:
 
 
 def test_frames_are_those_of_the_drawn_clip(clean: Path) -> None:
-    for dataset in ALL_DATASETS:
+    for dataset in DATASETS:
         row = make_rows(specs_of(dataset))[0]
         drawn = draw_clip(row.spec).frames
         for number in (row.first, row.last):
@@ -96,10 +97,8 @@ def test_frames_are_those_of_the_drawn_clip(clean: Path) -> None:
             assert np.abs(difference).mean() < 5
 
 
-@pytest.mark.parametrize("dataset", ALL_DATASETS)
-def test_the_sheet_names_the_key_frames_and_says_synthetic(
-    clean: Path, dataset: DatasetName
-) -> None:
+@pytest.mark.parametrize("dataset", DATASETS)
+def test_the_sheet_names_the_key_frames_and_says_synthetic(clean: Path, dataset: str) -> None:
     cells = read_cells(clean, dataset)
     names = {field: header for header, field in FORMATS[dataset].columns if field}
     rows = make_rows(specs_of(dataset))
@@ -203,9 +202,9 @@ def test_a_rerun_replaces_everything_and_gives_the_same_bytes(
 ) -> None:
     """On two processes, from the command line, over a folder of other datasets."""
     write(tmp_path, specs_of("mmew", clips=1))
-    command = [sys.executable, "make_synthetic_raw_datasets.py", "--out", str(tmp_path)]
-    command += ["--datasets", *ALL_DATASETS, "--subjects", "1", "--clips", "2"]
-    command += ["--frames", "registered", "--workers", "2"]
+    command = [sys.executable, "make_synthetic.py", "--what", "raw", "--out", str(tmp_path)]
+    command += ["--datasets", "CASMEII", *DATASETS[1:], "--n-subjects", "1", "--n-clips", "2"]
+    command += ["--frame-kind", "registered", "--workers", "2"]
     run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     assert run.stdout.startswith("synthetic: 14 clips of 5 drawn datasets")
     assert contents(tmp_path) == contents(clean)
@@ -225,8 +224,8 @@ def test_too_few_clips_for_the_faults_are_refused_before_anything_is_drawn(tmp_p
     assert not (tmp_path / "new").exists()
 
 
-@pytest.mark.parametrize("dataset", ALL_DATASETS)
-def test_the_default_size_has_room_for_all_faults_and_sound_clips(dataset: DatasetName) -> None:
+@pytest.mark.parametrize("dataset", DATASETS)
+def test_the_default_size_has_room_for_all_faults_and_sound_clips(dataset: str) -> None:
     rows = make_rows(specs_of(dataset, subjects=3, clips=8))
     planned = plan_faults(rows, with_raw=True)
     assert len(planned) == len(fault_kinds(dataset))

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from common.errors import UserError
 from datasets import Inputs, Preparation, prepare
+from datasets.arrays import StoredArray
 from datasets.preprocessing import Gains
 from models.method import Method, describe
 
@@ -63,8 +64,8 @@ class PreparedClips:
 class StoredClips:
     """Clips that are prepared batch by batch, by the method's own function."""
 
-    stored: NDArray[Any]
-    """[N, ...], perhaps memory-mapped."""
+    stored: StoredArray
+    """[N, ...]; a large one reads the clips asked for."""
     table: pd.DataFrame
     prepare: Callable[..., Any]
     source: str
@@ -123,8 +124,18 @@ def prepare_clips(
             stored, inputs.clips, partial(own, **arguments), str(method.path), torch.device(device)
         )
     datasets = inputs.clips["dataset"].to_numpy(str)
-    values = prepare(inputs.maps, preparation, datasets, gains)
+    values = prepare(both_phases(inputs), preparation, datasets, gains)
     return PreparedClips(torch.from_numpy(values).to(device))
+
+
+def both_phases(inputs: Inputs) -> NDArray[np.uint8]:
+    """Maps [N, 4, 28, 28, 3]; where a folder has the first phase alone, it takes all places.
+
+    Methods that look at another phase are refused before (``training/run_settings.py``).
+    """
+    if inputs.phases == 2:
+        return inputs.maps
+    return np.repeat(inputs.maps, 4, axis=1)
 
 
 def stack_batches(

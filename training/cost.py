@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 import torch
 
+from common.progress import duration
 from models.method import Method
 from training.configuration import Configuration
 from training.group_task import GroupTask
-from training.progress import duration
 from training.run_record import Run
 from training.stacking import state_size
 from training.worker import Worker, build_model

@@ -142,8 +142,7 @@ class GroupTrainer:
         plan = self.plans[0]
         if self.order is not None:
             # Drawn from a generator of its own: only the number of batches is asked for.
-            labels = self.labels[torch.from_numpy(plan.indices).to(self.device)].cpu().numpy()
-            return len(self.order(labels, np.random.default_rng(self.folds[0].seed)))
+            return len(self._order(torch.Generator().manual_seed(self.folds[0].seed)))
         alone = self.shape is None and len(plan.indices) % self.settings.batch_size == 1
         return plan.steps - (1 if alone and plan.steps > 1 else 0)
 
@@ -159,16 +158,23 @@ class GroupTrainer:
 
     def _ordered_epoch(self) -> list[tuple[Tensor, ...]]:
         """An epoch in the order of the method's own ``epoch_order``, of a fold alone."""
-        assert self.order is not None
         plan = self.plans[0]
-        labels = self.labels[torch.from_numpy(plan.indices).to(self.device)].cpu().numpy()
         steps: list[tuple[Tensor, ...]] = []
-        for chosen in self.order(labels, plan.generator):
+        for chosen in self._order(self.generators[0]):
             rows = torch.from_numpy(plan.indices[np.asarray(chosen)]).to(self.device)[None]
             views = plan.generator.integers(0, plan.views, size=rows.shape)
             used = torch.ones_like(rows, dtype=torch.bool)
             steps.append((rows, torch.from_numpy(views).to(self.device), used))
         return steps
+
+    def _order(self, generator: torch.Generator) -> Sequence[np.ndarray]:
+        """The method's own batches of an epoch, as places in the training clips of the fold."""
+        assert self.order is not None
+        labels = self.labels[torch.from_numpy(self.plans[0].indices).to(self.device)]
+        batches: Sequence[np.ndarray] = self.order(
+            labels.cpu().numpy(), self.settings.batch_size, generator
+        )
+        return batches
 
     def step(self, rows: Tensor, views: Tensor, used: Tensor) -> Tensor:
         """One optimizer step of every fold; returns the losses before it, [K]."""

@@ -6,12 +6,14 @@ from collections.abc import Callable
 from contextlib import closing
 from functools import cache, partial
 
+from rich.console import Console
+
 from common.errors import UserError, name_list
+from common.progress import Progress
 from training.configuration import Configuration
 from training.cost import Cost, estimate_cost
 from training.executors.base import CreateExecutor, Executor, LocalExecutor, create_executor
 from training.group_task import GroupTask
-from training.progress import RunProgress
 from training.run_folder import GridSearch, RunFolder
 from training.worker import Worker
 
@@ -44,15 +46,16 @@ def run_grid(
         probe = cache(_start_worker(folder))
         tasks = folder.pending(partial(_group_size, folder, probe))
         folds = sum(len(task.folds) for task in tasks)
-        with RunProgress(folds, search.run.epochs) as progress:
+        console = Console(highlight=False)
+        with Progress(folds, f"method {search.run.method}, folds") as progress:
             pending = {task.configuration.name for task in tasks}
             for configuration in search.configurations:
                 if configuration.name not in pending:
-                    folder.report(configuration, progress.console)
+                    folder.report(configuration, console)
             if tasks:
                 with closing(_start(folder, tasks, confirm, create)) as executor:
-                    _train(folder, executor, tasks, progress)
-        folder.report_grid(progress.console)
+                    _train(folder, executor, tasks, progress, console)
+        folder.report_grid(console)
         for failure in folder.failures:
             folder.log(failure)
     if folder.failures:
@@ -115,31 +118,40 @@ def _start(
 
 
 def _train(
-    folder: RunFolder, executor: Executor, tasks: list[GroupTask], progress: RunProgress
+    folder: RunFolder,
+    executor: Executor,
+    tasks: list[GroupTask],
+    progress: Progress,
+    console: Console,
 ) -> None:
     """Put every group on disk as it comes; report a configuration when its last group is there."""
     left = Counter(task.configuration.name for task in tasks)
+    finished, epochs, metrics = 0, folder.search.run.epochs, ""
 
     def tell(task: GroupTask, epoch: int) -> None:
-        progress.epoch(_where(folder, task), len(task.folds), epoch)
+        done = finished + len(task.folds) * epoch / epochs
+        words = f"epoch {epoch} of {epochs}, {_where(folder, task)}"
+        progress.update(done, ", ".join(filter(None, [metrics, words])))
 
     for task, outcome in executor.run(tasks, tell):
         where = _where(folder, task)
         folder.keep(task, outcome)
-        progress.group(where, len(task.folds), folder.running_metrics(task.configuration))
+        finished += len(task.folds)
+        metrics = folder.running_metrics(task.configuration)
+        progress.update(finished, f"{metrics}, {where}", print_line=True)
         left[task.configuration.name] -= 1
         if not left[task.configuration.name]:
-            folder.report(task.configuration, progress.console)
+            folder.report(task.configuration, console)
 
 
 def _where(folder: RunFolder, task: GroupTask) -> str:
     """Words for the group in work."""
-    search, finished = folder.search, len(folder.stored[task.configuration.name])
-    first, last = finished + 1, finished + len(task.folds)
-    span = f"fold {first}" if first == last else f"folds {first} to {last}"
+    search = folder.search
     names = name_list(fold.name for fold in task.folds)
+    if len(search.configurations) == 1:
+        return names
     place = search.configurations.index(task.configuration) + 1
     return (
-        f"configuration {place} of {len(search.configurations)} ({task.configuration.name}), "
-        f"{span} of {len(search.folds)} ({names})"
+        f"{names} of configuration {place} of {len(search.configurations)} "
+        f"({task.configuration.name})"
     )

@@ -106,6 +106,11 @@ def _check_input(method: Method, inputs: Inputs) -> None:
             f'{method.path}: input is {method.input!r}. Give "maps", "flow" or "frames".'
         )
     inputs.array(method.input)
+    if inputs.phases < method.phases:
+        raise UserError(
+            f"method {method.name} looks at both phases, but {inputs.folder} holds the first map "
+            "of each clip alone. Use the maps released with CausalNet, or build_inputs.py."
+        )
 
 
 def grid_configurations(settings: RunSettings, method: Method) -> list[Configuration]:

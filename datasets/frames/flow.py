@@ -1,10 +1,11 @@
-"""Optical flow between two grey frames, its strain, and the published flow map.
+"""Optical flow between two grey frames, its strain, and the published maps.
 
-Axes are the picture's: u grows to the right, v grows downwards, both in pixels of the frames given.
+u grows to the right and v downwards, both in pixels of the frames.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import cache
+from itertools import pairwise
 from typing import Literal, get_args
 
 import cv2
@@ -12,10 +13,10 @@ import numpy as np
 import numpy.typing as npt
 
 from common.errors import UserError, name_list
+from datasets.maps import MAP_SIZE, direction_map
 
 FlowMethod = Literal["tvl1", "dis", "farneback"]
 FLOW_METHODS: tuple[FlowMethod, ...] = get_args(FlowMethod)
-MAP_SIZE = 28
 
 FlowFunction = Callable[[npt.NDArray[np.uint8], npt.NDArray[np.uint8]], npt.NDArray[np.float32]]
 
@@ -47,9 +48,16 @@ def compute_flow(
     return _flow_function(method)(first, second)
 
 
+def phase_flows(
+    key_frames: Iterable[npt.NDArray[np.uint8]], method: FlowMethod = "tvl1"
+) -> npt.NDArray[np.float32]:
+    """float32 [2, H, W, 2]: from onset to apex and from apex to offset, given these three."""
+    return np.stack([compute_flow(*pair, method) for pair in pairwise(key_frames)])
+
+
 @cache
 def _flow_function(method: FlowMethod) -> FlowFunction:
-    """One flow object per process and method: making one costs more than a DIS flow."""
+    """One flow object per process and method: making one takes longer than a DIS flow."""
     if method == "farneback":
         return _farneback
     algorithm: cv2.DenseOpticalFlow
@@ -108,6 +116,16 @@ def flow_map(flow: npt.NDArray[np.floating], size: int = MAP_SIZE) -> npt.NDArra
     scaled = np.dstack([_stretch(channel) for channel in channels])
     small = cv2.resize(scaled, (size, size), interpolation=cv2.INTER_AREA)
     return np.rint(small).astype(np.uint8)
+
+
+def clip_maps(flows: Iterable[npt.NDArray[np.floating]]) -> npt.NDArray[np.uint8]:
+    """The maps of a clip's two flows [H, W, 2]: two flow maps and their direction maps.
+
+    Returns:
+        uint8 [4, 28, 28, 3], channels B, G, R.
+    """
+    flow_maps = np.stack([flow_map(flow) for flow in flows])
+    return np.concatenate([flow_maps, direction_map(flow_maps)])
 
 
 def _stretch(channel: npt.NDArray[np.floating]) -> npt.NDArray[np.float32]:

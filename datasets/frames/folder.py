@@ -1,9 +1,8 @@
-"""A folder of inputs made from raw datasets: its records, its table, what no longer belongs there.
+"""A folder of inputs made from raw datasets: its records and tables, and the removal of old files.
 
-One folder may hold several datasets: together they form a composite. For each there is a record of
-settings (in ``inputs.yaml``), the table of its clips with their annotation
-(``clips_<dataset>.csv``) and the audit (``audit_<dataset>.csv``); the published table lists the
-clips of all of them.
+Several datasets in one folder form a composite. Each has a record of its settings (in
+``inputs.yaml``), a table of its clips with their annotation (``clips_<dataset>.csv``) and the audit
+(``audit_<dataset>.csv``); the published table lists the clips of all of them.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -12,16 +11,21 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import yaml
+from numpy.typing import NDArray
 
 from common.errors import UserError, name_list
 from common.files import write_text
-from datasets.frames.build import InputSettings, flow_path, overview_path, picture_path
+from datasets.arrays import flow_path, frames_path
+from datasets.frames.build import InputSettings, overview_path, picture_path
 from datasets.input_records import RECORD_NAME, read_records
 from datasets.inputs import (
+    KNOWN_COLUMNS,
     MAP_SUFFIXES,
     MAPS_FOLDER,
+    POINT_COLUMNS,
     SYNTHETIC,
     TABLE_NAME,
     map_file_name,
@@ -29,7 +33,7 @@ from datasets.inputs import (
 )
 from datasets.raw import Finding, LabelledClip, LabelScheme, clip_table, findings_table
 
-# What all datasets of one folder must have in common, or a model would see the difference.
+# In these all datasets of a folder must agree, or a model could tell the datasets apart.
 COMMON = ("classes", "flow", "size", "remove_mean_flow", "source")
 CLIP_COLUMNS = ["dataset", "subject", "clip", "label"]
 
@@ -55,30 +59,33 @@ class DatasetRecord:
 def check_other_datasets(
     out: Path, dataset: str, record: DatasetRecord, stems: Iterable[str]
 ) -> None:
-    """Refuse to mix what does not belong into one composite, before anything is written.
+    """Refuse a dataset that does not fit the others of the folder, before anything is written.
 
     Args:
         out: the folder of inputs.
         dataset: the one to be built.
-        record: how it will be made.
+        record: how it will be built.
         stems: the file names of its clips.
 
     Raises:
-        UserError: the folder holds inputs of unknown making, another dataset made otherwise, or a
-            clip of another dataset with the same file name.
+        UserError: the folder holds inputs that this suite did not build, another dataset with other
+            settings, or a clip of another dataset with the same file name.
     """
     records = read_records(out)
     if not records and (out / TABLE_NAME).exists():
-        raise UserError(f"{out} holds inputs that were not made here. Give another folder.")
+        raise UserError(f"{out} holds inputs that were not built here. Give another folder.")
     new, new_stems = record.as_dict(), set(stems)
     for other, old in records.items():
         if other == dataset:
             continue
         different = [name for name in COMMON if old.get(name) != new[name]]
+        # A dataset without frames may lie beside one with frames.
+        if len({old.get("frame_size"), new["frame_size"]} - {None}) > 1:
+            different.append("frame_size")
         if different:
             changes = [f"{name} is {old.get(name)} there, {new[name]} now" for name in different]
             raise UserError(
-                f"{out} holds {other} made otherwise: {name_list(changes)}. "
+                f"{out} holds {other} with other settings: {name_list(changes)}. "
                 "Use the same settings, or another folder."
             )
         shared = new_stems & _stems(read_clips(out, other))
@@ -90,15 +97,15 @@ def check_other_datasets(
 
 
 def begin(out: Path, dataset: str, stems: Iterable[str] = ()) -> None:
-    """Take the table away, so that a folder cut short is not taken for a complete one.
+    """Remove the table, the dataset's record and its overview before the dataset is built.
 
-    So do the dataset's record and its overview, which tell of what will be built anew.
+    An incomplete folder then is not taken for a complete one.
 
     Args:
         out: the folder of inputs.
         dataset: the one to be built.
-        stems: the clips that will get files; noted, so that a later run of another scheme finds
-            those that a killed one left.
+        stems: the clips that will get files. They are noted, so that a later run with another
+            scheme can remove what a killed one left.
     """
     (out / TABLE_NAME).unlink(missing_ok=True)
     noted = _noted_stems(out, dataset) | set(stems)
@@ -112,7 +119,7 @@ def begin(out: Path, dataset: str, stems: Iterable[str] = ()) -> None:
 
 @contextmanager
 def others_kept(out: Path) -> Iterator[None]:
-    """Whatever fails within, the datasets that are still on record get their table back."""
+    """After a failure, write the table of the datasets that are still recorded."""
     try:
         yield
     except BaseException:
@@ -127,11 +134,20 @@ def finish(
     record: DatasetRecord,
     clips: Sequence[LabelledClip],
     findings: Iterable[Finding],
+    points: Mapping[str, NDArray[np.float64] | None],
 ) -> None:
     """Write the tables for the clips that are built, and remove files of clips that are not.
 
+    Args:
+        out: the folder of inputs.
+        dataset: the one that was built.
+        record: how it was made.
+        clips: those that are built, with their labels.
+        findings: the audit's, those on the others among them.
+        points: by stem the five points of the face on the map, [5, 2], where they are known.
+
     Raises:
-        UserError: no clip is built; the dataset is no longer on record.
+        UserError: no clip is built; the dataset is then no longer recorded.
     """
     write_text(out / f"audit_{dataset}.csv", _csv(findings_table(findings)))
     if not clips:
@@ -142,10 +158,17 @@ def finish(
     _remove_old_clips(out, dataset, {labelled.clip.stem for labelled in clips})
     table = clip_table(labelled.clip for labelled in clips)
     table["label"] = [labelled.label for labelled in clips]
+    table[POINT_COLUMNS] = _point_rows([points.get(labelled.clip.stem) for labelled in clips])
     write_text(out / f"clips_{dataset}.csv", _csv(table))
     _write_records(out, {**read_records(out), dataset: record.as_dict()})
     _write_table(out)
     _note_path(out, dataset).unlink(missing_ok=True)
+
+
+def _point_rows(points: Sequence[NDArray[np.float64] | None]) -> NDArray[np.float64]:
+    """[N, 10] to a thousandth of a pixel; NaN where no face was looked for."""
+    unknown = np.full((5, 2), np.nan)
+    return np.array([(unknown if p is None else p).round(3).ravel() for p in points])
 
 
 def _write_records(out: Path, records: Mapping[str, Mapping[str, Any]]) -> None:
@@ -156,11 +179,12 @@ def _write_records(out: Path, records: Mapping[str, Mapping[str, Any]]) -> None:
 
 
 def _write_table(out: Path) -> None:
-    """The published table of the clips of every dataset on record."""
+    """The published table of the clips of every recorded dataset."""
     records = read_records(out)
     everything = pd.concat([read_clips(out, name) for name in sorted(records)], ignore_index=True)
     synthetic = any(record.get("source") == SYNTHETIC for record in records.values())
-    write_table(out, everything[CLIP_COLUMNS], synthetic)
+    # Tables of earlier versions may lack these columns.
+    write_table(out, everything.reindex(columns=[*CLIP_COLUMNS, *KNOWN_COLUMNS]), synthetic)
 
 
 def read_clips(out: Path, dataset: str) -> pd.DataFrame:
@@ -190,17 +214,12 @@ def read_clips(out: Path, dataset: str) -> pd.DataFrame:
     return table
 
 
-def read_settings(out: Path, dataset: str) -> Mapping[str, Any]:
-    """The record of how a dataset's inputs were made; empty where there is none."""
-    return read_records(out).get(dataset, {})
-
-
 def _csv(table: pd.DataFrame) -> str:
     return table.to_csv(index=False, lineterminator="\n")
 
 
 def _remove_old_clips(out: Path, dataset: str, stems: set[str]) -> None:
-    """Delete the files of this dataset's clips of an earlier run that are no longer wanted."""
+    """Delete the files of clips that an earlier run built and that are no longer wanted."""
     old = _noted_stems(out, dataset)
     if (out / f"clips_{dataset}.csv").exists():
         old |= _stems(read_clips(out, dataset))
@@ -208,14 +227,15 @@ def _remove_old_clips(out: Path, dataset: str, stems: set[str]) -> None:
     if unwanted:
         overview_path(out, dataset).unlink(missing_ok=True)
     for stem in unwanted:
-        for place in range(len(MAP_SUFFIXES)):
-            (out / MAPS_FOLDER / map_file_name(stem, place)).unlink(missing_ok=True)
+        for index in range(len(MAP_SUFFIXES)):
+            (out / MAPS_FOLDER / map_file_name(stem, index)).unlink(missing_ok=True)
         flow_path(out, stem).unlink(missing_ok=True)
+        frames_path(out, stem).unlink(missing_ok=True)
         picture_path(out, stem).unlink(missing_ok=True)
 
 
 def _note_path(out: Path, dataset: str) -> Path:
-    """The list of clips of a run that has not come to its end, a stem a line."""
+    """The list of clips of an unfinished run, a stem a line."""
     return out / f"unfinished_{dataset}.txt"
 
 

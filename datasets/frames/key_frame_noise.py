@@ -25,7 +25,7 @@ FRAME_LEVELS = (1, 2, 4, 8)
 
 @dataclass(frozen=True)
 class KeyFrames:
-    """Positions of a clip's key frames among its frames, counted from 0."""
+    """Indices of a clip's key frames among its frames."""
 
     onset: int
     apex: int
@@ -80,13 +80,13 @@ def add_key_frame_noise(
 ) -> NoisyKeyFrames:
     """Move the key frames of one clip.
 
-    A clip that has no place for the moving frames at which onset < apex < offset holds, or no
-    other than theirs, keeps its key frames and says so. Where there is room, key frames that were
-    annotated on one frame are moved apart by the clamping.
+    Where the moving frames can be nowhere else with onset < apex < offset, the clip keeps its key
+    frames, and the result says so. Where there is room, clamping moves key frames apart that were
+    annotated on one frame.
 
     Args:
-        key_frames: positions of onset, apex and offset among the clip's frames.
-        last: position of the clip's last frame (the first is 0).
+        key_frames: indices of onset, apex and offset among the clip's frames.
+        last: index of the clip's last frame.
         noise: the condition.
         dataset, subject, clip: the clip's identity, which seeds its draws.
 
@@ -110,7 +110,7 @@ def add_key_frame_noise(
 
 
 def _has_no_room(key_frames: KeyFrames, last: int, frames: NoisyFrames) -> bool:
-    """Whether the moving frames can be nowhere else in order; of the others the order is given."""
+    """Whether the moving frames can be nowhere else with onset < apex < offset."""
     onset, apex, offset = key_frames.onset, key_frames.apex, key_frames.offset
     places = {
         "onset": apex if apex < offset else 0,
@@ -135,7 +135,7 @@ def _shift(key_frames: KeyFrames, noise: KeyFrameNoise, frame: KeyFrame, draw: f
 
 
 def _shifted(key_frames: KeyFrames, last: int, shifts: dict[KeyFrame, int]) -> KeyFrames:
-    """Shift and clamp; the apex first, because the room of onset and offset ends at it."""
+    """Shift and clamp; the apex first, because it limits onset and offset."""
     onset, apex, offset = key_frames.onset, key_frames.apex, key_frames.offset
     if "apex" in shifts:
         lowest = onset + 1 if "onset" not in shifts else 1

@@ -1,7 +1,7 @@
 """Key frames without annotation: the apex is the frame of largest motion from the onset.
 
-Motion is the optical flow from the reference frame, less the affine motion that fits it best over
-the whole picture (the head's shift, turn and approach), as a mean length over all pixels.
+Motion is the mean length of the optical flow from the onset, minus the affine flow that fits it
+best (the head's shift, turn and approach).
 """
 
 from collections.abc import Sequence
@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from datasets.frames.flow import FlowMethod, compute_flow
 from datasets.frames.key_frame_noise import KeyFrames
 
-# Motion below this share of the way from the clip's calm to its peak counts as no motion.
+# Motion counts as none below this share of the difference between the clip's peak and its rest.
 CALM_SHARE = 0.1
-# The calmest tenth of a clip is taken for its calm; flow between equal faces is never quite 0.
+# This percentile of a clip's motion is its rest: flow between equal faces is never quite 0.
 CALM_PERCENTILE = 10
 
 
@@ -26,10 +26,10 @@ def spot_key_frames(
     Args:
         frames: grey frames of one size, uint8 [H, W], at least one.
         boundaries: also look for onset and offset; else they are the first and the last frame.
-        method: optical flow method; the fast one does, because only lengths are compared.
+        method: optical flow method; a fast one is enough, as only lengths are compared.
 
     Returns:
-        positions in ``frames``, onset <= apex <= offset.
+        Indices into ``frames``, onset <= apex <= offset.
     """
     curve = motion_curve(frames, method)
     apex = int(np.argmax(curve))
@@ -57,7 +57,7 @@ def motion_curve(
 
 
 def without_head_motion(flow: NDArray[np.float32]) -> NDArray[np.float64]:
-    """A flow [H, W, 2] less its least-squares affine part a + b x + c y."""
+    """A flow [H, W, 2] minus its least-squares affine part a + b x + c y."""
     height, width = flow.shape[:2]
     y, x = np.mgrid[-1 : 1 : height * 1j, -1 : 1 : width * 1j]
     terms = np.stack([np.ones_like(x), x, y], axis=-1).reshape(-1, 3)

@@ -1,8 +1,9 @@
-"""Frames from files as grey pictures; whatever is wrong with a file is said in one sentence."""
+"""Reads frames in grey or in color; whatever is wrong with a file is said in one sentence."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,9 +12,10 @@ from PIL import Image, ImageFile, UnidentifiedImageError
 from common.errors import UserError
 
 FORMATS = ("JPEG", "PNG", "BMP", "TIFF")
-# Twice an 8K frame; a file that unpacks to more is not a frame of these datasets.
+# Twice an 8K frame; no frame of these datasets is larger.
 MOST_PIXELS = 2 * 7680 * 4320
 GREY_MODES = ("1", "L", "LA")
+Channels = Literal["L", "RGB"]
 
 
 class FrameError(UserError):
@@ -33,14 +35,19 @@ class FrameError(UserError):
 
 @dataclass(frozen=True)
 class Frame:
-    """One frame: its pixels, uint8 [H, W] in grey, and whether the file was in color."""
+    """A frame's pixels, uint8 [H, W] or [H, W, 3] in R, G, B, and whether its file is in color."""
 
     pixels: NDArray[np.uint8]
     in_color: bool
 
 
-def read_frame(path: Path) -> Frame:
-    """Decode a frame; colors become grey by the weights of ITU-R 601 (.299, .587, .114).
+def read_frame(path: Path, channels: Channels = "L") -> Frame:
+    """Decode a frame.
+
+    Args:
+        path: the file.
+        channels: ``L`` gives grey, from colors by the weights of ITU-R 601 (.299, .587, .114);
+            ``RGB`` gives three channels, equal ones where the file is grey.
 
     Raises:
         FrameError: the file is missing, truncated, no picture, 16-bit or absurdly large.
@@ -49,7 +56,7 @@ def read_frame(path: Path) -> Frame:
         with Image.open(path, formats=FORMATS) as picture:
             _check_header(path, picture)
             in_color = picture.mode not in GREY_MODES
-            return Frame(np.asarray(picture.convert("L")), in_color)
+            return Frame(np.asarray(picture.convert(channels)), in_color)
     except FileNotFoundError:
         raise FrameError(f"frame {path} is missing.", path.name) from None
     except Image.DecompressionBombError:
@@ -60,14 +67,16 @@ def read_frame(path: Path) -> Frame:
         raise FrameError(f"frame {path} cannot be decoded: {error}.", path.name) from None
 
 
-def read_frames(paths: Mapping[str, Path]) -> dict[str, NDArray[np.uint8]]:
-    """The frames of one clip by name, uint8 [H, W], all of one size.
+def read_frames(
+    paths: Mapping[str, Path], channels: Channels = "L"
+) -> dict[str, NDArray[np.uint8]]:
+    """The frames of one clip by name, as ``read_frame`` gives them, all of one size.
 
     Raises:
         FrameError: one cannot be read, or they differ in size or in being grey or color.
     """
-    read = {path: read_frame(path) for path in dict.fromkeys(paths.values())}
-    sizes = {path: "x".join(map(str, frame.pixels.shape[::-1])) for path, frame in read.items()}
+    read = {path: read_frame(path, channels) for path in dict.fromkeys(paths.values())}
+    sizes = {path: "{1}x{0}".format(*frame.pixels.shape) for path, frame in read.items()}
     colors = {path: "color" if frame.in_color else "grey" for path, frame in read.items()}
     for what, values in (("size", sizes), ("color", colors)):
         first, *others = values.items()
@@ -82,13 +91,13 @@ def read_frames(paths: Mapping[str, Path]) -> dict[str, NDArray[np.uint8]]:
 
 
 def _check_header(path: Path, picture: ImageFile.ImageFile) -> None:
-    """Refuse by the header alone, before anything is unpacked."""
+    """Refuse by the header, before anything is unpacked."""
     width, height = picture.size
     if width * height > MOST_PIXELS:
         raise FrameError(
             f"frame {path} is {width}x{height} pixels: too large for a frame.", path.name
         )
-    # Pillow names a file's own bits in the tile's raw mode ("RGB;16B") or in the mode ("I;16").
+    # Pillow gives the bits of the file in the tile's raw mode ("RGB;16B") or the mode ("I;16").
     raw_modes = [str(tile[3]) for tile in picture.tile]
     if picture.mode.startswith(("I", "F")) or any(";16" in mode for mode in raw_modes):
         raise FrameError(

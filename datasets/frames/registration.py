@@ -68,11 +68,14 @@ def find_face(picture: NDArray[np.uint8], size: int) -> NDArray[np.float64]:
 def register(
     picture: NDArray[np.uint8], transform: NDArray[np.float64], size: int
 ) -> NDArray[np.uint8]:
-    """The registered face, uint8 [size, size]; pixels from outside repeat the picture's border."""
+    """The registered face, uint8 [size, size] or [size, size, 3] as the picture.
+
+    Pixels from outside the picture repeat its border.
+    """
     scale = float(np.sqrt(np.linalg.det(transform[:, :2])))
     if scale < 1:
         # Shrinking by area first: sampling a large picture sparsely would alias its texture.
-        height, width = (max(1, round(side * scale)) for side in picture.shape)
+        height, width = (max(1, round(side * scale)) for side in picture.shape[:2])
         shrunk = cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA)
         to_shrunk = _pixel_scaling(width / picture.shape[1], height / picture.shape[0])
         picture, transform = shrunk, _chain(_inverse(to_shrunk), transform)
@@ -143,6 +146,25 @@ def _pixel_scaling(x: float, y: float) -> NDArray[np.float64]:
 
 def _rescaled(transform: NDArray[np.float64], factor: float) -> NDArray[np.float64]:
     return _chain(transform, _pixel_scaling(factor, factor))
+
+
+def face_points(
+    picture: NDArray[np.uint8], transform: NDArray[np.float64], size: int
+) -> NDArray[np.float64]:
+    """The five points of a registered face on its 28 x 28 map.
+
+    Args:
+        picture: grey uint8 [H, W], in which ``find_face`` found the face.
+        transform: what it found.
+        size: the side that it was given.
+
+    Returns:
+        float64 [5, 2], x and y: left eye, right eye, nose, left and right mouth corner of the
+        picture; means over the 68 landmarks of each.
+    """
+    upright = register(picture, _rescaled(transform, REFINEMENT_SIDE / size), REFINEMENT_SIDE)
+    points = _landmarks(upright, _canonical_box(REFINEMENT_SIDE))
+    return (points + 0.5) * PUBLISHED_SIZE / REFINEMENT_SIDE - 0.5
 
 
 def check_installed() -> None:

@@ -1,4 +1,4 @@
-"""The spotter held against the annotation: its error in frames and in percent of the clip."""
+"""The spotter's error against the annotation, in frames and in percent of the clip."""
 
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -9,11 +9,10 @@ import pandas as pd
 
 from common.errors import UserError
 from common.process_pool import run_jobs
-from datasets.frames.build import InputSettings, place_face
-from datasets.frames.key_frame_noise import KEY_FRAMES, KeyFrames
+from datasets.frames.build import ClipSquares, InputSettings
+from datasets.frames.key_frame_noise import KEY_FRAMES
 from datasets.frames.key_frame_spotter import spot_key_frames
-from datasets.frames.reading import FrameError, read_frame
-from datasets.frames.registration import find_face
+from datasets.frames.reading import FrameError
 from datasets.raw import RawClip
 
 
@@ -29,8 +28,8 @@ def spot_clips(
         workers: processes.
 
     Returns:
-        One row a clip, in order: identity, ``length`` (frames from onset to offset), the annotated
-        key frames, the spotted ones (``spotted_...``), the frame in the middle of all frames, and
+        One row a clip, in order: its names, ``length`` (frames from onset to offset), the annotated
+        key frames, the spotted ones (``spotted_...``), the middle one of all frames, and
         ``problem``, which says why nothing could be spotted.
 
     Raises:
@@ -40,7 +39,7 @@ def spot_clips(
     if not annotated:
         raise UserError(
             f"none of {len(clips)} usable clips has an annotated apex to measure against. "
-            "audit_dataset.py says why rows cannot be used."
+            "build_inputs.py --audit-only says why rows cannot be used."
         )
     spot = partial(_spot, settings=settings, boundaries=boundaries)
     rows = dict(run_jobs(spot, annotated, workers))
@@ -62,12 +61,12 @@ def error_summary(rows: pd.DataFrame) -> pd.DataFrame:
     for found, name in pairs:
         frames = (usable[found] - usable[name]).abs()
         percent = 100 * frames / usable["length"]
-        figures: dict[str, object] = {"key frame": name if found != "middle" else "apex: middle"}
+        row: dict[str, object] = {"key frame": name if found != "middle" else "apex: middle"}
         for unit, errors in (("frames", frames), ("% of clip", percent)):
-            figures[f"mean {unit}"] = errors.mean()
-            figures[f"median {unit}"] = errors.median()
-            figures[f"95th percentile {unit}"] = errors.quantile(0.95)
-        table.append(figures)
+            row[f"mean {unit}"] = errors.mean()
+            row[f"median {unit}"] = errors.median()
+            row[f"95th percentile {unit}"] = errors.quantile(0.95)
+        table.append(row)
     return pd.DataFrame(table)
 
 
@@ -86,19 +85,11 @@ def _spot(
         "middle": numbers[len(numbers) // 2],
     }
     try:
-        found = asdict(_spot_frames(clip, settings, boundaries))
-        row |= {f"spotted_{name}": numbers[place] for name, place in found.items()}
+        squares = ClipSquares(clip, settings)
+        found = spot_key_frames([squares[index] for index in range(len(numbers))], boundaries)
+        row |= {f"spotted_{name}": numbers[index] for name, index in asdict(found).items()}
         row["problem"] = ""
     except FrameError as error:
         row |= dict.fromkeys([f"spotted_{name}" for name in KEY_FRAMES], np.nan)
         row["problem"] = str(error)
     return (clip.dataset, clip.stem), row
-
-
-def _spot_frames(clip: RawClip, settings: InputSettings, boundaries: bool) -> KeyFrames:
-    pictures = [read_frame(clip.frame_path(number)).pixels for number in clip.frame_numbers]
-    transform = np.eye(2, 3)
-    if not settings.registered:
-        transform = find_face(pictures[0], settings.size)
-    squares = [place_face(picture, transform, settings) for picture in pictures]
-    return spot_key_frames(squares, boundaries)

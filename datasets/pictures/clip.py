@@ -1,7 +1,7 @@
-"""Pictures of built inputs: a contact sheet of a clip, an overview of a dataset, an animation.
+"""Pictures of clips and their flow: a contact sheet, an overview of a dataset, an animation.
 
-Flow is shown less its median, which is mostly the head's own motion; its color is its direction
-(red right, yellow-green down, cyan left, violet up), its depth its length.
+Flow is shown without its median, which is mostly the head's own motion. The hue is the direction
+(red right, yellow-green down, cyan left, violet up), the saturation the length.
 """
 
 import io
@@ -15,14 +15,13 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 from PIL.PngImagePlugin import PngInfo
 
-from datasets.direction_maps import direction_map
 from datasets.frames.flow import flow_map, optical_strain
 from datasets.frames.key_frame_noise import KEY_FRAMES
-from datasets.pictures.synthetic import flow_colors
+from datasets.maps import direction_map
 
 TILE, GAP, CAPTION, MARGIN = 200, 10, 22, 16
 ARROW_STEP = 10
-# The longest motion shown at full depth lies at this percentile, so that no single pixel rules.
+# The motion shown at full saturation is this percentile, so that no single pixel sets the scale.
 LONGEST_PERCENTILE = 99.5
 INK, PAPER = (25, 25, 25), (255, 255, 255)
 MADE_FROM = "made from"
@@ -41,6 +40,7 @@ class ClipPicture:
         frames: registered grey frames, uint8 [3, H, W]: onset, apex, offset.
         frame_numbers: their numbers in the dataset.
         flows: float [2, H, W, 2] in pixels: onset to apex, apex to offset.
+        motion: of a drawn clip the true motion, as the flows; else None.
     """
 
     title: str
@@ -48,6 +48,7 @@ class ClipPicture:
     frames: NDArray[np.uint8]
     frame_numbers: tuple[int, int, int]
     flows: NDArray[np.floating]
+    motion: NDArray[np.floating] | None = None
 
 
 def draw_contact_sheet(clip: ClipPicture, made_from: str = "") -> bytes:
@@ -65,15 +66,17 @@ def draw_contact_sheet(clip: ClipPicture, made_from: str = "") -> bytes:
     for phase, flow in enumerate(clip.flows):
         step = f"{KEY_FRAMES[phase]} to {KEY_FRAMES[phase + 1]}"
         maps = flow_map(flow)
-        tiles.append(
-            [
-                (step, flow_colors(centered[phase], longest)),
-                ("as arrows", arrows(clip.frames[phase], centered[phase], longest)),
-                (f"strain, to {optical_strain(flow).max():.2f}", strain_colors(flow)),
-                ("flow map (published)", maps[..., ::-1]),
-                ("direction map", direction_map(maps)[..., ::-1]),
-            ]
-        )
+        row = [
+            (step, flow_colors(centered[phase], longest)),
+            ("as arrows", arrows(clip.frames[phase], centered[phase], longest)),
+            (f"strain, to {optical_strain(flow).max():.2f}", strain_colors(flow)),
+            ("flow map (published)", maps[..., ::-1]),
+            ("direction map", direction_map(maps)[..., ::-1]),
+        ]
+        if clip.motion is not None:
+            true = flow_colors(without_median(clip.motion[phase]), longest)
+            row.insert(1, ("true motion", true))
+        tiles.append(row)
     return _png(_page(clip.title, clip.subtitle, tiles), made_from)
 
 
@@ -144,12 +147,12 @@ def draw_tiles(title: str, subtitle: str, rows: Sequence[Sequence[tuple[str, RGB
 
 
 def without_median(flow: NDArray[np.floating]) -> NDArray[np.float32]:
-    """A flow [H, W, 2] less the median of each component."""
+    """A flow [H, W, 2] minus the median of each component."""
     return (flow - np.median(flow, axis=(0, 1))).astype(np.float32)
 
 
 def longest_motion(flows: Sequence[NDArray[np.float32]]) -> float:
-    """The length that is shown at full depth, in pixels; never quite 0."""
+    """The length that is shown at full saturation, in pixels; never quite 0."""
     lengths = np.linalg.norm(np.stack(flows), axis=-1)
     return max(float(np.percentile(lengths, LONGEST_PERCENTILE)), 0.1)
 
@@ -157,6 +160,16 @@ def longest_motion(flows: Sequence[NDArray[np.float32]]) -> float:
 def grey(frame: NDArray[np.uint8]) -> RGB:
     """A grey frame [H, W] as RGB [H, W, 3]."""
     return np.repeat(frame[..., None], 3, axis=2)
+
+
+def flow_colors(flow: NDArray[np.floating], longest: float) -> RGB:
+    """A flow [H, W, 2] as RGB: white no motion, full color a length of ``longest`` pixels."""
+    length, degrees = cv2.cartToPolar(
+        flow[..., 0].astype(np.float32), flow[..., 1].astype(np.float32), angleInDegrees=True
+    )
+    saturation = np.clip(length / longest, 0, 1)
+    hsv = np.dstack([degrees, saturation, np.ones_like(length)]).astype(np.float32)
+    return np.rint(255 * cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB)).astype(np.uint8)
 
 
 def strain_colors(flow: NDArray[np.floating]) -> RGB:

@@ -12,12 +12,11 @@ from numpy.typing import NDArray
 
 from common.files import write_bytes
 from common.process_pool import run_jobs
+from datasets.arrays import PHASES, flow_path
 from datasets.frames.build import (
-    PHASES,
     ClipJob,
     InputSettings,
     compute_clip,
-    flow_path,
     make_job,
     overview_path,
     phase_flow,
@@ -25,6 +24,7 @@ from datasets.frames.build import (
     place_face,
     without_margin,
 )
+from datasets.frames.key_frame_noise import KEY_FRAMES
 from datasets.frames.reading import read_frame, read_frames
 from datasets.pictures.clip import (
     ClipPicture,
@@ -34,17 +34,16 @@ from datasets.pictures.clip import (
     overview_tile,
     read_made_from,
 )
-from datasets.raw import LabelledClip, LabelScheme, RawClip
+from datasets.raw import DEFAULT_SCHEMES, SCHEMES, LabelledClip, LabelScheme, RawClip
 from datasets.raw.action_units import format_action_units
 
-KEY_FRAMES = ("onset", "apex", "offset")
-# An animation shows at most so many frames, evenly taken, so that it stays short and small.
+# An animation shows at most so many frames, evenly spaced.
 MOST_FRAMES = 60
 
 
 @dataclass(frozen=True)
 class PictureJob:
-    """One clip to draw: its frames, what is written over them, and whether a sheet is wanted."""
+    """One clip to draw: its frames, its titles, and whether a contact sheet is wanted."""
 
     job: ClipJob
     numbers: tuple[int, int, int]
@@ -56,7 +55,7 @@ class PictureJob:
 
     @property
     def made_from(self) -> str:
-        """SHA-256 over all that a sheet shows; another one makes the picture an old one."""
+        """SHA-256 over all that a sheet shows; a picture made from another one is out of date."""
         shown = (self.job.content, self.numbers, self.title, self.subtitle)
         return hashlib.sha256(json.dumps(shown).encode("utf-8")).hexdigest()
 
@@ -67,9 +66,7 @@ def plan_pictures(
     settings: InputSettings,
     scheme: LabelScheme,
 ) -> list[PictureJob]:
-    """The clips to draw: none if all pictures show the clips as they are now; else all.
-
-    The overview shows all.
+    """The clips to draw: none where all pictures are up to date, else all, for the overview.
 
     Args:
         out: the folder of inputs, where the clips are built.
@@ -90,7 +87,7 @@ def plan_pictures(
 def write_pictures(
     out: Path, dataset: str, jobs: Sequence[PictureJob], settings: InputSettings, workers: int
 ) -> Iterator[str]:
-    """Draw; yields each clip's stem when it is done. The overview comes last.
+    """Draw; yields each clip's stem when its sheet is drawn. The overview comes last.
 
     The bytes do not depend on the number of workers.
     """
@@ -105,30 +102,34 @@ def write_pictures(
         write_bytes(overview_path(out, dataset), draw_overview(title, captioned))
 
 
-def draw_clip_sheet(clip: RawClip, class_name: str, settings: InputSettings) -> bytes:
-    """The contact sheet of one clip, computed from its frames; a PNG's bytes.
+def write_clip_pictures(out: Path, clip: RawClip, settings: InputSettings) -> Iterator[Path]:
+    """Draw one clip from its frames: a contact sheet, then an animation of its flow.
+
+    Yields:
+        The files written below ``out``: <stem>.png and <stem>.gif.
 
     Raises:
         FrameError: a frame cannot be used, or no face is found.
     """
+    scheme = SCHEMES[DEFAULT_SCHEMES[clip.dataset]]
+    class_name = scheme.emotions[clip.dataset].get(clip.emotion, "none")
     job = _picture_job(clip, make_job(clip, settings), class_name, settings)
     computed = compute_clip(job.job.frames, settings)
-    return draw_contact_sheet(
-        ClipPicture(job.title, job.subtitle, computed.frames, job.numbers, computed.flows)
-    )
+    shown = ClipPicture(job.title, job.subtitle, computed.frames, job.numbers, computed.flows)
+    animation = _draw_animation(clip, job.title, computed.transform, settings)
+    for ending, content in (("png", draw_contact_sheet(shown)), ("gif", animation)):
+        path = out / f"{clip.stem}.{ending}"
+        write_bytes(path, content)
+        yield path
 
 
-def draw_clip_animation(clip: RawClip, class_name: str, settings: InputSettings) -> bytes:
-    """A clip from onset to offset beside its flow from the onset; a GIF's bytes.
-
-    Raises:
-        FrameError: a frame cannot be used, or no face is found.
-    """
-    job = _picture_job(clip, make_job(clip, settings), class_name, settings)
-    transform = compute_clip(job.job.frames, settings).transform
+def _draw_animation(
+    clip: RawClip, title: str, transform: NDArray[np.float64], settings: InputSettings
+) -> bytes:
+    """A clip from onset to offset beside its flow from the onset; a GIF's bytes."""
     inside = [n for n in clip.frame_numbers if clip.onset <= n <= clip.offset]
-    places = np.unique(np.linspace(0, len(inside) - 1, MOST_FRAMES).round().astype(int))
-    shown = sorted({*(inside[place] for place in places), clip.apex})
+    indices = np.unique(np.linspace(0, len(inside) - 1, MOST_FRAMES).round().astype(int))
+    shown = sorted({*(inside[index] for index in indices), clip.apex})
     squares = [
         place_face(read_frame(clip.frame_path(n)).pixels, transform, settings) for n in shown
     ]
@@ -136,7 +137,7 @@ def draw_clip_animation(clip: RawClip, class_name: str, settings: InputSettings)
     captions = [f"frame {number}{names.get(number, '')}" for number in shown]
     flows = [phase_flow(squares[0], square, settings) for square in squares]
     frames = [without_margin(square, settings) for square in squares]
-    return draw_animation(job.title, frames, captions, flows)
+    return draw_animation(title, frames, captions, flows)
 
 
 def _picture_job(
@@ -163,7 +164,7 @@ def _picture_job(
 
 
 def _draw(picture: PictureJob, out: Path, settings: InputSettings) -> tuple[str, NDArray[np.uint8]]:
-    """Draw one built clip from its frames and its stored flow; the overview's tile comes back."""
+    """Draw one built clip from its frames and its stored flow; its stem and overview tile."""
     job = picture.job
     with np.load(flow_path(out, job.stem)) as stored:
         transform = stored["transform"]

@@ -1,4 +1,4 @@
-"""Datasets as received: sheets, frame folders, faults, corrections, label schemes."""
+"""Datasets as received: sheets, frame folders, audit, corrections, label schemes."""
 
 from datasets.raw.action_units import ActionUnit, parse_action_units
 from datasets.raw.findings import Finding, findings_table

@@ -28,7 +28,8 @@ class ActionUnit:
 
 @dataclass(frozen=True)
 class ActionUnitCell:
-    """A cell's units in the order written, and what of the cell could not be taken as it stands."""
+    """A cell's units in the order written, the parts that could not be read, and whether it says
+    "or"."""
 
     units: tuple[ActionUnit, ...]
     unreadable: tuple[str, ...] = ()

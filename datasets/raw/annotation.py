@@ -1,4 +1,4 @@
-"""A row's cells as an annotation: corrected, parsed, and every cell that cannot be used named."""
+"""Corrects and parses the cells of a row, and names every cell that cannot be used."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -30,7 +30,7 @@ def read_annotation(
     corrections: list[Correction],
     report: RowReport,
 ) -> Annotation | None:
-    """Correct and parse a row; None where a cell that is needed cannot be used.
+    """Correct and parse a row; None where a needed cell cannot be used.
 
     Args:
         dataset: the row's dataset.
@@ -55,7 +55,7 @@ def read_annotation(
 def _corrected(
     cells: Mapping[str, str], corrections: list[Correction], report: RowReport
 ) -> dict[str, str]:
-    """The cells with the corrected values in place; ``middle`` waits for the check of the order."""
+    """The cells with the corrected values; ``middle`` is applied after the check of the order."""
     corrected = dict(cells)
     for line in corrections:
         if line.field == "note":
@@ -84,7 +84,7 @@ def _key_frames(
     middle: Correction | None,
     report: RowReport,
 ) -> tuple[int, int | None, int] | None:
-    """Onset, apex and offset; no apex where the middle frame stands in; None where unusable."""
+    """Onset, apex and offset, None for an apex that the middle frame replaces; None if unusable."""
     numbers = {name: _frame_number(cells.get(name, "")) for name in FRAME_FIELDS}
     needed = FRAME_FIELDS if dataset.has_apex and middle is None else ("onset", "offset")
     for name in needed:
@@ -114,9 +114,10 @@ def _frame_number(text: str) -> int | None:
 def _with_apex(
     onset: int, apex: int | None, offset: int, middle: Correction | None, report: RowReport
 ) -> tuple[int, int | None, int] | None:
-    """Check onset <= apex <= offset; a correction may let the middle frame stand in.
+    """Check onset <= apex <= offset; a correction may take the middle frame as the apex.
 
-    A shipped one only where the sheet's apex is out of order: copies of the sheet may be right.
+    A shipped correction does so only where the sheet's apex is out of order: other copies of the
+    sheet may be right.
     """
     wanted = middle is not None and not middle.shipped
     if apex is not None and onset <= apex <= offset and not wanted:

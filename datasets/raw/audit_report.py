@@ -1,4 +1,4 @@
-"""The audit in words: a few findings of each rule, and what becomes of the clips."""
+"""The audit as lines of text: a few findings of each rule, and the clips that a scheme takes."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -10,7 +10,7 @@ MOST_SHOWN = 6
 
 
 def finding_lines(findings: Iterable[Finding]) -> Iterator[str]:
-    """One line a finding in the order of the sheet; of each rule the first few, then a count."""
+    """A line for the first findings of every rule, in the order of the sheet, and counts."""
     ordered = sorted(findings)
     totals = Counter(finding.rule for finding in ordered)
     shown: Counter[str] = Counter()

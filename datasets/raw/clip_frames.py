@@ -1,4 +1,4 @@
-"""A clip and its frames: the folder found, key frames present, gaps named."""
+"""Finds the frames of a clip, and names key frames that are missing and other gaps."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -21,8 +21,8 @@ def attach_frames(
 ) -> RawClip:
     """The clip with its frames.
 
-    A missing folder, a missing key frame and a frame number that two files claim exclude the clip;
-    other gaps are named.
+    A missing folder, a missing key frame and two files of one frame number exclude the clip; other
+    gaps are named.
 
     Args:
         dataset: the clip's dataset.
@@ -34,7 +34,7 @@ def attach_frames(
     names = {
         "subject": clip.subject,
         "clip": clip.clip,
-        # Folders are named by the sheet's own emotion, whatever a correction says.
+        # Folders are named by the emotion in the sheet, whatever a correction says.
         "emotion": emotion_name(dataset, cells["emotion"]) or clip.emotion,
         **dataset.folder_names(cells),
     }
@@ -55,7 +55,7 @@ def attach_frames(
 
 
 def _numbers_of(dataset: DatasetFormat, clip: RawClip, folder: FrameFolder) -> list[int]:
-    """All frames of the folder; of a long recording the clip and its length before and after."""
+    """All frames of the folder; of a long recording the clip, and its length before and after."""
     if not dataset.long_recordings:
         return list(folder.names)
     length = clip.offset - clip.onset + 1

@@ -1,11 +1,11 @@
 """Corrections of sheets: a small table keyed by (dataset, subject, clip), each with its reason.
 
-A sheet is never repaired silently. ``corrections.csv`` beside this file holds the known faults; a
-user's own table of the same columns adds to it, and wins where both speak of the same field.
+A sheet is never repaired silently. ``corrections.csv`` beside this file holds the known faults. A
+user's table has the same columns and adds lines; of two lines on the same field the user's counts.
 
 Fields: ``onset``, ``apex``, ``offset`` (a frame number; ``middle`` for the apex takes the middle
 frame), ``emotion``, ``action_units``, ``exclude`` (value: a label scheme, or ``all``), ``include``
-(likewise; lifts an exclusion of the shipped table), ``note``.
+(the same values; lifts an exclusion of the shipped table), ``note``.
 """
 
 import csv
@@ -15,9 +15,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from common.dataset_names import dataset_name
 from common.errors import UserError, name_list
 from datasets.raw.dataset_format import DatasetFormat
-from datasets.raw.label_schemes import ALL_SCHEMES, DEFAULT_SCHEMES, SCHEMES
+from datasets.raw.label_schemes import ALL_SCHEMES, SCHEMES
 
 COLUMNS = ("dataset", "subject", "clip", "field", "value", "reason")
 FRAME_FIELDS = ("onset", "apex", "offset")
@@ -31,7 +32,7 @@ ClipKey = tuple[str, str]
 
 @dataclass(frozen=True)
 class Correction:
-    """One line of the table; ``shipped`` tells the suite's own from the user's."""
+    """One line of the table; ``shipped`` says whether it is of the shipped table."""
 
     subject: str
     clip: str
@@ -90,8 +91,8 @@ def _read_table(path: Path, dataset: DatasetFormat, shipped: bool) -> list[Corre
             raise UserError(f"{path} must have the columns {name_list(COLUMNS)}.")
         for row in reader:
             cells = {name: (row[name] or "").strip() for name in COLUMNS}
-            _check(path, reader.line_num, cells)
-            if cells["dataset"] == dataset.name:
+            _check(f"{path}, line {reader.line_num}", cells)
+            if dataset_name(cells["dataset"]) == dataset.name:
                 lines.append(_correction(dataset, cells, shipped))
     except csv.Error as error:
         raise UserError(
@@ -106,11 +107,11 @@ def _correction(dataset: DatasetFormat, cells: dict[str, str], shipped: bool) ->
     return Correction(subject, clip, cells["field"], cells["value"], cells["reason"], shipped)
 
 
-def _check(path: Path, line: int, cells: dict[str, str]) -> None:
-    where = f"{path}, line {line}"
-    if cells["dataset"] not in DEFAULT_SCHEMES:
-        known = name_list(DEFAULT_SCHEMES)
-        raise UserError(f"{where}: unknown dataset {cells['dataset']!r}. Choose one of {known}.")
+def _check(where: str, cells: dict[str, str]) -> None:
+    try:
+        dataset_name(cells["dataset"])
+    except UserError as error:
+        raise UserError(f"{where}: {error}") from None
     if cells["field"] not in FIELDS:
         raise UserError(
             f"{where}: unknown field {cells['field']!r}. Choose one of {name_list(FIELDS)}."

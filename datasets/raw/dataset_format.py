@@ -1,4 +1,4 @@
-"""What a reader must know of one dataset: columns, names, folders. One file here per dataset."""
+"""What the reader must know about a dataset: columns, names, folders. One file per dataset."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -31,16 +31,16 @@ class DatasetFormat:
     Attributes:
         name: its name on the command line and in tables.
         title: its name in sentences.
-        columns: for each field the reduced column names it goes by. ``apex`` may be left out.
+        columns: for each field its possible column names, reduced. ``apex`` may be left out.
         expected_rows: row counts of the complete sheet, of all copies in circulation.
         emotions: reduced spelling in the sheet -> common name.
-        clip_pattern: matches a file-name cell of this dataset; tells a wrong sheet.
+        clip_pattern: matches a file-name cell of this dataset, and not those of others.
         subject_name: a subject cell -> the subject's name in tables.
         clip_name: cells of a row -> the clip's name in tables.
-        written_clip: a clip's name as a user may write it -> its name in tables.
+        written_clip: a clip's name in a user's table of corrections -> its name in tables.
         folder_names: (cells, subject, clip, emotion) -> the names that folders may use.
         layouts: where frames are.
-        frame_rate: frames per second; None where the sheet's owner must say it.
+        frame_rate: frames per second; None where it is not known.
         long_recordings: whether a frame folder holds a long recording around the clip.
         longest: a clip of more frames than this is remarked; None for no limit.
     """

@@ -1,4 +1,4 @@
-"""What an audit says of a row or a clip: the value, the rule broken, what happens to it."""
+"""What an audit finds in a row or a clip: the value, the rule broken, what happens to it."""
 
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field, fields
@@ -15,8 +15,8 @@ class Finding:
 
     Attributes:
         dataset: name of the dataset.
-        row: row of the sheet as a spreadsheet numbers it; 0 where the sheet as a whole is meant.
-        subject, clip: names of the clip; empty where the sheet as a whole is meant.
+        row: row of the sheet as a spreadsheet numbers it; 0 for the sheet as a whole.
+        subject, clip: names of the clip; empty for the sheet as a whole.
         rule: short name of the rule broken.
         value: the offending value as found.
         outcome: what happens to the clip.

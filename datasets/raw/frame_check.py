@@ -16,9 +16,9 @@ def check_clip_frames(
 
     Args:
         clip: a clip with its frames.
-        which: ``key`` decodes the frames that the inputs are built from: the key frames and,
-            in which the face is looked for, the first one; ``all`` also every frame from onset
-            to offset; ``none`` nothing.
+        which: ``key`` decodes the frames that the inputs are built from: the key frames and the
+            first one, in which the face is looked for; ``all`` also every frame from onset to
+            offset; ``none`` nothing.
         registered: no face is looked for.
     """
     if which == "none":

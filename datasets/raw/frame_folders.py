@@ -16,8 +16,8 @@ class FrameFolder:
 
     Attributes:
         path: the folder.
-        names: frame number -> file name, by rising number (not by listing order).
-        doubled: numbers that more than one file claims.
+        names: frame number -> file name, by rising number.
+        doubled: numbers that more than one file has.
     """
 
     path: Path
@@ -45,7 +45,7 @@ class FrameFinder:
         """The first folder of the layouts that holds frames; None if there is none.
 
         Args:
-            names: what stands for the names in braces in the layouts' folders.
+            names: what replaces the names in braces in the layouts' folders.
         """
         for layout in self.layouts:
             for template in layout.folders:

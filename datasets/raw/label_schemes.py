@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from common.class_names import CLASS_NAMES
+from common.dataset_names import COMPOSITE
 from common.errors import UserError, name_list
 from datasets.raw.findings import Finding
 from datasets.raw.raw_clip import RawClip
@@ -17,7 +18,7 @@ class LabelScheme:
 
     Attributes:
         name: as on the command line.
-        classes: class names; a label is the place in this list.
+        classes: class names; a label is an index into this list.
         emotions: dataset -> emotion -> class name. Emotions not named are left out.
     """
 
@@ -79,7 +80,7 @@ SCHEMES = {
 }
 
 DEFAULT_SCHEMES = {
-    **dict.fromkeys(("casme2", "samm", "smic"), "megc2019"),
+    **dict.fromkeys(COMPOSITE, "megc2019"),
     "mmew": "mmew_4",
     "casme3": "casme3_3",
 }

@@ -33,7 +33,7 @@ MMEW = DatasetFormat(
         "sadness": "sadness",
         "others": "others",
     },
-    # The spec of names is not known beyond this: not one of the other datasets' forms.
+    # No more is known about the names than that they differ from those of the other datasets.
     clip_pattern=re.compile(r"(?!EP\d+_|\d{3}_\d+_\d+$|s\d+_(?:ne|po|sur)_).+"),
     subject_name=subject_name,
     layouts=(

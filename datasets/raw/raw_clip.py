@@ -15,16 +15,16 @@ ApexSource = Literal["annotated", "middle"]
 
 @dataclass(frozen=True)
 class RawClip:
-    """A clip whose annotation holds together.
+    """A clip whose annotation can be used.
 
     Attributes:
         dataset, subject, clip: its identity; subjects are text and belong to their dataset.
         row: its row in the sheet, as a spreadsheet numbers it.
         onset, apex, offset: frame numbers, onset <= apex <= offset.
-        apex_source: ``middle`` where the sheet has no usable apex and the middle frame stands in.
+        apex_source: ``middle`` where the sheet has no usable apex and the middle frame replaces it.
         emotion: common name of the estimated emotion.
         action_units: as written in the sheet, in order.
-        frame_rate: frames per second, None where nobody said it.
+        frame_rate: frames per second, None where it is not known.
         folder: folder of its frames, None where only the sheet was read.
         frame_names: frame number -> file name, by rising number. Of a long recording only the
             frames of the clip and of its length before and after it.
@@ -66,7 +66,7 @@ class RawClip:
 
     @property
     def key_frame_positions(self) -> KeyFrames:
-        """Onset, apex and offset as positions in ``frame_numbers``."""
+        """Onset, apex and offset as indices into ``frame_numbers``."""
         numbers = self.frame_numbers
         return KeyFrames(*(numbers.index(n) for n in (self.onset, self.apex, self.offset)))
 

@@ -1,10 +1,11 @@
-"""From a dataset as received (sheet and frames) to one table of clips and one list of findings."""
+"""Reads a dataset as received (sheet and frames) into a list of clips and a list of findings."""
 
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from common.dataset_names import dataset_name
 from common.errors import UserError, name_list
 from datasets.inputs import SAFE_NAME, SYNTHETIC
 from datasets.raw.annotation import Annotation, read_annotation
@@ -33,12 +34,12 @@ class RawSource:
     """Where a dataset is.
 
     Attributes:
-        dataset: casme2, samm, smic, mmew or casme3.
+        dataset: casme2, samm, smic, mmew or casme3, in any usual spelling.
         sheet: its annotation sheet, .xlsx or .csv.
         frames: the folder of its frames; None reads the sheet alone.
         registered: the frames are registered (cropped) ones.
         corrections: the user's own table of corrections.
-        frame_rate: frames per second, where it differs from the dataset's or is not known.
+        frame_rate: frames per second, where the dataset's is not known or differs.
     """
 
     dataset: str
@@ -56,7 +57,7 @@ class RawSource:
 
 @dataclass(frozen=True)
 class RawDataset:
-    """The clips whose annotation and frames hold together, and everything found on the way."""
+    """The clips whose annotation and frames can be used, and everything that was found."""
 
     format: DatasetFormat
     clips: list[RawClip]
@@ -67,6 +68,22 @@ class RawDataset:
         """Whether any clip is drawn, not filmed."""
         return any(clip.synthetic for clip in self.clips)
 
+    def find(self, name: str) -> RawClip:
+        """The clip called ``subject/clip``, such as sub01/EP02_01f.
+
+        Raises:
+            UserError: there is none, or it cannot be used; the message says why.
+        """
+        for clip in self.clips:
+            if f"{clip.subject}/{clip.clip}" == name:
+                return clip
+        for finding in self.findings:
+            if f"{finding.subject}/{finding.clip}" == name and finding.outcome == "excluded":
+                raise UserError(f"{name} cannot be used, {finding.rule}: {finding.detail}")
+        known = [f"{clip.subject}/{clip.clip}" for clip in self.clips[:1]]
+        usable = f"Its first usable one is {known[0]}." if known else "None of its rows is usable."
+        raise UserError(f"the sheet has no clip {name!r}. {usable}")
+
 
 def read_raw_dataset(source: RawSource) -> RawDataset:
     """Read a dataset as received.
@@ -76,9 +93,7 @@ def read_raw_dataset(source: RawSource) -> RawDataset:
     Raises:
         UserError: the sheet or the folder as a whole cannot be used, or is another dataset's.
     """
-    if source.dataset not in FORMATS:
-        raise UserError(f"unknown dataset {source.dataset!r}. Choose one of {name_list(FORMATS)}.")
-    dataset = FORMATS[source.dataset]
+    dataset = FORMATS[dataset_name(source.dataset)]
     if source.frames is not None and not source.frames.is_dir():
         raise UserError(f"{source.frames} is not a folder. Give the folder of the frames.")
     rows = read_sheet(source.sheet, ("subject", "filename"))
@@ -126,7 +141,7 @@ def _check_count(dataset: DatasetFormat, rows: list[SheetRow]) -> list[Finding]:
 
 
 class _RowReader:
-    """Reads one row after the other; knows the names already seen and collects the findings."""
+    """Reads one row after the other; keeps the names already seen and collects the findings."""
 
     def __init__(self, dataset: DatasetFormat, source: RawSource) -> None:
         self.dataset = dataset
@@ -167,7 +182,7 @@ class _RowReader:
         }
 
     def _identify(self, cells: Mapping[str, str], report: RowReport) -> ClipKey | None:
-        """Name the clip; a row without a usable name, or with one already seen, gives None."""
+        """The clip's name; None for a row without a usable name or with one already seen."""
         report.subject = self.dataset.subject_name(cells["subject"])
         report.clip = self.dataset.clip_name(cells)
         for name, cell in ((report.subject, cells["subject"]), (report.clip, cells["clip"])):
@@ -187,7 +202,7 @@ class _RowReader:
         return key
 
     def _refuse_name(self, cells: Mapping[str, str], report: RowReport) -> None:
-        """Say which cell is no name; of a clip that is named by its onset, it may be that one."""
+        """Say which cell is no name; for a clip that is named by its onset, it may be the onset."""
         refused = [c for c in (cells["subject"], cells["clip"]) if not SAFE_NAME.fullmatch(c)]
         if refused:
             detail = "subject and file name must be plain names."
@@ -216,7 +231,7 @@ class _RowReader:
         )
 
     def unused_corrections(self) -> Iterator[Finding]:
-        """The user's own corrections that no row answers to: most likely a slip in a name."""
+        """The user's corrections of clips that the sheet lacks: most likely a mistyped name."""
         detail = "no row of the sheet has this subject and clip; the correction does nothing."
         for key, lines in self.corrections.items():
             for line in lines:
@@ -227,7 +242,7 @@ class _RowReader:
 
 
 def _check_any_frames(source: RawSource, raw: RawDataset) -> None:
-    """A folder in which no clip at all is found is the wrong one: one error, not a list."""
+    """A folder without the frames of any clip is the wrong one: one error, not a list."""
     if raw.clips or not any(finding.rule == "no frames" for finding in raw.findings):
         return
     layouts = wanted_layouts(raw.format, source.registered)

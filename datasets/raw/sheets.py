@@ -1,4 +1,4 @@
-"""Annotation sheets as text: the header row is found by its names, no formula or macro is run."""
+"""Reads annotation sheets as text: finds the header row by its names, runs no formula or macro."""
 
 import csv
 import io
@@ -87,8 +87,8 @@ def _rows_below(path: Path, rows: list[Row], header: int, names: list[str]) -> l
     table = []
     for number, row in enumerate(rows[header:], start=header + 1):
         if any(row):
-            # Rows end at their last filled cell. A blank header names nothing; of a name that
-            # occurs twice the first column counts.
+            # Rows end at their last filled cell. A column without a header is skipped; of two
+            # columns with one name the first counts.
             pairs = [pair for pair in zip_longest(names, row, fillvalue="") if pair[0]]
             table.append(SheetRow(number, dict(reversed(pairs))))
     if not table:

@@ -45,7 +45,7 @@ PLACES = (
 
 
 def places(*above: str) -> tuple[str, ...]:
-    """Every place of a clip below each of the folders named."""
+    """Every folder that a clip may have below each of the folders named."""
     return tuple(folder + place for folder in above for place in PLACES)
 
 

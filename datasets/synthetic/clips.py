@@ -1,7 +1,7 @@
 """Synthetic clips: drawn faces moved by the action units of a class, with their true motion.
 
-They stand in for the real datasets, which need a signed agreement: every script runs on them.
-Each part is named like a dataset, its subjects and clips like that dataset's. A clip is a
+They replace the real datasets, which need a signed agreement: every script runs on them.
+Each part has a dataset's name, and its subjects and clips are named as there. A clip is a
 sequence of frames: the neutral face, then the action units that define its class rise to the apex
 and fall again, while the head drifts, other muscles move a little, the light flickers and the
 sensor adds noise.
@@ -62,8 +62,8 @@ class SyntheticClip:
         spec: which clip it is.
         frames: uint8 [T, H, W], grey.
         onset, apex, offset: indices into ``frames``, onset < apex < offset.
-        motion: the true motion in pixels, float32 [2, H, W, 2] = (onset to apex, apex to offset),
-            u to the right and v downwards, at the pixels of the first frame of each.
+        motion: the true motion in pixels, float32 [2, H, W, 2]: onset to apex and apex to offset,
+            u to the right and v downwards, at the pixels of the onset and of the apex.
         action_units: those that define the class, such as "4" or, on the subject's left, "L12".
     """
 
@@ -74,6 +74,11 @@ class SyntheticClip:
     offset: int
     motion: NDArray[np.float32]
     action_units: tuple[str, ...]
+
+    @property
+    def key_frames(self) -> NDArray[np.uint8]:
+        """Onset, apex and offset, [3, H, W]."""
+        return self.frames[[self.onset, self.apex, self.offset]]
 
     @property
     def label(self) -> int:
@@ -110,7 +115,7 @@ def draw_clip(spec: ClipSpec, view: View = REGISTERED) -> SyntheticClip:
 
 @dataclass(frozen=True)
 class _Scene:
-    """A course seen in a picture, in pixels.
+    """The movement of a clip in the pixels of its picture.
 
     Attributes:
         displacements: by the muscles, [T, H, W, 2].
@@ -149,16 +154,16 @@ def _inverse(pose: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _source(scene: _Scene, time: int) -> NDArray[np.float32]:
-    """Which place of the neutral picture is seen at each pixel of a frame: undo muscles, then head.
+    """Where in the neutral picture each pixel of a frame comes from: undo muscles, then head.
 
-    Motion is defined by this backward map, so that a frame is one resampling of the neutral face
-    and the true motion follows from it without a second model.
+    This backward map defines the motion: a frame is one resampling of the neutral face, and the
+    true motion follows without a second model.
     """
     return _apply(_inverse(scene.poses[time]), scene.pixels - scene.displacements[time])
 
 
 def _true_motion(scene: _Scene, first: int, second: int) -> NDArray[np.float32]:
-    """Where each pixel of frame ``first`` is in frame ``second``, minus where it was: [H, W, 2].
+    """How far each pixel of frame ``first`` has moved in frame ``second``: [H, W, 2].
 
     Solves target = pose(source) + displacement(target) by fixed-point iteration, which converges
     because the displacement's slope stays below 0.8.

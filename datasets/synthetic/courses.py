@@ -1,6 +1,6 @@
-"""How a synthetic clip moves: its action units, what hides them, and the head's drift.
+"""How a synthetic clip moves: its action units, other movements, and the head's drift.
 
-The face units are those of a registered face: pixels of a 128 x 128 picture.
+A face unit is a pixel of a registered face of 128 x 128 pixels.
 """
 
 from dataclasses import dataclass
@@ -24,8 +24,8 @@ DISTRACTORS = {"45": 0.3, "gaze": 0.4, "17": 0.2, "L14": 0.15, "R14": 0.15, "9":
 # Amplitude of the class's strongest muscle at the apex, in face units (pixels at 128 x 128).
 AMPLITUDE = (1.0, 3.0)
 # Most clips also show a movement of another class, relative to that amplitude: it begins later
-# and still rises when the class's own falls. Chosen, with the distractors, so that a linear
-# classifier tells the classes fairly but not perfectly.
+# and still rises when the movement of the class falls. These numbers and those of the distractors
+# are chosen so that a linear classifier tells the classes fairly but not perfectly.
 MASKING_CHANCE, MASKING_STRENGTH = 0.85, (0.7, 1.5)
 DISTRACTOR_STRENGTH = (0.5, 2.5)
 # Peaks of the head's drift: right and down in face units, turn in radians, relative growth.
@@ -37,7 +37,7 @@ class Course:
     """How a clip moves, in face units.
 
     Attributes:
-        onset, apex, offset: as in the clip.
+        onset, apex, offset: indices of frames.
         action_units: those that define the class.
         muscles: everything that moves, [M].
         pull: how far each muscle pulls in each frame, [T, M].
@@ -54,7 +54,7 @@ class Course:
 
     @property
     def frame_count(self) -> int:
-        """Frames of the clip, those before the onset and after the offset among them."""
+        """Frames of the clip, including those before the onset and after the offset."""
         return len(self.drift)
 
 

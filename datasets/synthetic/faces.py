@@ -1,9 +1,9 @@
-"""Drawn faces: a neutral grey portrait with a subject's own proportions, skin and lighting.
+"""Drawn faces: a neutral grey portrait with the proportions, skin and lighting of a subject.
 
-Everything is given in face units: a registered face fills the square 0..128 x 0..128, x to the
-right and y downwards, so that at scale 1 a unit is a pixel of a 128 x 128 picture. A face is a
-height map (skull, nose, lips, ...) lit from the subject's own direction, times an albedo (skin
-texture, brows, eyes, ...). No real face is copied: all numbers are drawn at random.
+All lengths are in face units: a registered face fills the square 0..128 x 0..128, x to the right
+and y downwards, so that at scale 1 a unit is a pixel of a 128 x 128 picture. A face is a height map
+(skull, nose, lips, ...), lit from one direction, times an albedo (skin texture, brows, eyes, ...).
+No real face is copied: all numbers are drawn at random.
 """
 
 import hashlib
@@ -22,7 +22,7 @@ Grid = NDArray[np.floating]
 
 
 def generator(seed: int, *names: str) -> np.random.Generator:
-    """A random generator of its own for each (seed, names): draws depend on nothing else."""
+    """A random generator for (seed, names), whose draws depend on nothing else."""
     digest = hashlib.sha256("/".join([str(seed), *names]).encode("utf-8")).digest()
     return np.random.default_rng(int.from_bytes(digest[:16], "big"))
 
@@ -210,7 +210,7 @@ def _lighting(face: Face, height: Grid, scale: float) -> Grid:
 
 
 def _skin_texture(face: Face, grid: Grid) -> Grid:
-    """Pores, spots and patches as relative deviation of the albedo, fixed to the face."""
+    """Pores, spots and patches as relative deviation of the albedo; they move with the face."""
     side = (TEXTURE_END - TEXTURE_START) * TEXTURE_PER_UNIT
     rng = np.random.default_rng(face.texture_seed)
     texture = np.zeros((side, side), dtype=np.float32)
@@ -229,7 +229,7 @@ def _skin_texture(face: Face, grid: Grid) -> Grid:
 
 
 def _skin_albedo(face: Face, x: Grid, y: Grid) -> Grid:
-    """The share of light that skin, lips, nostrils, eyes and brows throw back."""
+    """The share of light that skin, lips, nostrils, eyes and brows reflect."""
     albedo = np.full_like(x, face.skin)
     albedo *= 1 - face.stubble * _bump(x, y, (MIDDLE_X, face.mouth_y + 8), (26, 14))
     albedo = _with_mouth(face, x, y, albedo)

@@ -1,7 +1,7 @@
 """Faults planted on purpose in synthetic raw datasets, each with a record of where it is.
 
-They are those of the real sheets and folders, and those of files damaged on the way. A clip has one
-fault at most. ``planted_faults.csv`` lists them, so that an audit can be held to what it finds.
+They are those of the real sheets and folders, and those of damaged files. A clip has one fault at
+most. ``planted_faults.csv`` lists them, so that tests can compare the audit's findings with them.
 """
 
 import io
@@ -31,7 +31,7 @@ LONG_CLIP = 66
 ABSURD_SIZE = 80 * 2**20
 
 # Which clips may have a fault: any; the last of its recording, so that no other clip uses the
-# damaged frames; or one that has its folder to itself.
+# damaged frames; or one that is alone in its folder.
 Place = Literal["any", "last", "alone"]
 FrameFile = Callable[[int], Path]
 
@@ -53,11 +53,11 @@ class FaultKind:
 
     Attributes:
         name: as in the record.
-        change_row: gives the rows that stand in the sheet instead of the correct one.
+        change_row: gives the rows of the sheet that replace the correct one.
         change_files: damages the clip's frames and says which; called once for the raw frames
             and once for the registered ones.
         place: which clips may have it.
-        not_in, only_in: datasets to which it does not, or alone, apply.
+        not_in, only_in: datasets that cannot have it; the only ones that can.
         raw_only: registered frames cannot have it.
     """
 
@@ -103,7 +103,7 @@ def plant_faults(
 def plant_sheet_faults(root: Path, dataset: str, other: str) -> list[PlantedFault]:
     """Write sheets of a dataset that are wrong as a whole; the values are paths below ``root``.
 
-    ``other``'s own sheet is the wrong one to give; where it is the same dataset, there is none.
+    One of them is the sheet of ``other``, unless that is the same dataset.
     """
     own = f"{FAULTY_SHEETS}/{dataset}"
     paths = {
@@ -158,7 +158,7 @@ def plan_faults(rows: Sequence[SheetRow], with_raw: bool) -> dict[int, FaultKind
     }
     planned: dict[int, FaultKind] = {}
     kinds = fault_kinds(spec.dataset, with_raw)
-    # The most demanding first, else the undemanding would take their clips.
+    # The most demanding first, or the others would take their clips.
     for kind in sorted(kinds, key=lambda kind: ("alone", "last", "any").index(kind.place)):
         free = [index for index in order if index in eligible[kind.place] - planned.keys()]
         if not free:

@@ -25,7 +25,7 @@ def muscles_of(unit: str) -> list[Muscle]:
 def _bumps(face: Face, muscle: Muscle) -> list[tuple[float, ...]]:
     """Where a muscle pulls: (x, y, size x, size y, outwards, down) in face units.
 
-    The places follow the descriptions of the Facial Action Coding System.
+    They follow the descriptions of the Facial Action Coding System.
     """
     side = muscle.side
     eye = MIDDLE_X + side * face.eye_distance / 2

@@ -1,15 +1,14 @@
-"""Synthetic clips in the five datasets' own layouts: sheets, raw and registered frames.
+"""Synthetic clips in the layouts of the five datasets: sheets, raw and registered frames.
 
-Below the folder given there is one folder a dataset, with its sheet and its frames, the true motion
-of every clip (``true_motion/<dataset>/<subject>_<clip>.npz``) and a README that says synthetic. The
-names in these files are those of the tables: CAS(ME)3 clips are told by their onset frame.
+The folder given holds one folder a dataset, with its sheet and its frames, the true motion of every
+clip (``true_motion/<dataset>/<subject>_<clip>.npz``) and a README that says synthetic. These files
+have the names of the tables, where CAS(ME)3 clips are named by their onset frame.
 """
 
 import io
 import shutil
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,8 +16,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from common.dataset_names import DATASETS
 from common.errors import UserError
 from common.files import write_bytes, write_text
+from common.process_pool import run_jobs
 from datasets.synthetic.clips import draw_clip
 from datasets.synthetic.faces import REGISTERED, View, generator
 from datasets.synthetic.faults import (
@@ -31,7 +32,7 @@ from datasets.synthetic.faults import (
     write_record,
 )
 from datasets.synthetic.sheets import FORMATS, SheetRow, make_rows, write_sheet
-from datasets.synthetic.specs import ALL_DATASETS, ClipSpec
+from datasets.synthetic.specs import ClipSpec
 
 FrameKinds = Literal["both", "raw", "registered"]
 # For each choice: whether registered frames, or raw ones, are written.
@@ -46,12 +47,12 @@ MOTION_FOLDER = "true_motion"
 NOTICE = """These datasets are SYNTHETIC.
 
 They have the layouts, names and sheets of CASME II, SAMM, SMIC-HS, MMEW and CAS(ME)3 part A, but
-every face in them is drawn by make_synthetic_raw_datasets.py: no camera, no people, nothing of the
-real datasets. The sheets' column "source" says the same. In true_motion/ lies the motion that each
-clip was drawn with, in pixels.
+every face in them is drawn by make_synthetic.py: no camera, no people, nothing of the real
+datasets. The sheets' column "source" says the same. true_motion/ holds the motion that each clip
+was drawn with, in pixels.
 """
 JPEG_QUALITY = 95
-# Skin in a camera's colors: what blue, green and red have of the grey value.
+# The blue, green and red of skin, as shares of the grey value.
 TINT = np.array([0.80, 0.95, 1.12], dtype=np.float32)
 
 
@@ -89,16 +90,14 @@ def write_raw_datasets(
     registered = REGISTERED_OR_NOT[kinds]
     datasets = list(dict.fromkeys(spec.dataset for spec in specs))
     rows = {name: make_rows([s for s in specs if s.dataset == name]) for name in datasets}
-    # Planned before anything is drawn: too few clips are said at once.
+    # Planned before anything is drawn, so that too few clips are refused at once.
     plans = {
         name: plan_faults(rows[name], with_raw=False in registered) if with_faults else {}
         for name in datasets
     }
     _make_room(root)
-    jobs = [(root, row, registered) for name in datasets for row in rows[name]]
-    # Spawned, not forked: a forked child may inherit a lock of OpenCV's threads that none frees.
-    with ProcessPoolExecutor(workers, get_context("spawn"), cv2.setNumThreads, (1,)) as pool:
-        yield from pool.map(_write_clip, *zip(*jobs, strict=True), chunksize=4)
+    jobs = [row for name in datasets for row in rows[name]]
+    yield from run_jobs(partial(_write_clip, root=root, registered=registered), jobs, workers)
     record: list[PlantedFault] = []
     for name, other in zip(datasets, datasets[1:] + datasets[:1], strict=True):
         sheet_rows, planted = plant_faults(root / name, rows[name], plans[name], registered)
@@ -111,20 +110,21 @@ def write_raw_datasets(
 
 
 def _make_room(root: Path) -> None:
-    """Remove what an earlier call wrote; anything else in the folder is left alone and refused."""
+    """Remove what an earlier call wrote; refuse a folder that holds something else."""
     if root.is_dir() and any(root.iterdir()):
         readme = root / README
-        if not readme.is_file() or readme.read_text(encoding="utf-8") != NOTICE:
+        title = NOTICE.splitlines()[0]
+        if not readme.is_file() or title not in readme.read_text(encoding="utf-8"):
             raise UserError(
                 f"{root} holds something else than synthetic raw datasets. Give another folder."
             )
-        for name in (*ALL_DATASETS, MOTION_FOLDER, FAULTY_SHEETS):
+        for name in (*DATASETS, MOTION_FOLDER, FAULTY_SHEETS):
             shutil.rmtree(root / name, ignore_errors=True)
         (root / FAULTS_FILE).unlink(missing_ok=True)
     write_text(root / README, NOTICE)
 
 
-def _write_clip(root: Path, row: SheetRow, registered: Sequence[bool]) -> ClipSpec:
+def _write_clip(row: SheetRow, root: Path, registered: Sequence[bool]) -> ClipSpec:
     """Draw a clip in each of the wanted views; write its frames and its true motion."""
     motion: dict[str, Any] = {}
     for is_registered in registered:
@@ -133,7 +133,7 @@ def _write_clip(root: Path, row: SheetRow, registered: Sequence[bool]) -> ClipSp
         for number, pixels in enumerate(clip.frames, start=row.first):
             path = root / row.spec.dataset / row.frame(number, is_registered)
             path.parent.mkdir(parents=True, exist_ok=True)
-            # Not atomic: a set that was cut short has no sheet and is made anew.
+            # Not atomic: an unfinished dataset has no sheet and is drawn again.
             path.write_bytes(_encode(pixels, row.spec.dataset, path.suffix))
     buffer = io.BytesIO()
     np.savez_compressed(buffer, **motion)

@@ -1,4 +1,4 @@
-"""Synthetic clips as rows of annotation sheets, in the manner of each of the five datasets.
+"""Synthetic clips as rows of annotation sheets, which look like those of the five datasets.
 
 Every sheet has one column more than the real one: ``source``, which says synthetic.
 """
@@ -59,7 +59,7 @@ EMOTION_NAMES = {
         "others": "others",
     },
 }
-# First frame numbers: SAMM's are places in a long recording, MMEW's begin at 1.
+# First frame numbers: SAMM counts in a long recording, MMEW from 1.
 FIRST_FRAMES = {
     "casme2": (1, 80),
     "samm": (1000, 9000),
@@ -185,9 +185,9 @@ FORMATS = {
 
 @dataclass(frozen=True)
 class SheetRow:
-    """A clip as its dataset annotates it; key frames as cells, so that faults can be planted.
+    """A clip as its dataset annotates it; an apex may be text, so that faults can be planted.
 
-    ``first`` is the number of its first frame, which ``onset`` and the others are counted from.
+    ``first`` is the number of its first frame.
     """
 
     spec: ClipSpec
@@ -215,7 +215,7 @@ class SheetRow:
 
     @property
     def clip(self) -> str:
-        """The clip's name in tables; a CAS(ME)3 recording holds several, told by their onset."""
+        """The clip's name in tables; clips of a CAS(ME)3 recording are named by their onset."""
         return f"{self.file}_{self.onset}" if self.spec.dataset == "casme3" else self.spec.clip
 
     def frame(self, number: int, registered: bool) -> Path:

@@ -1,24 +1,20 @@
-"""Which synthetic clips there are, and their names: each dataset's in its own manner."""
+"""Which synthetic clips there are, and their names, which follow each dataset's convention."""
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal, get_args
 
+from common.dataset_names import COMPOSITE, DATASETS
 from common.errors import UserError
 from datasets.synthetic.faces import generator
 
 EMOTIONS = ("negative", "positive", "surprise", "others")
-# The three classes of the composite; only raw datasets have "others" beside them.
+# The three classes of the composite; only raw datasets also have "others".
 CLASS_COUNT, OTHERS = 3, 3
 # Half of a subject's clips are negative, as in the composite; the order is turned by subject.
 LABEL_CYCLE = (0, 1, 0, 2, 0, 1, 0, 2)
-# A subject's clips come in films of four; a clip of "others" is in a film beyond all of them.
+# A subject's clips come in films of four; a clip of "others" is in a film after all of them.
 CLIPS_PER_FILM, MOST_CLIPS, OTHERS_INDEX = 4, 96, 100
-DatasetName = Literal["casme2", "samm", "smic", "mmew", "casme3"]
-ALL_DATASETS: tuple[DatasetName, ...] = get_args(DatasetName)
-# The three datasets of the MEGC2019 composite.
-COMPOSITE: tuple[DatasetName, ...] = ("casme2", "samm", "smic")
 
 
 @dataclass(frozen=True)
@@ -79,7 +75,7 @@ def find_synthetic_clip(name: str, seed: int = 1) -> ClipSpec:
     Raises:
         UserError: no synthetic clip has this name.
     """
-    for spec in list_synthetic_clips(99, MOST_CLIPS, seed, ALL_DATASETS):
+    for spec in list_synthetic_clips(99, MOST_CLIPS, seed, DATASETS):
         if f"{spec.subject}/{spec.clip}" == name:
             return spec
     raise UserError(
@@ -91,7 +87,7 @@ def find_synthetic_clip(name: str, seed: int = 1) -> ClipSpec:
 def _clips_of(
     seed: int, dataset: str, number: int, clip_count: int, with_others: bool
 ) -> Iterator[ClipSpec]:
-    """A subject's clips, named as its dataset names them."""
+    """The clips of a subject."""
     subject = _subject_name(dataset, number)
     start = int(generator(seed, dataset, subject, "labels").integers(len(LABEL_CYCLE)))
     seen: Counter[int] = Counter()
@@ -117,7 +113,7 @@ def _subject_name(dataset: str, number: int) -> str:
 
 
 def _clip_name(dataset: str, subject: str, index: int, label: int, count: int) -> str:
-    """``count``: the how-manieth clip of its label it is. CAS(ME)3 letters its recordings."""
+    """``count``: running number among the subject's clips of the label."""
     film, part = index // CLIPS_PER_FILM + 1, index % CLIPS_PER_FILM + 1
     names = {
         "casme2": f"EP{film:02d}_{part:02d}",

@@ -97,36 +97,3 @@ def write_drawn_casme2(
         row = casme2_row(spec.subject[3:], spec.clip, key_frames, CASME2_EMOTIONS[spec.label], "")
         rows.append([*row, "synthetic"])
     return write_sheet(folder / "casme2.xlsx", [*CASME2_HEADER, "source"], rows)
-
-
-FRAMES_OF_A_COPY = 6
-CLIPS_OF_A_RECORDING = 10
-
-
-def write_many_casme3(folder: Path, count: int, drawn: int = 8) -> Path:
-    """Registered CAS(ME)3 of any size: a few drawn clips under many names; returns the sheet.
-
-    A recording of ten clips is a subject. Of each clip six frames are kept; copies are links.
-    """
-    templates = []
-    for spec in list_synthetic_clips(drawn, 1)[:drawn]:
-        clip = draw_clip(spec)
-        places = np.linspace(clip.onset, clip.offset, FRAMES_OF_A_COPY).round().astype(int)
-        where = folder / "templates" / spec.stem
-        where.mkdir(parents=True)
-        for number, place in enumerate(places):
-            Image.fromarray(clip.frames[place]).save(where / f"{number}.jpg", quality=95)
-        templates.append(where)
-    rows: list[list[object]] = []
-    emotions = ("anger", "happy", "surprise")
-    for number in range(count):
-        subject = f"spNO.{number // CLIPS_OF_A_RECORDING + 1}"
-        onset = 1 + number % CLIPS_OF_A_RECORDING * FRAMES_OF_A_COPY
-        where = folder / "part_A" / subject / "a" / "color"
-        where.mkdir(parents=True, exist_ok=True)
-        for place in range(FRAMES_OF_A_COPY):
-            source = templates[number % drawn] / f"{place}.jpg"
-            (where / f"{onset + place}.jpg").hardlink_to(source)
-        key_frames = [onset, onset + 2, onset + FRAMES_OF_A_COPY - 1]
-        rows.append([subject, "a", *key_frames, "", "", emotions[number % 3], "synthetic"])
-    return write_sheet(folder / "casme3.xlsx", [*CASME3_HEADER, "source"], rows)
