@@ -77,10 +77,11 @@ def _validated(kind: type[Any], values: Mapping[str, Any], where: str) -> Any:
     try:
         return TypeAdapter(kind).validate_python(dict(values))
     except ValidationError as error:
-        known = name_list(own.name for own in fields(kind))
         problem = error.errors()[0]
         name = ".".join(map(str, problem["loc"]))
-        raise UserError(f"{where}, {name}: {problem['msg']}. It may hold: {known}.") from error
+        raise UserError(
+            f"{where}, {name}: {problem['msg']}. docs/your_own_method.md lists what it may hold."
+        ) from error
 
 
 @dataclass(frozen=True)
