@@ -6,8 +6,11 @@ Licence of the original: none, all rights reserved; nothing of it is here.
 
 Chosen here, once, because the published repository has no training script and no input generator:
 AdamW at a constant 1e-4 with decay 0.05 (usual for transformers of this kind), 50 epochs, balanced
-batches of 30 clips, no augmentation, the last epoch. The scale of the flow is that of DSSN, whose
-file layout the published loader reads: probable, not proven. None of it was tuned on results.
+batches of 30 clips, no augmentation, the last epoch. u and v are stretched over 0 to 255, since
+the published loader divides by 255 and takes ImageNet's mean. Its file layout is that of a DSSN
+re-implementation, whose range is -128 to 3968: the probable ancestor, not proven, kept as scale
+``dssn``. There the reconstruction loss is a thousand times the others, and on synthetic clips the
+network learned more slowly; nothing else was looked at for any of these choices.
 
 Departures: the memory is filled by the first batches and follows every later one with weight .9,
 where the paper's figure also refills it before each epoch; its update is a plain statement after
@@ -54,8 +57,8 @@ small = {
 
 IMAGE_SIZE = 224
 CHANNELS = 3
-FLOW_LOWEST, FLOW_SPAN = -128.0, 4096.0
-"""DSSN's scale: 16 * 256 * (f - min) / (max - min) - 128."""
+SCALES = {"bytes": (0.0, 255.0), "dssn": (-128.0, 3968.0)}
+"""Range of u and v. DSSN's formula: 16 * 256 * (f - min) / (max - min) - 128."""
 BYTE_RANGE = 255.0
 IMAGENET_MEAN, IMAGENET_STD = [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]
 
@@ -75,29 +78,42 @@ MOMENTUM = 0.1
 """Weight of the old prototype."""
 
 
-def prepare(stored: np.ndarray, clips: pd.DataFrame, generator: torch.Generator | None) -> Tensor:
+def prepare(
+    stored: np.ndarray,
+    clips: pd.DataFrame,
+    generator: torch.Generator | None,
+    scale: str = "bytes",
+) -> Tensor:
     """u, v and magnitude of the flow from onset to apex, as an image for the network.
 
     Args:
         stored: float [B, 2, S, S, 2]: phase, row, column, (u, v) in pixels.
         clips: not used.
         generator: not used, nothing is drawn.
+        scale: see ``rescaled``.
 
     Returns:
         float32 [B, 3, 224, 224].
     """
-    return flow_images(rescaled(torch.from_numpy(stored[:, 0]).float()))
+    return flow_images(rescaled(torch.from_numpy(stored[:, 0]).float(), scale))
 
 
-def rescaled(flow: Tensor) -> Tensor:
-    """Each clip's u and v on -128 to 3968 by their own extremes; a constant one is -128.
+def rescaled(flow: Tensor, scale: str = "bytes") -> Tensor:
+    """Each clip's u and v stretched over a range; a constant one is its lower end.
 
     Args:
         flow: float [B, S, S, 2].
+        scale: ``bytes`` (0 to 255) or ``dssn`` (-128 to 3968).
+
+    Raises:
+        UserError: an unknown scale.
     """
+    if scale not in SCALES:
+        raise UserError(f"scale {scale!r} is unknown; choose one of {name_list(SCALES)}.")
+    lowest, highest = SCALES[scale]
     low, high = flow.amin(dim=(1, 2), keepdim=True), flow.amax(dim=(1, 2), keepdim=True)
     share = (flow - low) / (high - low).where(high > low, 1.0)
-    return FLOW_LOWEST + FLOW_SPAN * share
+    return lowest + (highest - lowest) * share
 
 
 def flow_images(flow: Tensor, *, antialias: bool = True) -> Tensor:

@@ -184,10 +184,14 @@ def test_each_clip_and_channel_of_the_contraction_is_rescaled_by_its_own_extreme
     images = srmcl.prepare(stored, clips, None)
     assert images.shape == (2, 3, 224, 224) and images.dtype == torch.float32
     assert torch.isfinite(images).all()
-    scaled = srmcl.rescaled(torch.from_numpy(stored[:, 0]).float())
-    assert scaled[0].amin(dim=(0, 1)).tolist() == [-128, -128]
-    assert scaled[0].amax(dim=(0, 1)).tolist() == [3968, 3968]
-    assert (scaled[1, ..., 1] == -128).all()
+    for scale, (lowest, highest) in {"bytes": (0, 255), "dssn": (-128, 3968)}.items():
+        scaled = srmcl.rescaled(torch.from_numpy(stored[:, 0]).float(), scale)
+        assert scaled[0].amin(dim=(0, 1)).tolist() == [lowest, lowest]
+        assert scaled[0].amax(dim=(0, 1)).tolist() == [highest, highest]
+        assert (scaled[1, ..., 1] == lowest).all()
+        assert torch.equal(srmcl.prepare(stored, clips, None, scale), srmcl.flow_images(scaled))
+    with pytest.raises(UserError, match="scale 'pixels' is unknown; choose one of bytes, dssn"):
+        srmcl.prepare(stored, clips, None, "pixels")
     changed = stored.copy()
     changed[:, 1] *= -3
     changed[0, 0] *= 2
