@@ -17,6 +17,7 @@ from rich.console import Console
 from common.command_line import parse_settings
 from common.errors import UserError, name_list, run_script
 from common.files import lock_folder, remove_unfinished
+from common.refusals import summarize_refusals
 from datasets import Fold, Inputs, loso_folds, read_inputs
 from evaluation.expected_clips import write_expected_clips
 from evaluation.fold_logits import FOLDER as STORED_FOLDS
@@ -74,7 +75,7 @@ def main() -> None:
         print_metrics(Console(), {origin.epoch_rule: figures}, title)
         print(f"written: {config.results}")
     if evaluation.refused:
-        raise UserError(f"{len(evaluation.refused)} refused: {' '.join(evaluation.refused)}")
+        raise UserError(summarize_refusals(evaluation.refused))
 
 
 def _refuse_folder_of_a_run(results: Path) -> None:

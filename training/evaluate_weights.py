@@ -13,15 +13,31 @@ from torch import nn
 from common.choices import Protocol
 from common.class_names import CLASS_NAMES
 from common.errors import UserError, name_list
+from common.refusals import Refusal
 from datasets import Fold, Inputs, Preparation, loso_folds
+from datasets.maps import MAP_SIZE
 from evaluation.predictions import RECORDED, SYNTHETIC, prediction_rows
-from models.checkpoint import check_gamma, load_into, load_weights, read_gamma, read_geometry
+from models.checkpoint import (
+    check_fits_clips,
+    check_gamma,
+    load_into,
+    load_weights,
+    read_gamma,
+    read_geometry,
+)
 from models.estimator import estimator_scores, load_estimator
 from models.method import BUILT_IN, SUFFIX, Method, load_method
+from models.weight_files import find_weights
 from training.clips import Clips, prepare_clips
 from training.configuration import TrainingSettings, read_training
 from training.fold_group import lone_logits
-from training.weights_folder import WeightsFile, read_description, read_weights_note, weights_path
+from training.weights_folder import (
+    DESCRIPTION_NAME,
+    WeightsFile,
+    read_description,
+    read_weights_note,
+    weights_path,
+)
 from training.worker import build_model
 
 UNKNOWN_RULE = "unknown"
@@ -59,13 +75,13 @@ class Evaluation:
         rows: prediction rows; None when no subject could be evaluated.
         gammas: gamma of each checkpoint that has one, by subject.
         missing: folds without a weights file.
-        refused: one sentence for every file that could not be used.
+        refused: every file that could not be used, with the reason.
     """
 
     rows: pd.DataFrame | None
     gammas: dict[str, float]
     missing: list[Fold]
-    refused: list[str]
+    refused: list[Refusal]
 
 
 def read_origin(folder: Path, method_file: Path | None = None) -> WeightsOrigin:
@@ -77,6 +93,7 @@ def read_origin(folder: Path, method_file: Path | None = None) -> WeightsOrigin:
     Raises:
         UserError: the description or the method's file is damaged, or the file is another one.
     """
+    folder = _described_folder(folder)
     description = read_description(folder)
     if description is None:
         return _downloaded(method_file)
@@ -133,6 +150,14 @@ def _downloaded(method_file: Path | None) -> WeightsOrigin:
     )
 
 
+def _described_folder(folder: Path) -> Path:
+    """The folder, or the one below it that holds a description, as archives are unpacked."""
+    if (folder / DESCRIPTION_NAME).is_file():
+        return folder
+    below = [path.parent for path in folder.glob(f"*/{DESCRIPTION_NAME}")]
+    return below[0] if len(below) == 1 else folder
+
+
 def _own_training(method: Method) -> dict[str, Any]:
     return method.training(len(CLASS_NAMES)) or {}
 
@@ -175,28 +200,39 @@ def evaluate_weights(
             f"{inputs.folder} are labelled {name_list(inputs.class_names)}. Give matching ones."
         )
     folds = loso_folds(inputs.clips, origin.protocol)
-    trained = origin.training is not None
-    present = [f for f in folds if weights_path(folder, f.name, trained).is_file()]
-    if not present:
-        example = weights_path(folder, folds[0].name, trained)
-        raise UserError(f"{folder} holds no weights of these subjects, such as {example.name}.")
+    paths = _find_files(folder, origin, folds)
+    present = [fold for fold in folds if fold.name in paths]
     shared = None if origin.preparation.phase_sum else fold_clips(origin, inputs, None, device)
     parts, gammas, refused = [], {}, []
     for fold in present:
-        path = weights_path(folder, fold.name, trained)
+        path = paths[fold.name]
         try:
             note = check_note(path, fold, inputs)
             clips = shared or fold_clips(origin, inputs, note, device)
             model = load_model(path, origin, gamma, device)
+            logits = test_logits(model, origin, clips, fold.test_indices)
+            if not np.isfinite(logits).all():
+                raise Refusal(path, "gives scores that are not finite. Train again.")
         except UserError as error:
-            refused.append(str(error))
+            refused.append(Refusal.of(path, error))
             continue
         gammas.update(_gamma(model, fold))
-        logits = test_logits(model, origin, clips, fold.test_indices)
         parts.append(_rows(inputs, origin, fold, logits))
     missing = [fold for fold in folds if fold not in present]
     rows = pd.concat(parts, ignore_index=True) if parts else None
     return Evaluation(rows, gammas, missing, refused)
+
+
+def _find_files(folder: Path, origin: WeightsOrigin, folds: list[Fold]) -> dict[str, Path]:
+    """The file of each fold's weights; folds without one lack."""
+    names = [fold.name for fold in folds]
+    if origin.training is not None:
+        return find_weights(folder, names)
+    paths = {name: weights_path(folder, name, trained=False) for name in names}
+    present = {name: path for name, path in paths.items() if path.is_file()}
+    if not present:
+        raise Refusal(folder, f"holds no weights of these subjects, such as {names[0]}.skops.")
+    return present
 
 
 def check_note(path: Path, fold: Fold, inputs: Inputs) -> WeightsFile | None:
@@ -209,14 +245,15 @@ def check_note(path: Path, fold: Fold, inputs: Inputs) -> WeightsFile | None:
     if note is None:
         return None
     if hashlib.sha256(path.read_bytes()).hexdigest() != note.sha256:
-        raise UserError(f"{path} has changed since it was written. Restore it or train again.")
+        raise Refusal(path, "has changed since it was written. Restore it or train again.")
     own = inputs.clips.iloc[fold.test_indices]
     tested = set(own[["dataset", "subject"]].agg("/".join, axis=1))
     seen = sorted(tested & set(note.trained_on))
     if seen:
-        raise UserError(
-            f"{path} was trained on {name_list(seen)}, on whom it would be tested. Give weights "
-            "that have not seen the test subject."
+        raise Refusal(
+            path,
+            f"was trained on {name_list(seen)}, on whom it would be tested. Give weights that "
+            "have not seen the test subject.",
         )
     return note
 
@@ -254,15 +291,14 @@ def load_model(path: Path, origin: WeightsOrigin, gamma: float | None, device: s
     if origin.training is None:
         return load_estimator(path, origin.method)
     state = load_weights(path, "cpu")
-    try:
-        settings = read_geometry(state) if origin.settings is None else dict(origin.settings)
-        if gamma is not None:
-            settings = {**settings, "gamma": gamma}
-        if "gamma" in settings:
-            check_gamma(state, settings["gamma"], path)
-    except UserError as error:
-        named = str(error) if str(path) in str(error) else f"{path}: {error}"
-        raise UserError(named) from error
+    settings = dict(origin.settings or {})
+    if origin.settings is None:
+        settings = read_geometry(state)
+        check_fits_clips(settings, path, classes=len(origin.class_names), image_size=MAP_SIZE)
+    if gamma is not None:
+        settings = {**settings, "gamma": gamma}
+    if "gamma" in settings:
+        check_gamma(state, settings["gamma"], path)
     classes = settings.pop("classes", len(origin.class_names))
     network = build_model(origin.method, settings, classes)
     load_into(network, state, path)
