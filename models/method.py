@@ -23,6 +23,7 @@ BUILT_IN = {
     "au_rule": "models.au_rule",
     "causalnet": "models.causalnet.published",
     "causalnet_compact": "models.causalnet.compact",
+    "causalnet_compact_v1": "models.causalnet.compact_v1",
     "htnet": "models.htnet",
     "linear": "models.linear",
     "majority": "models.majority",

@@ -43,7 +43,7 @@ from training.worker import build_model
 UNKNOWN_RULE = "unknown"
 UNKNOWN_EPOCH = 1
 """What the published evaluation writes where nobody knows the epoch."""
-OLD_PRESETS = {"published": "causalnet", "compact": "causalnet_compact"}
+OLD_PRESETS = {"published": "causalnet", "compact": "causalnet_compact_v1"}
 OLD_STEPS = {"composite": "regions", "centre": "center"}
 OLD_TRAINING = {"optimiser": "optimizer"}
 
