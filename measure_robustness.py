@@ -40,7 +40,7 @@ from datasets.frames.key_frame_noise import FRAME_LEVELS, RELATIVE_LEVELS, Noisy
 from datasets.frames.noise_sweep import NoiseSweep, sweep_key_frames
 from datasets.raw import DEFAULT_SCHEMES, RawSource, get_scheme, label_clips, read_raw_dataset
 from evaluation.comparison_tables import print_table
-from evaluation.confusions import confusion_stack, subject_numbers
+from evaluation.metrics import confusion_stack, subject_numbers
 from evaluation.predictions import RECORDED, SYNTHETIC, SYNTHETIC_NOTE
 from evaluation.robustness import (
     CURVES_NAME,

@@ -22,7 +22,7 @@ from matplotlib.figure import Figure
 
 from common.errors import UserError, run_script
 from common.files import write_bytes, write_text
-from evaluation.confusions import compute_uf1, confusion_stack
+from evaluation.metrics import compute_uf1, confusion_stack
 from evaluation.predictions import read_class_names_column, read_predictions
 from make_report import epoch_predictions
 

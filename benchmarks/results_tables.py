@@ -19,8 +19,8 @@ import tyro
 
 from common.errors import UserError, name_list, run_script
 from evaluation.comparison import TESTED, compare, p_text
-from evaluation.confusions import FIGURES
 from evaluation.methods import Method, read_methods
+from evaluation.metrics import METRICS
 from evaluation.results_folder import PREDICTIONS_NAME
 from evaluation.selection import DEFAULT_RULE, SELECTED_ON_TEST_SUBJECT, rules_footnote
 from evaluation.statistics import bootstrap_interval, spread_over_seeds
@@ -169,7 +169,7 @@ def _row(
         "rule": rule,
         "seeds": method.seeds,
     }
-    for figure in FIGURES:
+    for figure in METRICS:
         interval = bootstrap_interval(confusions, figure)
         row[figure] = interval.value
         row[f"{figure} interval"] = [interval.low, interval.high]
@@ -186,11 +186,11 @@ def markdown(rows: Sequence[dict], references: Sequence[str]) -> str:
         if of_last
         else [f"{figure} minus {name}" for name in references for figure in TESTED]
     )
-    names = ["dataset", "method", "seeds", *FIGURES, *beside]
+    names = ["dataset", "method", "seeds", *METRICS, *beside]
     lines = [f"| {' | '.join(names)} |", "|---" * len(names) + "|"]
     for row in rows:
         cells = [row["dataset"], row["method"], str(row["seeds"])]
-        cells += [_figure_text(row, figure) for figure in FIGURES]
+        cells += [_figure_text(row, figure) for figure in METRICS]
         if of_last:
             cells += [_short(row[f"{figure} of {DEFAULT_RULE}"]) for figure in TESTED]
         else:

@@ -9,8 +9,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from evaluation.comparison import TESTED, Comparison, p_text
-from evaluation.confusions import FIGURES, compute_class_f1
 from evaluation.methods import Method
+from evaluation.metrics import METRICS, compute_class_f1
 from evaluation.selection import ORACLE_FOOTNOTE
 from evaluation.statistics import (
     Interval,
@@ -45,7 +45,7 @@ def metrics_table(methods: Sequence[Method]) -> pd.DataFrame:
     for method in methods:
         confusions = method.confusions(method.predicted)
         row = {"method": method.title}
-        for figure in FIGURES:
+        for figure in METRICS:
             row[figure] = _interval_text(bootstrap_interval(confusions, figure))
             if method.seeds > 1:
                 row[figure] += f" +-{spread_over_seeds(confusions, figure).deviation:.3f}"

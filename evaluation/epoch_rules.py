@@ -23,8 +23,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from common.errors import UserError, name_list
-from evaluation.confusions import compute_uf1, confusion_stack
 from evaluation.fold_logits import InnerTraining, StoredFold
+from evaluation.metrics import compute_uf1, confusion_stack
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from common.errors import UserError, name_list
-from evaluation.confusions import confusion_stack, subject_numbers
+from evaluation.metrics import confusion_stack, subject_numbers
 from evaluation.predictions import SYNTHETIC_NOTE, read_class_names_column, score_columns
 from evaluation.results_folder import read_results
 from evaluation.selection import KNOWN_RULES, SELECTED_ON_TEST_SUBJECT, rule_title

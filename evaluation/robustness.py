@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from scipy.integrate import trapezoid
 
-from evaluation.confusions import compute_uar, compute_uf1
+from evaluation.metrics import compute_uar, compute_uf1
 from evaluation.statistics import bootstrap_interval
 
 ROBUSTNESS_NAME, CURVES_NAME = "robustness.csv", "robustness_curves.csv"

@@ -18,7 +18,7 @@ import scipy.stats
 from statsmodels.stats.contingency_tables import mcnemar
 from statsmodels.stats.multitest import multipletests
 
-from evaluation.confusions import FIGURES, compute_accuracy, compute_uar, compute_uf1
+from evaluation.metrics import METRICS, compute_accuracy, compute_uar, compute_uf1
 
 RESAMPLES = 9_999
 CONFIDENCE = 0.95
@@ -106,7 +106,7 @@ def permutation_p(first: np.ndarray, second: np.ndarray, figure: str) -> float:
     Args:
         first, second: int [S, C, C].
     """
-    compute = FIGURES[figure]
+    compute = METRICS[figure]
     both = np.concatenate([first, second])
     places = np.arange(len(first))
 
@@ -149,7 +149,7 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
 def spread_over_seeds(confusions: np.ndarray, figure: str) -> Spread:
     """A pooled figure of each seed, described; confusions int [R, S, C, C]."""
-    values = FIGURES[figure](confusions.sum(axis=1))
+    values = METRICS[figure](confusions.sum(axis=1))
     deviation = float(values.std(ddof=1)) if len(values) > 1 else float("nan")
     return Spread(float(values.mean()), deviation, float(values.min()), float(values.max()))
 
@@ -162,7 +162,7 @@ def fold_means(confusions: np.ndarray) -> FoldMeans:
 
 def _seed_mean(confusions: np.ndarray, chosen: np.ndarray, figure: str) -> np.ndarray:
     """[R, S, C, C] and subjects [..., S] -> pooled figure averaged over seeds, [...]."""
-    return FIGURES[figure](confusions[:, chosen].sum(axis=-3)).mean(axis=0)
+    return METRICS[figure](confusions[:, chosen].sum(axis=-3)).mean(axis=0)
 
 
 def _bootstrap(subjects: int, statistic: Callable[[np.ndarray], np.ndarray]) -> Interval:

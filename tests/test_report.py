@@ -19,9 +19,8 @@ from common.command_line import parse_settings
 from common.errors import UserError
 from datasets import Inputs
 from evaluation.acc_files import write_acc_file
-from evaluation.confusions import compute_uf1
 from evaluation.expected_clips import PROTOCOL_TABLE
-from evaluation.metrics import compute_metrics
+from evaluation.metrics import compute_metrics, compute_uf1
 from evaluation.predictions import SYNTHETIC, read_predictions
 from evaluation.report.contents import ConfigurationResults, RuleResults, read_contents
 from evaluation.report.grid import grid_of

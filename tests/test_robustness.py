@@ -11,7 +11,7 @@ import pytest
 import make_report
 import measure_robustness
 from datasets.frames.key_frame_noise import KeyFrameNoise
-from evaluation.confusions import compute_uar, compute_uf1
+from evaluation.metrics import compute_uar, compute_uf1
 from evaluation.report.drawing import short
 from evaluation.report.robustness import panel_texts
 from evaluation.results_folder import read_results

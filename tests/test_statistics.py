@@ -11,8 +11,8 @@ import pytest
 import compare_results
 from common.errors import UserError
 from evaluation.comparison import claim, compare
-from evaluation.confusions import FIGURES, compute_uf1, confusion_stack
 from evaluation.methods import read_methods
+from evaluation.metrics import METRICS, compute_uf1, confusion_stack
 from evaluation.statistics import (
     bootstrap_difference,
     bootstrap_interval,
@@ -43,15 +43,15 @@ def drawn_confusions(random: np.random.Generator, subjects: int, skill: float) -
     return drawn_pair(random, subjects, skill)[0]
 
 
-@pytest.mark.parametrize("figure", FIGURES)
+@pytest.mark.parametrize("figure", METRICS)
 def test_the_interval_is_the_percentiles_of_a_plain_bootstrap(figure: str) -> None:
     random = np.random.default_rng(1)
     stack = drawn_confusions(random, 30, 0.6)
     plain = [
-        FIGURES[figure](stack[random.integers(0, 30, size=30)].sum(axis=0)) for _ in range(10_000)
+        METRICS[figure](stack[random.integers(0, 30, size=30)].sum(axis=0)) for _ in range(10_000)
     ]
     interval = bootstrap_interval(stack[np.newaxis], figure)
-    assert interval.value == pytest.approx(FIGURES[figure](stack.sum(axis=0)))
+    assert interval.value == pytest.approx(METRICS[figure](stack.sum(axis=0)))
     assert [interval.low, interval.high] == pytest.approx(
         np.percentile(plain, [2.5, 97.5]), abs=0.01
     )
@@ -77,7 +77,7 @@ def test_a_lone_subject_has_figures_but_no_interval_and_no_evidence() -> None:
 
 def exact_p(first: np.ndarray, second: np.ndarray, figure: str) -> float:
     """Twice the smaller tail over all ways to swap the methods within subjects."""
-    compute = FIGURES[figure]
+    compute = METRICS[figure]
     differences = []
     for swaps in itertools.product([False, True], repeat=len(first)):
         chosen = np.array(swaps)[:, None, None]

@@ -11,8 +11,7 @@ import pandas as pd
 
 from common.errors import UserError, name_list
 from evaluation.acc_files import SUFFIX
-from evaluation.confusions import confusion_stack, subject_confusions
-from evaluation.metrics import Metrics
+from evaluation.metrics import Metrics, confusion_stack, subject_confusions
 from evaluation.predictions import SYNTHETIC, metrics_of_rows, read_class_names_column
 from evaluation.report.robustness import (
     read_curves,

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from matplotlib.axes import Axes
 
-from evaluation.confusions import FIGURES
+from evaluation.metrics import METRICS
 from evaluation.report.contents import ConfigurationResults, RuleResults
 from evaluation.report.drawing import Picture, canvas, finish, look_of, rule_handles, short
 from evaluation.selection import rule_title
@@ -42,7 +42,7 @@ def _figure_row(configuration: ConfigurationResults, rule: RuleResults, dataset:
         rule=rule,
         clips=int(confusions.sum()),
         subjects=len(confusions),
-        intervals={name: bootstrap_interval(confusions[np.newaxis], name) for name in FIGURES},
+        intervals={name: bootstrap_interval(confusions[np.newaxis], name) for name in METRICS},
     )
 
 

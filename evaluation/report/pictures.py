@@ -11,7 +11,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
-from evaluation.confusions import compute_uf1
+from evaluation.metrics import compute_uf1
 from evaluation.report.contents import ConfigurationResults, RuleResults
 from evaluation.report.drawing import (
     INK,

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pandas as pd
 
-from evaluation.confusions import FIGURES
+from evaluation.metrics import METRICS
 from evaluation.report.blocks import Cell, Table
 from evaluation.report.contents import ConfigurationResults, RuleResults
 from evaluation.report.intervals import FigureRow, dataset_title, interval_text
@@ -22,13 +22,13 @@ def figure_table(rows: list[FigureRow], marks: str) -> Table:
             Cell(dataset_title(row.dataset)),
             Cell(rule_title(row.rule.rule)),
             Cell(str(row.clips), f"{row.subjects} subjects", value=row.clips),
-            *(interval_cell(row.intervals[name]) for name in FIGURES),
+            *(interval_cell(row.intervals[name]) for name in METRICS),
         ]
         for row in rows
     ]
     return Table(
         caption=_marked("Pooled figures with 95 % intervals, by dataset and epoch rule", marks),
-        columns=["Dataset", "Epoch rule", "Clips", *FIGURES],
+        columns=["Dataset", "Epoch rule", "Clips", *METRICS],
         rows=body,
         words=2,
         note=_star_note([row.rule for row in rows]),
@@ -87,13 +87,13 @@ def confusion_table(
 def epoch_table(configuration: ConfigurationResults, marks: str) -> Table:
     """Pooled test figures at every epoch."""
     confusions = configuration.confusions_by_epoch()
-    figures = np.stack([compute(confusions) for compute in FIGURES.values()], axis=1)
+    figures = np.stack([compute(confusions) for compute in METRICS.values()], axis=1)
     body = [
         [Cell(str(epoch), value=epoch), *(number(float(value)) for value in values)]
         for epoch, values in enumerate(figures, start=1)
     ]
     caption = _marked("Pooled test figures when every fold stops at that epoch", marks)
-    return Table(caption, ["Epoch", *FIGURES], body, words=0)
+    return Table(caption, ["Epoch", *METRICS], body, words=0)
 
 
 def subjects_table(configuration: ConfigurationResults, marks: str) -> Table:
