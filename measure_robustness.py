@@ -39,7 +39,6 @@ from datasets.frames.flow import FlowMethod
 from datasets.frames.key_frame_noise import FRAME_LEVELS, RELATIVE_LEVELS, NoisyFrames
 from datasets.frames.noise_sweep import NoiseSweep, sweep_key_frames
 from datasets.raw import DEFAULT_SCHEMES, RawSource, get_scheme, label_clips, read_raw_dataset
-from evaluation.comparison_tables import print_table
 from evaluation.metrics import confusion_stack, subject_numbers
 from evaluation.predictions import RECORDED, SYNTHETIC, SYNTHETIC_NOTE
 from evaluation.robustness import (
@@ -52,6 +51,7 @@ from evaluation.robustness import (
     robustness_rows,
     without_levels,
 )
+from evaluation.tables import print_table
 from training.grid_run import GridSearch
 from training.presets import get_preset
 from training.robustness import MethodBenchmark, Point, noise_points

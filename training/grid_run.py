@@ -13,11 +13,10 @@ from rich.console import Console
 from common.errors import UserError, name_list
 from common.files import lock_folder, remove_unfinished
 from datasets import Fold, Inputs, loso_folds
-from evaluation.epoch_rules import pooled_uf1, rules_for
+from evaluation.epoch_rules import pooled_uf1, rule_title, rules_footnote, rules_for
 from evaluation.expected_clips import write_expected_clips
 from evaluation.fold_logits import StoredFold, fold_path, write_fold
 from evaluation.predictions import metrics_per_dataset
-from evaluation.selection import rule_title, rules_footnote
 from evaluation.tables import print_metrics
 from training.configuration import Configuration
 from training.configuration_results import (

@@ -1,4 +1,4 @@
-"""A grid of configurations as a heat map for every epoch rule."""
+"""A grid of configurations, as a heat map for every epoch rule."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -8,9 +8,9 @@ from matplotlib.axes import Axes
 from matplotlib.colors import Normalize
 from matplotlib.patches import Rectangle
 
+from evaluation.epoch_rules import get_rule, rule_title
 from evaluation.report.contents import ConfigurationResults
-from evaluation.report.drawing import INK, SHADES, Picture, bare, canvas, finish, text_on
-from evaluation.selection import SELECTED_ON_TEST_SUBJECT, rule_title
+from evaluation.report.drawing import INK, SHADES, Picture, bare, canvas, finish, text_color
 
 
 @dataclass(frozen=True)
@@ -30,19 +30,19 @@ class Grid:
     uf1: dict[str, np.ndarray]
 
 
-def parameters_of(label: str) -> dict[str, str]:
+def parse_label(label: str) -> dict[str, str]:
     """The values in a label such as "gamma=0.5, layer1=3"; empty for other labels."""
     parts = [part.split("=") for part in label.split(", ")]
     return dict(parts) if all(len(part) == 2 for part in parts) else {}
 
 
-def grid_of(configurations: list[ConfigurationResults]) -> Grid | None:
+def lay_out_grid(configurations: list[ConfigurationResults]) -> Grid | None:
     """The grid that configurations span: the first value that differs across, the others down.
 
     None where fewer than two differ, their labels do not name the same parameters, or two have the
     same values.
     """
-    points = [parameters_of(configuration.label) for configuration in configurations]
+    points = [parse_label(configuration.label) for configuration in configurations]
     if len(points) < 2 or any(point.keys() != points[0].keys() for point in points):
         return None
     varying = [key for key in points[0] if len({point[key] for point in points}) > 1]
@@ -58,24 +58,24 @@ def grid_of(configurations: list[ConfigurationResults]) -> Grid | None:
     ]
     if len(set(cells)) < len(cells):
         return None
-    rules = list(dict.fromkeys(rule.rule for c in configurations for rule in c.rules))
+    rules = list(dict.fromkeys(r.rule.name for c in configurations for r in c.rules))
     uf1 = {rule: np.full((len(rows), len(columns)), np.nan) for rule in rules}
     for cell, configuration in zip(cells, configurations, strict=True):
-        for rule in configuration.rules:
-            uf1[rule.rule][cell] = configuration.figures(rule).uf1
+        for results in configuration.rules:
+            uf1[results.rule.name][cell] = configuration.score(results).uf1
     return Grid(across, ", ".join(down), columns, rows, uf1)
 
 
-def grid_picture(grid: Grid, marks: str) -> Picture:
+def draw_grid(grid: Grid, notice: str) -> Picture:
     """A heat map for every rule; all share one scale of shades."""
     values = np.concatenate([panel[np.isfinite(panel)] for panel in grid.uf1.values()])
     scale = Normalize(values.min(), max(values.max(), values.min() + 0.01))
     columns = min(len(grid.uf1), 2)
     lines = -(-len(grid.uf1) // columns)
-    starred = bool(set(grid.uf1) & set(SELECTED_ON_TEST_SUBJECT))
+    starred = any(get_rule(rule).starred for rule in grid.uf1)
     height = lines * (0.6 + 0.27 * len(grid.rows))
     heading = "UF1 of every configuration"
-    with canvas(height, heading, marks, footnote=starred) as figure:
+    with canvas(height, heading, notice, footnote=starred) as figure:
         panels = figure.subplots(lines, columns, squeeze=False)
         for axes in panels.flat[len(grid.uf1) :]:
             axes.set_visible(False)
@@ -91,17 +91,17 @@ def grid_picture(grid: Grid, marks: str) -> Picture:
             axes.set_xticks(range(len(grid.columns)), grid.columns)
             axes.set_xlabel(grid.column_name)
         caption = (
-            "Pooled UF1 on the test subjects. To choose the highest cell is to select on the test "
+            "Pooled UF1 on the test subjects. Choosing the highest cell is a selection on the test "
             "subjects, whatever the epoch rule. Framed: each rule's highest."
         )
-        return finish(figure, "grid", caption, _alt(grid))
+        return finish(figure, "grid", caption, _describe(grid))
 
 
 def _draw_cells(axes: Axes, uf1: np.ndarray, scale: Normalize) -> None:
     axes.imshow(uf1, cmap=SHADES, norm=scale, aspect="auto")
     for (row, column), value in np.ndenumerate(uf1):
         if np.isfinite(value):
-            color = text_on(float(scale(value)))
+            color = text_color(float(scale(value)))
             text = f"{value:.3f}"
             axes.text(column, row, text, ha="center", va="center", color=color, size=8.5)
     row, column = np.unravel_index(np.nanargmax(uf1), uf1.shape)
@@ -110,7 +110,7 @@ def _draw_cells(axes: Axes, uf1: np.ndarray, scale: Normalize) -> None:
     bare(axes)
 
 
-def _alt(grid: Grid) -> str:
+def _describe(grid: Grid) -> str:
     parts = []
     for rule, uf1 in grid.uf1.items():
         row, column = np.unravel_index(np.nanargmax(uf1), uf1.shape)
