@@ -1,8 +1,7 @@
 """How epoch rules pick an epoch of every fold, from stored logits, without training again.
 
-Every tie goes to the first epoch unless a function says otherwise. A class without a true or
-predicted clip does not count in UF1 (``evaluation.metrics``), so validation subjects of a single
-class can choose too.
+Ties go to the first epoch unless a function says otherwise. Classes without a true or predicted
+clip do not count in UF1, so validation subjects of a single class can choose too.
 
 Shape legend: F folds, E epochs, T test clips of a fold, C classes.
 """
@@ -89,12 +88,6 @@ def choose_on_test_clips_later(folds: Folds) -> list[Choice]:
     return _pick(folds, _last_argmax(_count_right(folds)))
 
 
-def choose_by_mean_recall(folds: Folds) -> list[Choice]:
-    """One epoch for all folds: the highest mean over folds of the recall of a fold (Off-TANet)."""
-    epoch = int(_macro_recall(confusions_by_epoch(folds)).mean(axis=0).argmax())
-    return _pick(folds, [epoch] * len(folds))
-
-
 def compute_pooled(folds: Folds, choices: Sequence[Choice]) -> np.ndarray:
     """The pooled confusion matrix of the chosen logits, int [C, C]."""
     true = np.concatenate([fold.identity.labels for fold in folds])
@@ -116,15 +109,16 @@ def compute_mmnet_metrics(folds: Folds) -> dict[str, float]:
 
 
 def compute_fold_means(folds: Folds) -> dict[str, float]:
-    """Means over folds of each fold's own F1 and recall, as Off-TANet reports them.
+    """Off-TANet's means over folds of F1 and recall, at the epoch with the highest mean recall.
 
     A fold's values are scikit-learn's macro averages: recall, too, counts the classes that are
     predicted and have no true clip.
     """
-    epoch = choose_by_mean_recall(folds)[0].epoch
-    confusions = confusions_by_epoch(folds)[:, epoch]
-    f1, recall = compute_uf1(confusions), _macro_recall(confusions)
-    return {"F1": float(f1.mean()), "recall": float(recall.mean())}
+    confusions = confusions_by_epoch(folds)
+    classes = np.maximum(count_occurring(confusions), 1)
+    recall = (compute_class_recall(confusions).sum(axis=-1) / classes).mean(axis=0)
+    f1 = compute_uf1(confusions).mean(axis=0)
+    return {"F1": float(f1[recall.argmax()]), "recall": float(recall.max())}
 
 
 def compute_running_accuracy(folds: Folds) -> dict[str, float]:
@@ -179,11 +173,6 @@ def _count_right(folds: Folds) -> np.ndarray:
     return np.trace(confusions_by_epoch(folds), axis1=-2, axis2=-1)
 
 
-def _macro_recall(confusions: np.ndarray) -> np.ndarray:
-    """Mean recall over the classes with a true or predicted clip, [..., C, C] -> [...]."""
-    return compute_class_recall(confusions).sum(axis=-1) / count_occurring(confusions)
-
-
 def _last_argmax(values: np.ndarray) -> np.ndarray:
     """The last index of the highest value along the last axis."""
     return values.shape[-1] - 1 - values[..., ::-1].argmax(axis=-1)
@@ -210,13 +199,12 @@ def _join(folds: Folds) -> StoredFold:
     """One fold of all configurations as a fold with all their epochs."""
     logits = np.concatenate([fold.logits for fold in folds])
     losses = np.concatenate([fold.losses for fold in folds])
-    inner = [fold.inner for fold in folds if fold.inner is not None]
-    if not inner:
+    trainings = [fold.inner for fold in folds if fold.inner is not None]
+    if not trainings:
         return replace(folds[0], logits=logits, losses=losses)
-    joined = InnerTraining(
-        rows=inner[0].rows,
-        labels=inner[0].labels,
-        logits=np.concatenate([training.logits for training in inner]),
-        test_logits=np.concatenate([training.test_logits for training in inner]),
+    inner = replace(
+        trainings[0],
+        logits=np.concatenate([training.logits for training in trainings]),
+        test_logits=np.concatenate([training.test_logits for training in trainings]),
     )
-    return replace(folds[0], logits=logits, losses=losses, inner=joined)
+    return replace(folds[0], logits=logits, losses=losses, inner=inner)

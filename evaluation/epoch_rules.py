@@ -7,6 +7,7 @@ where they do not pool the predictions of all folds; they have one table and no 
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 import pandas as pd
@@ -19,7 +20,6 @@ from evaluation.epoch_choices import (
     Grid,
     GridChoice,
     choose_best,
-    choose_by_mean_recall,
     choose_by_other_folds,
     choose_first,
     choose_inner,
@@ -164,7 +164,7 @@ PUBLISHED_RULES = _by_name(
         "Off-TANet: one epoch for all subjects, with the highest mean recall of test subjects; "
         "means over subjects, not pooled. The published code looks at every 20th epoch, this rule "
         "at all",
-        choose_by_mean_recall,
+        None,
         honesty="selected on test subjects",
         compute=compute_fold_means,
     ),
@@ -172,7 +172,7 @@ PUBLISHED_RULES = _by_name(
         "srmcl",
         "SRMCL: accuracy of all clips so far after each subject, then the mean; depends on the "
         "order of subjects. Of the last epoch, as it is not known how the published was chosen",
-        choose_last,
+        None,
         compute=compute_running_accuracy,
     ),
 )
@@ -190,10 +190,7 @@ def get_rule(name: str) -> Rule:
 
 
 def rules_for(folds: Folds) -> list[str]:
-    """The rules that can differ on these folds (one or more), in the order of tables.
-
-    Models without epochs leave nothing to choose; some rules need inner validation or other folds.
-    """
+    """The rules that can differ on these folds (one or more), in the order of tables."""
     if len(folds[0].logits) == 1:
         return [DEFAULT_RULE]
     has_inner = all(fold.inner is not None for fold in folds)
@@ -208,18 +205,17 @@ def choose(rule: str, folds: Folds) -> list[Choice]:
     """What a rule picks for every fold.
 
     Raises:
-        UserError: there is no such rule.
+        UserError: no rule of that name picks epochs.
     """
-    return _get_choose(rule)(folds)
+    picks = get_rule(rule).choose
+    if picks is None:
+        raise UserError(f"There is no epoch rule {rule!r}. Choose one of: {name_list(RULES)}.")
+    return picks(folds)
 
 
 def choose_in_grid(rule: str, grid: Grid) -> list[GridChoice]:
-    """For every fold the number of the configuration that a rule picks, and its epoch.
-
-    Raises:
-        UserError: there is no such rule.
-    """
-    return get_rule(rule).choose_in_grid(_get_choose(rule), grid)
+    """For every fold the number of the configuration that a rule picks, and its epoch."""
+    return get_rule(rule).choose_in_grid(partial(choose, rule), grid)
 
 
 def pooled_uf1(rule: str, folds: Folds) -> float:
@@ -267,10 +263,3 @@ def rules_footnote(names: Iterable[str], *, in_grid: bool = False) -> str:
     rules = [get_rule(name) for name in names]
     notes = [f"{rule.title}: {rule.grid_note if in_grid else rule.note}" for rule in rules]
     return "\n".join([*notes, *([STAR_NOTE] if any(rule.starred for rule in rules) else [])])
-
-
-def _get_choose(name: str) -> Choose:
-    rule = {**PUBLISHED_RULES, **RULES}.get(name)
-    if rule is None or rule.choose is None:
-        raise UserError(f"There is no epoch rule {name!r}. Choose one of: {name_list(RULES)}.")
-    return rule.choose

@@ -73,7 +73,7 @@ def test_the_page_shows_epochs_rules_and_the_old_record(
     facts = {text_of(dt): text_of(dd) for dt, dd in pairs if dt is not None and dd is not None}
     assert (facts["preset"], facts["epochs"], facts["seed"]) == ("ststnet", "2", "2025")
     assert facts["training.optimiser"] == "adamw"
-    assert facts["In the run"] == "torch 2.14.1+cu130, numpy 2.4.6"
+    assert facts["versions.torch"] == "2.14.1+cu130"
     epochs = tables["SYNTHETIC CLIPS: Pooled test metrics when every fold stops at that epoch"]
     assert [row[0] for row in epochs] == ["Epoch", "1", "2"] and epochs[2][1] == "0.579"
     published = tables["SYNTHETIC CLIPS: The same predictions under published rules"]

@@ -337,10 +337,11 @@ def test_a_grid_is_laid_out_by_what_differs() -> None:
     second = configuration_of("gamma=0.5, layer1=1, layer2=3", [(0, 1), (1, 0)])
     grid = lay_out_grid([first, second])
     assert grid is not None
-    assert (grid.column_name, grid.columns) == ("gamma", ["0.3", "0.5"])
-    assert (grid.row_name, grid.rows) == ("layer2", ["2", "3"])
+    table = grid["last"]
+    assert (table.columns.name, list(table.columns)) == ("gamma", ["0.3", "0.5"])
+    assert (table.index.name, list(table.index)) == ("layer2", ["2", "3"])
     nan = np.nan
-    np.testing.assert_array_equal(grid.uf1["last"], [[1, nan], [nan, 0]])
+    np.testing.assert_array_equal(table.to_numpy(), [[1, nan], [nan, 0]])
     assert lay_out_grid([first]) is None
     assert lay_out_grid([first, replace(second, label="linear")]) is None
     assert lay_out_grid([first, replace(second, label=first.label)]) is None

@@ -118,9 +118,39 @@ class Contents:
     synthetic: bool
 
     @property
-    def partial(self) -> bool:
-        """Whether expected clips are missing anywhere."""
-        return any(configuration.problems for configuration in self.configurations)
+    def problems(self) -> dict[str, list[str]]:
+        """Every problem, and the labels of the configurations that have it."""
+        labels: dict[str, list[str]] = {}
+        for configuration in self.configurations:
+            for problem in configuration.problems:
+                labels.setdefault(problem, []).append(configuration.label)
+        return labels
+
+    @property
+    def rules(self) -> list[Rule]:
+        """The epoch rules of all configurations."""
+        rules = (results.rule for c in self.configurations for results in c.rules)
+        return list({rule.name: rule for rule in rules}.values())
+
+    @property
+    def data_notice(self) -> str:
+        """What a reader of any number must know of the data, such as synthetic clips."""
+        notices = ["SYNTHETIC CLIPS"] if self.synthetic else []
+        if self.record.get("label_shuffle") is not None:
+            notices.append("SHUFFLED LABELS")
+        if self.record.get("protocol", "composite") != "composite":
+            notices.append(f"protocol {self.record['protocol']}")
+        if self.record.get("key_frames") is not None:
+            notices.append(f"KEY FRAMES {self.record['key_frames']}")
+        return ", ".join(notices)
+
+    def notice(self, configuration: ConfigurationResults | None = None) -> str:
+        """``data_notice`` and whether clips are missing, from all results or a configuration's."""
+        partial = "PARTIAL" if self.problems else ""
+        if configuration is not None:
+            missing = max(rule.results.missing_clips for rule in configuration.rules)
+            partial = f"PARTIAL: {missing} clips missing" if configuration.problems else ""
+        return ", ".join(filter(None, [self.data_notice, partial]))
 
 
 def read_contents(folder: Path) -> Contents:

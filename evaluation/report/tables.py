@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from evaluation.metrics import METRICS
-from evaluation.report.contents import ConfigurationResults, RuleResults
+from evaluation.report.contents import WHOLE, ConfigurationResults, RuleResults
 from evaluation.report.intervals import MetricRow, dataset_title, format_interval
 from evaluation.report.pictures import count_subjects
 from evaluation.robustness import CURVE
@@ -64,17 +64,14 @@ def metrics_table(rows: list[MetricRow]) -> pd.DataFrame:
 
 
 def overview_table(rows: dict[str, list[MetricRow]]) -> pd.DataFrame:
-    """UF1 with its interval, a row for each configuration, a column for each rule.
+    """UF1 of all clips with its interval, a row for each configuration, a column for each rule.
 
     Args:
-        rows: configuration label -> its rows of all clips.
+        rows: by configuration label.
     """
     table = pd.DataFrame(
-        {
-            "Configuration": label,
-            "Clips": of_label[0].clips,
-            **{f"UF1, {row.rule.title}": row.intervals["UF1"] for row in of_label},
-        }
+        {"Configuration": label, "Clips": of_label[0].clips}
+        | {f"UF1, {r.rule.title}": r.intervals["UF1"] for r in of_label if r.dataset == WHOLE}
         for label, of_label in rows.items()
     )
     return table.where(table.notna(), "–")
