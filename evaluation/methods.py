@@ -106,11 +106,12 @@ def folders_under_rules(folders: Sequence[Path], rules: Sequence[str]) -> list[P
     """The folders of each rule's results, rule by rule.
 
     A rule's results lie in a folder of its name below the configuration's, the default rule's in
-    the configuration's folder itself. A folder with none of the rules is taken as it is. Next to a
-    rule that selects on test subjects, the default rule is listed too.
+    the configuration's folder itself. A folder without the results of a rule is left out; one
+    without those of any (a model without epochs, results from elsewhere) is taken as it is. With
+    a rule that selects on test subjects, the default rule is listed too.
 
     Raises:
-        UserError: there is no such rule.
+        UserError: there is no such rule, or no folder has results of the rules.
     """
     unknown = [rule for rule in rules if rule not in RULES]
     if unknown:
@@ -120,16 +121,17 @@ def folders_under_rules(folders: Sequence[Path], rules: Sequence[str]) -> list[P
     starred = any(RULES[rule].starred for rule in rules)
     wanted = [DEFAULT_RULE] if starred and DEFAULT_RULE not in rules else []
     wanted += rules
-    places = {
-        (f, rule): f if rule == DEFAULT_RULE else f / rule for f in folders for rule in wanted
-    }
-    bare = {f for f in folders if not any(holds_results(places[f, rule]) for rule in wanted)}
-    return [
-        folder if folder in bare else places[folder, rule]
+    bare = [folder for folder in folders if not any(holds_results(folder / r) for r in RULES)]
+    found = [
+        folder if rule == DEFAULT_RULE or folder in bare else folder / rule
         for rule in wanted
         for folder in folders
-        if holds_results(places[folder, rule]) or (folder in bare and rule == wanted[0])
+        if rule == (wanted[0] if folder in bare else rule)
     ]
+    kept = [place for place in found if place in bare or holds_results(place)]
+    if not kept:
+        raise UserError(f"--rules {name_list(rules)}: no folder has results of these rules.")
+    return kept
 
 
 def read_methods(

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 import compare_results
+from common.errors import UserError
 from datasets import read_inputs
 from evaluation.acc_files import write_acc_file
 from evaluation.comparison import compare
@@ -135,11 +136,14 @@ def test_rules_are_looked_for_below_every_folder(folders: dict[str, Path]) -> No
     assert folders_under_rules(both, ["last"]) == both
     # The reference has no folder of this rule; last is listed next to a rule with a star.
     assert folders_under_rules(both, ["oracle"]) == [*both, noisy / "oracle"]
-    assert folders_under_rules(both, ["cross_fitted"]) == both
-    other = folders["seed5/noisy"]
-    assert folders_under_rules([noisy, other], ["oracle", "last"]) == [
-        noisy / "oracle", noisy, other
+    # The reference has no rules at all; of the others, those without the rule are left out.
+    assert folders_under_rules(both, ["cross_fitted"]) == [reference]
+    missing = reference / "none"
+    assert folders_under_rules([*both, missing], ["last", "oracle"]) == [
+        *both, missing, noisy / "oracle"
     ]  # fmt: skip
+    with pytest.raises(UserError, match="--rules inner: no folder has results of these rules"):
+        folders_under_rules([noisy], ["inner"])
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """Result files: the published formats, and calculators that let nothing vanish without a word."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 from common.errors import UserError
 from evaluation.acc_files import read_acc_file, write_acc_file
 from evaluation.calculator import run_calculator
+from evaluation.epoch_rules import PUBLISHED_RULES
 from evaluation.expected_clips import PROTOCOL_TABLE, expected_clips
 from evaluation.metrics import compute_metrics
 from evaluation.predictions import prediction_rows, read_predictions, write_predictions
@@ -259,3 +261,22 @@ def test_scripts_that_read_results_start_without_heavy_packages(script: str) -> 
     check = f"import sys, {script}; sys.exit(', '.join({heavy} & set(sys.modules)) or 0)"
     result = subprocess.run([sys.executable, "-c", check], cwd=ROOT, capture_output=True, text=True)
     assert result.returncode == 0, result.stderr
+
+
+def test_the_documented_predictions_are_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    page = (ROOT / "docs" / "predictions.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"```(\w*)\n(.*?)```", page, flags=re.DOTALL)
+    (table,) = [block for kind, block in blocks if kind == "csv"]
+    (tmp_path / "predictions.csv").write_text(table, encoding="utf-8")
+    assert calculate(monkeypatch, tmp_path, "--partial") == 0
+    output = capsys.readouterr().out
+    assert "3 clips, 3 subjects (PARTIAL: 439 clips missing" in output and "ACC=0.6667" in output
+    (published,) = [block for kind, block in blocks if not kind]
+    (tmp_path / "s01_acc.txt").write_text(published, encoding="utf-8")
+    assert read_acc_file(tmp_path / "s01_acc.txt")[0] == 12
+    rules = re.findall(r"^\| `(\w+\*?)` \| [^|]*\| [^|]*\|$", page, flags=re.MULTILINE)
+    assert [name for name in rules if name.rstrip("*") in PUBLISHED_RULES] == [
+        rule.title for rule in PUBLISHED_RULES.values()
+    ]

@@ -203,11 +203,10 @@ def _any_synthetic(
     robustness: Robustness | None,
 ) -> bool:
     """Whether the record, any clip or any robustness row says so: one is enough."""
-    rules = [rule for configuration in configurations for rule in configuration.rules]
-    tables = [rule.rows for rule in rules] + ([] if robustness is None else [robustness.rows])
+    results = [rule.results for configuration in configurations for rule in configuration.rules]
+    tables = [own.rows for own in results] + ([] if robustness is None else [robustness.rows])
     in_rows = any("source" in rows and (rows["source"] == SYNTHETIC).any() for rows in tables)
-    in_counts = any(rule.results.synthetic for rule in rules)
-    return bool(record.get("synthetic")) or in_counts or in_rows
+    return bool(record.get("synthetic")) or in_rows or any(own.synthetic for own in results)
 
 
 def _configuration_folders(folder: Path, recorded: list[str]) -> list[Path]:
@@ -222,9 +221,8 @@ def _configuration_folders(folder: Path, recorded: list[str]) -> list[Path]:
 def _read_configuration(folder: Path, label: str | None) -> ConfigurationResults:
     here = _read_rule(folder)
     rules = _in_order(folder, [here, *_read_default_rule(folder, here), *_read_rules_below(folder)])
+    folds = read_folds_of_rows(folder, here.rows) if here.rule.name == DEFAULT_RULE else None
     name = folder.resolve().name
-    is_default = here.rule.name == DEFAULT_RULE
-    folds = read_folds_of_rows(folder, here.rows) if is_default else None
     return ConfigurationResults(name, label or name, rules, folds)
 
 
@@ -259,23 +257,18 @@ def _in_order(folder: Path, rules: list[RuleResults]) -> list[RuleResults]:
     Raises:
         UserError: they do not have the same classes, clips and labels.
     """
-    first = rules[0]
     columns = ["dataset", "subject", "clip", "true"]
-    for other in rules[1:]:
-        same = {
-            "classes": read_class_names_column(first.rows) == read_class_names_column(other.rows),
-            "clips": first.rows[columns].equals(other.rows[columns]),
-        }
-        for what, is_same in same.items():
-            if not is_same:
-                raise UserError(
-                    f"{folder}: the epoch rules {first.rule.name} and {other.rule.name} are not of "
-                    f"the same {what}. Repeat the run; it writes both from the stored folds."
-                )
-    order = list(RULES)
-    return sorted(
-        rules, key=lambda r: order.index(r.rule.name) if r.rule.name in RULES else len(order)
-    )
+    clips = [results.rows[columns] for results in rules]
+    classes = [read_class_names_column(results.rows) for results in rules]
+    for number, other in enumerate(rules):
+        if classes[number] != classes[0] or not clips[number].equals(clips[0]):
+            what = "clips" if classes[number] == classes[0] else "classes"
+            raise UserError(
+                f"{folder}: the epoch rules {rules[0].rule.name} and {other.rule.name} are not of "
+                f"the same {what}. Repeat the run; it writes both from the stored folds."
+            )
+    order = {name: number for number, name in enumerate(RULES)}
+    return sorted(rules, key=lambda results: order.get(results.rule.name, len(order)))
 
 
 def _read_rule(folder: Path) -> RuleResults:

@@ -8,7 +8,7 @@ from matplotlib.lines import Line2D
 
 from evaluation.epoch_rules import Rule
 from evaluation.metrics import METRICS
-from evaluation.report.contents import ConfigurationResults, RuleResults
+from evaluation.report.contents import ConfigurationResults
 from evaluation.report.drawing import (
     Picture,
     canvas,
@@ -36,22 +36,14 @@ class MetricRow:
 
 def compute_rows(configuration: ConfigurationResults, datasets: list[str]) -> list[MetricRow]:
     """A row for each of the datasets and each rule."""
-    return [
-        _compute_row(configuration, rule, dataset)
-        for dataset in datasets
-        for rule in configuration.rules
-    ]
-
-
-def _compute_row(configuration: ConfigurationResults, rule: RuleResults, dataset: str) -> MetricRow:
-    confusions = configuration.confusions(rule, dataset)
-    return MetricRow(
-        dataset=dataset,
-        rule=rule.rule,
-        clips=int(confusions.sum()),
-        subjects=len(confusions),
-        intervals={name: bootstrap_interval(confusions[np.newaxis], name) for name in METRICS},
-    )
+    rows = []
+    for dataset in datasets:
+        for results in configuration.rules:
+            stack = configuration.confusions(results, dataset)
+            intervals = {name: bootstrap_interval(stack[np.newaxis], name) for name in METRICS}
+            clips = int(stack.sum())
+            rows.append(MetricRow(dataset, results.rule, clips, len(stack), intervals))
+    return rows
 
 
 def dataset_title(dataset: str) -> str:
