@@ -82,8 +82,8 @@ def main() -> None:
     tables, sentence = build_tables(methods, config)
     written = write_files(config, methods, tables)
     console = Console()
-    for own in tables:
-        print_table(console, own.table, own.title, own.note)
+    for one in tables:
+        print_table(console, one.table, one.title, one.note)
     console.print(*list_notes(methods), sep="\n", highlight=False)
     if sentence:
         console.print(sentence, highlight=False, markup=False)

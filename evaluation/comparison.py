@@ -76,12 +76,12 @@ def compare(reference: Method, others: Sequence[Method]) -> list[Comparison]:
         replace(
             comparison,
             differences={
-                name: replace(comparison.differences[name], p_holm=adjusted[name][place])
+                name: replace(comparison.differences[name], p_holm=adjusted[name][number])
                 for name in TESTED
             },
-            clips_p_holm=clips_p[place],
+            clips_p_holm=clips_p[number],
         )
-        for place, comparison in enumerate(comparisons)
+        for number, comparison in enumerate(comparisons)
     ]
 
 

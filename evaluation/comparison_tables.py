@@ -39,7 +39,7 @@ _LATEX = str.maketrans(
 
 @dataclass(frozen=True)
 class TextTable:
-    """A table of text with what stands above and below it.
+    """A table of text with its title and note.
 
     Attributes:
         label: names the table in LaTeX.
@@ -233,12 +233,12 @@ def _escape_latex(text: str) -> str:
 def to_markdown(tables: Sequence[TextTable]) -> str:
     """Tables as Markdown, with their titles above and their notes below."""
     parts = []
-    for own in tables:
-        rows = [list(own.table.columns), *own.table.itertuples(index=False)]
+    for one in tables:
+        rows = [list(one.table.columns), *one.table.itertuples(index=False)]
         cells = [[_escape_markdown(cell) for cell in row] for row in rows]
-        cells.insert(1, ["---"] * len(own.table.columns))
+        cells.insert(1, ["---"] * len(one.table.columns))
         lines = [f"| {' | '.join(row)} |" for row in cells]
-        title, note = _escape_markdown(own.title), _escape_markdown(own.note)
+        title, note = _escape_markdown(one.title), _escape_markdown(one.note)
         parts.append("\n".join([f"**{title}**", "", *lines, "", note, ""]))
     return "\n".join(parts)
 

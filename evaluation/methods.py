@@ -188,7 +188,7 @@ def _read_run(folder: Path, dataset: str | None, clips: pd.DataFrame | None) -> 
 
 
 def _read_origin(folder: Path, rows: pd.DataFrame) -> tuple[tuple[str, str], object]:
-    """The key and the seed of a run; a run that does not name them is a method of its own."""
+    """The key and the seed of a run; a run that does not name them is a method by itself."""
     configuration, rule, seed = (
         _only(folder, rows, column) for column in ("configuration", "epoch_rule", "seed")
     )
@@ -214,13 +214,13 @@ def _only(folder: Path, rows: pd.DataFrame, column: str) -> object:
 def _check_same_clips(runs: list[_Run]) -> None:
     first = runs[0].rows.set_index(CLIP_COLUMNS)["true"]
     for run in runs[1:]:
-        own = run.rows.set_index(CLIP_COLUMNS)["true"]
-        alone = first.index.symmetric_difference(own.index)
+        other = run.rows.set_index(CLIP_COLUMNS)["true"]
+        alone = first.index.symmetric_difference(other.index)
         if len(alone):
             names = name_list("/".join(map(str, clip)) for clip in alone)
             raise UserError(f"{runs[0].folder} and {run.folder} do not share these clips: {names}.")
-        if not first.equals(own):
-            names = name_list("/".join(map(str, clip)) for clip in first[first != own].index)
+        if not first.equals(other):
+            names = name_list("/".join(map(str, clip)) for clip in first[first != other].index)
             raise UserError(f"{runs[0].folder} and {run.folder} label these differently: {names}.")
 
 
@@ -228,11 +228,11 @@ def _check_same_classes(runs: list[_Run]) -> None:
     """Names and order: classes are compared by their numbers."""
     first = read_class_names_column(runs[0].rows)
     for run in runs[1:]:
-        own = read_class_names_column(run.rows)
-        if own != first:
+        other = read_class_names_column(run.rows)
+        if other != first:
             raise UserError(
                 f"{runs[0].folder} has the classes {name_list(first)}, but {run.folder} has "
-                f"{name_list(own)}. Compare runs of the same classes in the same order."
+                f"{name_list(other)}. Compare runs of the same classes in the same order."
             )
 
 

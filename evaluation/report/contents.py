@@ -204,9 +204,9 @@ def _any_synthetic(
 ) -> bool:
     """Whether the record, any clip or any robustness row says so: one is enough."""
     results = [rule.results for configuration in configurations for rule in configuration.rules]
-    tables = [own.rows for own in results] + ([] if robustness is None else [robustness.rows])
+    tables = [r.rows for r in results] + ([] if robustness is None else [robustness.rows])
     in_rows = any("source" in rows and (rows["source"] == SYNTHETIC).any() for rows in tables)
-    return bool(record.get("synthetic")) or in_rows or any(own.synthetic for own in results)
+    return bool(record.get("synthetic")) or in_rows or any(r.synthetic for r in results)
 
 
 def _configuration_folders(folder: Path, recorded: list[str]) -> list[Path]:
