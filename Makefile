@@ -67,13 +67,23 @@ RUNS := linear majority $(SEEDS:%=compact-seed%) $(SEEDS:%=ststnet-seed%) \
 INNER = $(if $(filter 1,$*),--inner)
 
 COMPACT := 0.5_1_1_2
+RULES := last inner inner_refit cross_fitted oracle
 NULL := results/null-linear/linear results/null-compact/$(COMPACT)
 results: $(RUNS:%=results-%) robustness
 	$(BIN)/python compare_results.py results/linear/linear results/majority/majority \
 		$(SEEDS:%=results/ststnet-seed%/ststnet) $(SEEDS:%=results/compact-seed%/$(COMPACT))
 	$(BIN)/python compare_results.py results/compact-seed1/$(COMPACT) \
 		$(foreach a,$(ABLATIONS),results/compact-$(a)/$(COMPACT)_$(a))
-	$(BIN)/python -m benchmarks.results_tables results
+	for rule in $(RULES); do \
+		$(BIN)/python compare_results.py results/linear/linear results/majority/majority \
+			$(SEEDS:%=results/ststnet-seed%/ststnet) $(SEEDS:%=results/compact-seed%/$(COMPACT)) \
+			--names linear majority ststnet compact --rules $$rule \
+			--table docs/results/methods_$$rule.csv && \
+		$(BIN)/python compare_results.py results/compact-seed1/$(COMPACT) \
+			$(foreach a,$(ABLATIONS),results/compact-$(a)/$(COMPACT)_$(a)) \
+			--names compact $(ABLATIONS) --rules $$rule \
+			--table docs/results/ablations_$$rule.csv || exit; \
+	done
 	$(BIN)/python compare_results.py $(NULL) results/null-compact/$(COMPACT)/inner \
 		results/null-compact/$(COMPACT)/oracle
 	$(BIN)/python -m benchmarks.oracle_by_epochs $(SEEDS:%=results/compact-seed%/$(COMPACT)) \

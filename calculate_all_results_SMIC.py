@@ -3,17 +3,17 @@
     python calculate_all_results_SMIC.py results/0.5_3_3_9
 
 Reads what calculate_all_results.py reads; writes CausalNet_SMIC.xlsx into the folder.
-In a composite run the networks were trained on all datasets, so the figures say nothing of
+In a composite run the networks were trained on all datasets, so the metrics are not those of
 training on SMIC alone.
 """
 
-from calculate_all_results import run
 from common.errors import run_script
+from evaluation.calculator import run_calculator
 
 
 def main() -> None:
     """The SMIC part."""
-    run(__doc__, dataset="smic")
+    run_calculator(__doc__, dataset="smic")
 
 
 if __name__ == "__main__":

@@ -2,32 +2,42 @@
 
     python compare_results.py results/linear/linear results/compact-seed*/0.5_1_1_2
 
-Reads the prediction rows of each folder; folders of one configuration and epoch rule that differ in
-their seed count as one method. The first method is the reference. Prints UF1, UAR and ACC with
-95 % intervals, the tests against the reference and one sentence; --latex FILE writes the tables.
+Reads the prediction rows of each folder (docs/predictions.md); folders of one configuration and
+epoch rule that differ in their seed count as one method. The first method is the reference. Prints
+UF1, UAR and ACC with 95 % intervals, the tests against the reference and one sentence; --latex FILE
+and --markdown FILE write these tables. --table FILE writes one table for a paper, a row per method:
+UF1, UAR and ACC of all clips and of each dataset, as .tex, .md or .csv.
 """
 
 from dataclasses import dataclass
 from pathlib import Path
 
+import pandas as pd
 import tyro
 from rich.console import Console
 
+from common.command_line import parse_settings
 from common.errors import UserError, run_script
 from common.files import check_output_file, write_text
 from evaluation.comparison import claim, compare
 from evaluation.comparison_tables import (
     COMPARISON_NOTE,
     DETAILS_NOTE,
-    FIGURES_NOTE,
+    METRICS_NOTE,
+    TextTable,
     comparison_table,
     details_table,
-    latex_tables,
+    format_dataset_table,
+    list_notes,
     metrics_table,
-    notes_of,
-    print_table,
+    to_latex,
+    to_markdown,
 )
-from evaluation.methods import read_methods
+from evaluation.methods import Method, folders_under_rules, read_methods
+from evaluation.predictions import RECORDED, SYNTHETIC
+from evaluation.tables import print_table
+
+TABLE_ENDINGS = (".tex", ".md", ".csv")
 
 
 @dataclass(frozen=True)
@@ -36,48 +46,99 @@ class Config:
 
     folders: tyro.conf.Positional[tuple[Path, ...]] = ()
     """Results folders; the first one's method is the reference."""
+    rules: tuple[str, ...] = ()
+    """Compare every folder under these epoch rules, where it has them: last inner oracle ...
+    Default: the folders as they are."""
+    names: tuple[str, ...] = ()
+    """Display names of the methods, in the order of their folders. Default: the folders' names."""
     dataset: str | None = None
     """Compare on this dataset's clips alone: casme2, samm or smic."""
+    inputs: Path | None = None
+    """Folder of the inputs that results without a record were made from, such as published
+    *_acc.txt files: it gives their clips the names that a comparison with a run needs."""
     latex: Path | None = None
-    """Also write the tables to this file."""
+    """Also write the printed tables to this file, as LaTeX."""
+    markdown: Path | None = None
+    """Also write the printed tables to this file, as Markdown."""
+    table: Path | None = None
+    """Also write one table of all datasets to this file, by its ending: .tex, .md or .csv."""
 
     def __post_init__(self) -> None:
-        if self.latex is not None:
-            check_output_file(self.latex)
+        for path in (self.latex, self.markdown, self.table):
+            if path is not None:
+                check_output_file(path)
+        if self.table is not None and self.table.suffix not in TABLE_ENDINGS:
+            raise UserError(f"--table {self.table}: give a name that ends in .tex, .md or .csv.")
 
 
 def main() -> None:
-    """Wire reader, tests and tables together."""
-    config = tyro.cli(Config, description=__doc__)
+    """Read, test, write, print."""
+    config = parse_settings(Config, __doc__)
     if not config.folders:
         raise UserError("give the results folders to compare, such as results/linear/linear.")
-    methods = read_methods(config.folders, config.dataset)
-    notes = notes_of(methods)
+    folders = folders_under_rules(config.folders, config.rules) if config.rules else config.folders
+    clips = None if config.inputs is None else read_clips(config.inputs)
+    methods = read_methods(folders, config.dataset, clips, config.names)
+    tables, sentence = build_tables(methods, config)
+    written = write_files(config, methods, tables)
+    console = Console()
+    for one in tables:
+        print_table(console, one.table, one.title, one.note)
+    console.print(*list_notes(methods), sep="\n", highlight=False)
+    if sentence:
+        console.print(sentence, highlight=False, markup=False)
+    for path in written:
+        print(f"written: {path}")
+
+
+def read_clips(folder: Path) -> pd.DataFrame:
+    """The clips of a folder of inputs, in the order of its table, for ``read_results``."""
+    # Imported here: it takes a second, and few comparisons need it.
+    from datasets import loso_folds, read_inputs
+
+    inputs = read_inputs(folder)
+    clips = inputs.clips.rename(columns={"label": "true"})
+    for fold in loso_folds(inputs.clips):
+        clips.loc[fold.test_indices, "file"] = fold.name
+    return clips.assign(source=SYNTHETIC if inputs.synthetic else RECORDED)
+
+
+def build_tables(methods: list[Method], config: Config) -> tuple[list[TextTable], str]:
+    """The tables, and the sentence on what may be claimed."""
     scope = f"{len(methods[0].clips)} clips of {config.dataset or 'all datasets'}"
     tables = [
-        (metrics_table(methods), f"pooled figures, {scope}", FIGURES_NOTE),
-        (details_table(methods), f"per class and per fold, {scope}", DETAILS_NOTE),
+        TextTable(metrics_table(methods), f"pooled metrics, {scope}", METRICS_NOTE, "metrics"),
+        TextTable(
+            details_table(methods), f"per class and per fold, {scope}", DETAILS_NOTE, "details"
+        ),
     ]
-    sentence = ""
     if len(methods) > 1:
         comparisons = compare(methods[0], methods[1:])
         title = f"against {methods[0].title}, {scope}"
-        tables.append((comparison_table(comparisons), title, COMPARISON_NOTE))
-        sentence = claim(comparisons)
-    console = Console()
-    for table, title, note in tables:
-        print_table(console, table, title, note)
-    console.print(*notes, sep="\n", highlight=False)
-    if len(methods) == 1 and len(config.folders) > 1:
-        sentence = f"All folders are seeds of one method, {methods[0].title}: nothing to compare."
-    if sentence:
-        console.print(sentence, highlight=False, markup=False)
-    if config.latex is not None:
-        captions = [
-            (table, " ".join([f"{title}. {note}", *notes])) for table, title, note in tables
-        ]
-        write_text(config.latex, latex_tables(captions))
-        print(f"written: {config.latex}")
+        tables.append(
+            TextTable(comparison_table(comparisons), title, COMPARISON_NOTE, "comparison")
+        )
+        return tables, claim(comparisons)
+    if len(config.folders) > 1:
+        title = methods[0].title
+        return tables, f"All folders are seeds of one method, {title}: nothing to compare."
+    return tables, ""
+
+
+def write_files(config: Config, methods: list[Method], tables: list[TextTable]) -> list[Path]:
+    """Write what was asked for; done before printing, which the reader may cut off."""
+    notes = " ".join(list_notes(methods))
+    noted = [TextTable(t.table, t.title, f"{t.note} {notes}".strip(), t.label) for t in tables]
+    texts = {config.latex: to_latex, config.markdown: to_markdown}
+    written = []
+    for path, convert in texts.items():
+        if path is not None:
+            write_text(path, convert(noted))
+            written.append(path)
+    if config.table is not None:
+        write_text(config.table, format_dataset_table(config.table.suffix, methods))
+        written.append(config.table)
+    return written
 
 
 if __name__ == "__main__":

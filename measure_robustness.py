@@ -49,8 +49,7 @@ from datasets.raw import (
     label_clips,
     read_raw_dataset,
 )
-from evaluation.comparison_tables import print_table
-from evaluation.confusions import confusion_stack, subject_numbers
+from evaluation.metrics import confusion_stack, subject_numbers
 from evaluation.predictions import RECORDED, SYNTHETIC, SYNTHETIC_NOTE
 from evaluation.robustness import (
     CURVES_NAME,
@@ -62,6 +61,7 @@ from evaluation.robustness import (
     robustness_rows,
     without_levels,
 )
+from evaluation.tables import print_table
 from models.method import load_method
 from training.executors.base import ExecutorSettings
 from training.grid_run import GridSearch

@@ -1,12 +1,12 @@
-"""How much the rule ``oracle`` flatters, by the number of epochs that it may look at.
+"""How much the rule ``oracle`` gains by looking, for each number of epochs that it may look at.
 
     python -m benchmarks.oracle_by_epochs results/compact-seed*/0.5_1_1_2
 
-Reads the stored epochs of finished runs. For every number of epochs n: UF1 of epoch n (what
-``last`` would be, had the training stopped there) and UF1 when each subject's best epoch among the
-first n is picked on that subject. Runs of equal length are averaged. Draws a picture, writes its
-curves as CSV beside it and prints one JSON object. Curves of other runs that the CSV holds are
-drawn too, so that long runs can be measured one after another; delete it to start anew.
+Reads the stored epochs of finished runs. For every number of epochs n: UF1 of epoch n (the rule
+``last``, if the training had stopped there) and UF1 when each fold's best epoch among the first n
+is picked on its test clips. Runs of equal length are averaged. Draws a picture, writes its curves
+as CSV with the same name and prints one JSON object. Curves of other runs in the CSV are drawn too,
+so that long runs can be measured one after another; delete it to start again.
 """
 
 import io
@@ -22,9 +22,11 @@ from matplotlib.figure import Figure
 
 from common.errors import UserError, run_script
 from common.files import write_bytes, write_text
-from evaluation.confusions import compute_uf1, confusion_stack
-from evaluation.predictions import read_class_names_column, read_predictions
-from make_report import epoch_predictions
+from evaluation.epoch_choices import confusions_by_epoch
+from evaluation.fold_logits import read_folds_of_rows
+from evaluation.metrics import compute_uf1
+from evaluation.predictions import read_predictions
+from evaluation.results_folder import PREDICTIONS_NAME
 
 PRINTED = (1, 5, 10, 20, 30, 50, 100, 150, 200)
 
@@ -100,27 +102,20 @@ def with_measured(path: Path, curves: dict[str, np.ndarray]) -> pd.DataFrame:
 
 
 def oracle_curves(folder: Path) -> np.ndarray:
-    """Full UF1 of epoch n and of the best of the first n on each test subject, float [2, epochs].
+    """UF1 of epoch n and of the best of the first n on each fold's test clips, float [2, epochs].
 
     Raises:
-        UserError: the folder holds no prediction of every epoch.
+        UserError: the folder holds no epochs of every fold.
     """
-    rows = read_predictions(folder / "predictions.csv")
-    predicted = epoch_predictions(folder, rows)
-    if predicted is None:
+    folds = read_folds_of_rows(folder, read_predictions(folder / PREDICTIONS_NAME))
+    if folds is None:
         raise UserError(f"{folder} lacks stored folds. Give a finished run of this suite.")
-    true, classes = rows["true"].to_numpy(), len(read_class_names_column(rows))
-    subjects = rows.groupby(["dataset", "subject"]).ngroup().to_numpy()
-    picked = np.empty_like(predicted)
-    for subject in range(subjects.max() + 1):
-        own = subjects == subject
-        right = (predicted[:, own] == true[own]).sum(axis=1)
-        # A tie goes to the first epoch, as in the rule itself.
-        best = [right[: n + 1].argmax() for n in range(len(right))]
-        picked[:, own] = predicted[best][:, own]
-    together = np.zeros_like(true)
-    stacks = confusion_stack(together, true, np.stack([predicted, picked]), (1, classes))
-    return compute_uf1(stacks[:, :, 0])
+    confusions = confusions_by_epoch(folds)
+    right = np.trace(confusions, axis1=-2, axis2=-1)
+    # A tie goes to the first epoch, as in the rule itself.
+    best = np.stack([right[:, : n + 1].argmax(axis=1) for n in range(right.shape[1])], axis=1)
+    picked = confusions[np.arange(len(folds))[:, np.newaxis], best]
+    return compute_uf1(np.stack([confusions.sum(axis=0), picked.sum(axis=0)]))
 
 
 def draw(means: dict[int, np.ndarray], seeds: dict[int, int]) -> bytes:

@@ -1,80 +1,116 @@
-"""What ``calculate_all_results*.py`` do: read a folder, check it, print, write the sheet."""
+"""The work of ``calculate_all_results*.py``: prints metrics and writes them as a spreadsheet."""
 
+from dataclasses import dataclass
 from pathlib import Path
 
+import tyro
+from rich.console import Console
+
+from common.command_line import parse_settings
 from common.errors import UserError, name_list
+from common.files import write_text
+from evaluation.epoch_rules import DEFAULT_RULE, published_table, selection_warnings
+from evaluation.fold_logits import StoredFold, read_folds_of_rows
 from evaluation.metrics import Metrics
-from evaluation.predictions import list_epoch_rules, metrics_of_rows, read_class_names_column
+from evaluation.predictions import list_epoch_rules, read_class_names_column, score_rows
 from evaluation.results_folder import PREDICTIONS_NAME, Results, read_results
-from evaluation.selection import DEFAULT_RULE, selection_warnings
 from evaluation.spreadsheet import write_spreadsheet
-from evaluation.tables import DATASET_TITLES, print_confusion
+from evaluation.tables import DATASET_TITLES, print_confusion, print_published
 
 
-def calculate(folder: Path, *, dataset: str | None, partial: bool) -> None:
-    """Print the pooled figures of a results folder and write them as a spreadsheet beside it.
+@dataclass(frozen=True)
+class CalculatorConfig:
+    """The settings of ``calculate_all_results*.py``."""
+
+    folder: tyro.conf.Positional[Path] = Path("results")
+    """Folder that holds the result files."""
+    partial: bool = False
+    """Compute from what is there although clips are missing; the output then says how many."""
+    published: bool = False
+    """Also compute what published rules give for the stored epochs of every fold."""
+
+
+def run_calculator(description: str | None, dataset: str | None) -> None:
+    """Parse the command line and compute; ``dataset`` limits it to one dataset's part."""
+    config = parse_settings(CalculatorConfig, description)
+    calculate(config.folder, dataset, config.partial, config.published)
+
+
+def calculate(
+    folder: Path, dataset: str | None = None, partial: bool = False, published: bool = False
+) -> None:
+    """Print the pooled metrics of a results folder and write them as a spreadsheet into it.
 
     Args:
         dataset: one dataset's part ("casme2", "samm", "smic"); all of them when None.
         partial: go on when clips are missing, and say how many.
+        published: also print and write what published rules give for the stored epochs.
 
     Raises:
-        UserError: the folder is incomplete or faulty and ``partial`` is off.
+        UserError: the folder is faulty, or incomplete and ``partial`` is off, or ``published`` is
+            on and there are no stored epochs.
     """
     results = read_results(folder, dataset)
     if results.problems and not partial:
         raise UserError(
             f"{folder} is not a complete set of results: {'; '.join(results.problems)}. "
-            "Mend it, or give --partial to compute from what is there."
+            "Correct it, or give --partial to compute from what is there."
         )
     if results.rows.empty:
         raise UserError(f"{folder} holds no usable result: {'; '.join(results.problems)}.")
+    folds = _read_folds(folder, results) if published else None
     class_names = read_class_names_column(results.rows)
-    figures = metrics_of_rows(results.rows, len(class_names))
-    note = _note(results)
-    title = "composite" if dataset is None else DATASET_TITLES[dataset]
-    subjects = results.rows.groupby(["dataset", "subject"]).ngroups
-    print(f"{title}: {figures.clips} clips, {subjects} subjects" + (f" ({note})" if note else ""))
-    print_confusion(figures, class_names)
-    print(_one_line(figures))
-    honest = _honest_folder(folder) if _selected_on_test_subject(results) else None
-    if honest is not None:
-        rows = read_results(honest, dataset).rows
-        rules = name_list(list_epoch_rules(rows))
-        print(
-            f"the same networks under {rules}: {_one_line(metrics_of_rows(rows, len(class_names)))}"
-        )
+    metrics = score_rows(results.rows, len(class_names))
+    warnings = selection_warnings(list_epoch_rules(results.rows))
+    note = "; ".join([*results.notes, *warnings, *_partial_note(results)])
     suffix = "" if dataset is None else "_" + DATASET_TITLES[dataset].replace(" ", "")
     path = folder / f"CausalNet{suffix}.xlsx"
-    write_spreadsheet(path, figures, class_names, note)
+    write_spreadsheet(path, metrics, class_names, note)
+    title = "composite" if dataset is None else DATASET_TITLES[dataset]
+    subjects = results.rows.groupby(["dataset", "subject"]).ngroups
+    print(f"{title}: {metrics.clips} clips, {subjects} subjects" + (f" ({note})" if note else ""))
+    print_confusion(metrics, class_names)
+    print(_one_line(metrics))
+    if warnings:
+        _print_default_rule(folder, dataset, len(class_names))
+    if folds is not None:
+        table, place = published_table(folds), folder / f"published_rules{suffix}.csv"
+        write_text(place, table.to_csv(index=False, lineterminator="\n"))
+        print_published(Console(), table, note)
+        print(f"written: {place}")
     print(f"written: {path}")
 
 
-def _note(results: Results) -> str:
-    """What must stand beside the figures: the run's own notes, its selection, missing clips."""
-    notes = [*results.notes, *_selected_on_test_subject(results)]
-    if results.problems:
-        notes.append(
-            f"PARTIAL: {results.missing_clips} clips missing; {'; '.join(results.problems)}"
+def _read_folds(folder: Path, results: Results) -> list[StoredFold]:
+    folds = read_folds_of_rows(folder, results.rows)
+    if folds is None:
+        raise UserError(
+            f"{folder} holds no epochs of every fold, which --published needs. Give a "
+            "configuration's folder of a finished run, such as results/one/0.5_1_1_2."
         )
-    return "; ".join(notes)
+    return folds
 
 
-def _one_line(figures: Metrics) -> str:
+def _partial_note(results: Results) -> list[str]:
+    if not results.problems:
+        return []
+    return [f"PARTIAL: {results.missing_clips} clips missing; {'; '.join(results.problems)}"]
+
+
+def _one_line(metrics: Metrics) -> str:
     return (
-        f"UF1={figures.uf1:.4f} UAR={figures.uar:.4f} ACC={figures.accuracy:.4f} "
-        f"weighted F1={figures.weighted_f1:.4f}"
+        f"UF1={metrics.uf1:.4f} UAR={metrics.uar:.4f} ACC={metrics.accuracy:.4f} "
+        f"weighted F1={metrics.weighted_f1:.4f}"
     )
 
 
-def _selected_on_test_subject(results: Results) -> list[str]:
-    return selection_warnings(list_epoch_rules(results.rows))
-
-
-def _honest_folder(folder: Path) -> Path | None:
-    """Where the default rule's results lie beside those of another rule: one level up, or, for what
-    was chosen in a grid, in a folder of their own."""
-    for place in (folder.resolve().parent, folder.resolve().parent / DEFAULT_RULE):
-        if (place / PREDICTIONS_NAME).is_file():
-            return place
-    return None
+def _print_default_rule(folder: Path, dataset: str | None, classes: int) -> None:
+    """Print the metrics of the same networks under the default rule, where they are on disk: in the
+    folder above, or, for the choice in a grid, in the folder of that rule beside this one."""
+    above = folder.resolve().parent
+    for candidate in (above, above / DEFAULT_RULE):
+        if (candidate / PREDICTIONS_NAME).is_file():
+            rows = read_results(candidate, dataset).rows
+            rules = name_list(list_epoch_rules(rows))
+            print(f"the same networks under {rules}: {_one_line(score_rows(rows, classes))}")
+            return

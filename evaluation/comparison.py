@@ -1,11 +1,12 @@
-"""Compares methods with a reference on the same clips, and says in a sentence what follows."""
+"""Compares methods with a reference on the same clips, and says what can be claimed."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from evaluation.methods import UNKNOWN_RULE, Method
+from evaluation.epoch_rules import UNKNOWN_RULE
+from evaluation.methods import Method
 from evaluation.predictions import SYNTHETIC_NOTE
 from evaluation.statistics import (
     ALPHA,
@@ -20,12 +21,12 @@ from evaluation.statistics import (
 
 TESTED = ("UF1", "UAR")
 DECISIVE = "UF1"
-"""The figure on which a claim rests; UAR is told beside it."""
+"""The metric on which a claim rests; the sentence adds UAR."""
 
 
 @dataclass(frozen=True)
 class Difference:
-    """A method's figure minus the reference's.
+    """A method's metric minus the reference's.
 
     Attributes:
         interval: bootstrap over subjects.
@@ -48,7 +49,7 @@ class Comparison:
     """One method against the reference.
 
     Attributes:
-        differences: by figure name, "UF1" and "UAR".
+        differences: by metric, "UF1" and "UAR".
         clips: McNemar's test, with the reference first.
         clips_p_holm: its p adjusted for the number of methods.
     """
@@ -75,17 +76,17 @@ def compare(reference: Method, others: Sequence[Method]) -> list[Comparison]:
         replace(
             comparison,
             differences={
-                name: replace(comparison.differences[name], p_holm=adjusted[name][place])
+                name: replace(comparison.differences[name], p_holm=adjusted[name][number])
                 for name in TESTED
             },
-            clips_p_holm=clips_p[place],
+            clips_p_holm=clips_p[number],
         )
-        for place, comparison in enumerate(comparisons)
+        for number, comparison in enumerate(comparisons)
     ]
 
 
 def claim(comparisons: Sequence[Comparison]) -> str:
-    """One plain sentence: what may be said of the methods beside the reference."""
+    """One plain sentence: what can be claimed of each method against the reference."""
     reference = comparisons[0].reference
     subjects = len(reference.confusions(reference.predicted[0]))
     kind = SYNTHETIC_NOTE if reference.synthetic else "clips"
@@ -110,35 +111,35 @@ def _verdict(comparison: Comparison) -> str:
     """What may be claimed of one method, as a part of a sentence."""
     method, difference = comparison.method, comparison.differences[DECISIVE]
     for one in (method, comparison.reference):
-        who = "it" if one is method else one.title
+        whose = "its epoch" if one is method else f"the epoch of {one.title}"
         if one.chosen_on_test_subjects:
-            return f"nothing may be claimed of {method.title}: {who} was selected on test subjects"
+            return f"no claim about {method.title}: {whose} was chosen on the test subjects"
         if one.rule == UNKNOWN_RULE:
-            return f"nothing may be claimed of {method.title}: how {who} was selected is not known"
+            return f"no claim about {method.title}: how {whose} was chosen is not known"
     interval = difference.interval
     numbers = (
         f"{DECISIVE} {interval.value:+.3f}, 95 % interval {interval.low:+.3f} to "
-        f"{interval.high:+.3f}, p {p_text(difference.p_holm)}"
+        f"{interval.high:+.3f}, p {format_p(difference.p_holm)}"
     )
     if not difference.significant:
         runs = _single_runs(comparison)
         return f"no difference may be claimed for {method.title} ({numbers}){runs}"
     word = "better" if interval.value > 0 else "worse"
-    beside = _beside(comparison) + _single_runs(comparison, word)
-    return f"{method.title} may be called {word} in {DECISIVE} ({numbers}), {beside}"
+    more = _say_uar(comparison) + _single_runs(comparison, word)
+    return f"{method.title} may be called {word} in {DECISIVE} ({numbers}), {more}"
 
 
-def _beside(comparison: Comparison) -> str:
+def _say_uar(comparison: Comparison) -> str:
     """Whether UAR says the same."""
     uf1, uar = (comparison.differences[name] for name in TESTED)
     same = uar.significant and (uar.interval.value > 0) == (uf1.interval.value > 0)
     start = "and in UAR too" if same else "but not in UAR"
-    return f"{start} ({uar.interval.value:+.3f}, p {p_text(uar.p_holm)})"
+    return f"{start} ({uar.interval.value:+.3f}, p {format_p(uar.p_holm)})"
 
 
 def _single_runs(comparison: Comparison, word: str | None = None) -> str:
-    """What averaging scores over seeds hides: single runs, which the table of figures shows, may be
-    on the other side of the reference than the claimed ``word`` says."""
+    """What averaging scores over seeds hides: single runs, which the table of metrics shows, may
+    lie on the other side of the reference than the claimed ``word`` says."""
     reference, method = comparison.reference, comparison.method
     if reference.seeds == method.seeds == 1:
         return ""
@@ -146,12 +147,12 @@ def _single_runs(comparison: Comparison, word: str | None = None) -> str:
         spread_over_seeds(one.confusions(one.predicted), DECISIVE).mean
         for one in (reference, method)
     )
-    figures = f"{DECISIVE} of single runs: mean {theirs:.3f} against {ours:.3f}"
+    singles = f"{DECISIVE} of single runs: mean {theirs:.3f} against {ours:.3f}"
     if word is None or (theirs > ours) == (word == "better"):
-        return f", scores averaged over the seeds ({figures})"
-    return f", but only with scores averaged over the seeds: single runs are not ({figures})"
+        return f", scores averaged over the seeds ({singles})"
+    return f", but only with scores averaged over the seeds: single runs are not ({singles})"
 
 
-def p_text(p: float) -> str:
+def format_p(p: float) -> str:
     """A p value with its sign of equality."""
     return "< 0.001" if p < 0.001 else f"= {p:.3f}"

@@ -1,27 +1,30 @@
-"""A finished fold on disk: its test logits of every epoch, so that any epoch rule can be applied.
+"""Reads and writes finished folds: the test logits of every epoch, for any epoch rule.
 
-One ``.npz`` a fold below ``<results>/<configuration>/folds/``, written in one step: a fold is there
-whole or not at all. The files hold no time stamps; equal content gives equal bytes.
+One ``.npz`` per fold below ``<results>/<configuration>/folds/``, written in one step, so a fold is
+there whole or not at all. The files hold no time stamps; equal content gives equal bytes.
 """
 
 import io
 import json
 import zipfile
+import zlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 
 from common.errors import UserError
 from common.files import write_bytes
 
 FOLDER = "folds"
+_BROKEN = (zipfile.BadZipFile, zlib.error)
 
 
 @dataclass(frozen=True)
 class InnerTraining:
-    """What a fold's training without its validation subjects gave.
+    """The result of training a fold without its validation subjects.
 
     Attributes:
         rows: int [V]; row numbers of the validation clips in the table of clips.
@@ -38,7 +41,7 @@ class InnerTraining:
 
 @dataclass(frozen=True)
 class FoldIdentity:
-    """What a stored fold is of; compared before it is trusted."""
+    """Which clips, seed and configuration a stored fold belongs to; compared before it is used."""
 
     dataset: str
     name: str
@@ -53,7 +56,7 @@ class FoldIdentity:
 class StoredFold:
     """A fold's identity with its logits, float32 [epochs, clips, classes], and losses [epochs].
 
-    ``inner`` is there where the run trained the fold without validation subjects too.
+    ``inner`` is None where the run trained no fold without validation subjects.
     """
 
     identity: FoldIdentity
@@ -63,7 +66,7 @@ class StoredFold:
 
 
 def fold_path(folder: Path, name: str) -> Path:
-    """Where a configuration's folder keeps that fold."""
+    """The file of a fold in a configuration's folder."""
     return folder / FOLDER / f"{name}.npz"
 
 
@@ -88,23 +91,81 @@ def read_fold(folder: Path, expected: FoldIdentity) -> StoredFold | None:
     Raises:
         UserError: the file is damaged or belongs to another run.
     """
-    path = fold_path(folder, expected.name)
+    fold = _read(fold_path(folder, expected.name))
+    if fold is not None and fold.identity != expected:
+        raise UserError(
+            f"{fold_path(folder, expected.name)} belongs to another run (other clips, seed or "
+            "configuration). Give this run a results folder of its own."
+        )
+    return fold
+
+
+def read_folds_of_rows(folder: Path, rows: pd.DataFrame) -> list[StoredFold] | None:
+    """The stored folds that gave these prediction rows, in the order of the folds' names.
+
+    Args:
+        folder: a configuration's folder.
+        rows: its prediction rows of the last epoch.
+
+    Returns:
+        None unless every fold of the rows is stored, and where the rows lack their fold.
+
+    Raises:
+        UserError: a stored fold is damaged, or did not give these rows.
+    """
+    if "fold" not in rows or rows["fold"].isna().any():
+        return None
+    folds = []
+    for name, part in rows.groupby("fold"):
+        fold = _read(fold_path(folder, str(name)))
+        if fold is None:
+            return None
+        _check_rows(fold_path(folder, str(name)), fold, part)
+        folds.append(fold)
+    return folds
+
+
+def predict_every_epoch(folds: list[StoredFold], rows: pd.DataFrame) -> np.ndarray:
+    """The class predicted for every row at every epoch, int [epochs, rows].
+
+    Args:
+        folds: what ``read_folds_of_rows`` gives for these rows.
+    """
+    parts = [
+        pd.DataFrame(fold.logits.argmax(axis=2), columns=part.index)
+        for fold, (_, part) in zip(folds, rows.groupby("fold"), strict=True)
+    ]
+    return pd.concat(parts, axis=1)[rows.index].to_numpy()
+
+
+def _read(path: Path) -> StoredFold | None:
     if not path.is_file():
         return None
     try:
         with np.load(path, allow_pickle=False) as file:
             identity = FoldIdentity(**json.loads(file["identity"].tobytes()))
             fold = StoredFold(identity, file["logits"], file["losses"], _read_inner(file))
-    except (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
+        if fold.logits.ndim != 3 or fold.logits.shape[1] != len(identity.labels):
+            raise ValueError(
+                f"logits of shape {fold.logits.shape} for {len(identity.labels)} clips"
+            )
+        return fold
+    except (OSError, EOFError, ValueError, KeyError, TypeError, *_BROKEN) as error:
         raise UserError(
             f"{path} is damaged ({error}). Delete it; the fold is then trained again."
         ) from error
-    if identity != expected:
+
+
+def _check_rows(path: Path, fold: StoredFold, rows: pd.DataFrame) -> None:
+    """Refuse a fold of other clips, or one whose last epoch does not give the predictions."""
+    identity = fold.identity
+    stored = [identity.subjects, identity.clips, identity.labels, fold.logits[-1].argmax(axis=1)]
+    columns = ["subject", "clip", "true", "predicted"]
+    if any(list(rows[name]) != list(own) for name, own in zip(columns, stored, strict=True)):
         raise UserError(
-            f"{path} belongs to another run (other clips, seed or configuration). "
-            "Give this run a results folder of its own."
+            f"{path} did not give the rows of predictions.csv (other clips, seed or "
+            "configuration). Write both again with the command of the run."
         )
-    return fold
 
 
 def _inner_arrays(inner: InnerTraining | None) -> dict[str, np.ndarray]:

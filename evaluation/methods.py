@@ -1,8 +1,8 @@
-"""Results folders as methods to compare: folders of one configuration and epoch rule that differ in
-their seed are one method."""
+"""Reads results folders as methods to compare: folders of one configuration and epoch rule that
+differ in their seed are one method."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from numbers import Integral
 from pathlib import Path
 
@@ -10,13 +10,12 @@ import numpy as np
 import pandas as pd
 
 from common.errors import UserError, name_list
-from evaluation.confusions import confusion_stack, subject_numbers
+from evaluation.epoch_rules import DEFAULT_RULE, RULES, UNKNOWN_RULE, get_rule, rule_title
+from evaluation.metrics import confusion_stack, subject_numbers
 from evaluation.predictions import SYNTHETIC_NOTE, read_class_names_column, score_columns
-from evaluation.results_folder import read_results
-from evaluation.selection import KNOWN_RULES, SELECTED_ON_TEST_SUBJECT, rule_title
+from evaluation.results_folder import holds_results, read_results
 
 CLIP_COLUMNS = ["dataset", "subject", "clip"]
-UNKNOWN_RULE = "unknown"
 
 
 @dataclass(frozen=True)
@@ -31,7 +30,7 @@ class Method:
         predicted: int [R, N].
         scores: float [R, N, C]; None where the files hold no scores.
         synthetic: whether any of the clips is synthetic.
-        notes: what else must stand beside the figures, such as the protocol or shuffled labels.
+        notes: what else a reader must know, such as the protocol or shuffled labels.
     """
 
     name: str
@@ -58,7 +57,17 @@ class Method:
     @property
     def chosen_on_test_subjects(self) -> bool:
         """Whether the epoch rule looks at the labels that it is scored on."""
-        return self.rule in SELECTED_ON_TEST_SUBJECT
+        return get_rule(self.rule).starred
+
+    def part(self, dataset: str) -> "Method":
+        """The same method on one dataset's clips."""
+        chosen = (self.clips["dataset"] == dataset).to_numpy()
+        return replace(
+            self,
+            clips=self.clips[chosen].reset_index(drop=True),
+            predicted=self.predicted[:, chosen],
+            scores=None if self.scores is None else self.scores[:, chosen],
+        )
 
     def mean_predicted(self) -> np.ndarray:
         """int [N]: the class with the highest score after averaging scores over the seeds.
@@ -83,7 +92,7 @@ class Method:
 
 @dataclass(frozen=True)
 class _Run:
-    """One folder's rows, in the order of the clips, and what tells its method and seed."""
+    """One folder's rows, in the order of the clips, with the key of its method and its seed."""
 
     folder: Path
     rows: pd.DataFrame
@@ -93,19 +102,59 @@ class _Run:
     seed: object
 
 
-def read_methods(folders: Sequence[Path], dataset: str | None = None) -> list[Method]:
+def folders_under_rules(folders: Sequence[Path], rules: Sequence[str]) -> list[Path]:
+    """The folders of each rule's results, rule by rule.
+
+    A rule's results lie in a folder of its name below the configuration's, the default rule's in
+    the configuration's folder itself. A folder without the results of a rule is left out; one
+    without those of any (a model without epochs, results from elsewhere) is taken as it is. With
+    a rule that selects on test subjects, the default rule is listed too.
+
+    Raises:
+        UserError: there is no such rule, or no folder has results of the rules.
+    """
+    unknown = [rule for rule in rules if rule not in RULES]
+    if unknown:
+        raise UserError(
+            f"--rules {name_list(unknown)}: no such epoch rule. There are: {name_list(RULES)}."
+        )
+    starred = any(RULES[rule].starred for rule in rules)
+    wanted = [DEFAULT_RULE] if starred and DEFAULT_RULE not in rules else []
+    wanted += rules
+    bare = [folder for folder in folders if not any(holds_results(folder / r) for r in RULES)]
+    found = [
+        folder if rule == DEFAULT_RULE or folder in bare else folder / rule
+        for rule in wanted
+        for folder in folders
+        if rule == (wanted[0] if folder in bare else rule)
+    ]
+    kept = [place for place in found if place in bare or holds_results(place)]
+    if not kept:
+        raise UserError(f"--rules {name_list(rules)}: no folder has results of these rules.")
+    return kept
+
+
+def read_methods(
+    folders: Sequence[Path],
+    dataset: str | None = None,
+    clips: pd.DataFrame | None = None,
+    names: Sequence[str] = (),
+) -> list[Method]:
     """The methods of some results folders, in the order of their first folder.
 
     Args:
         dataset: only this dataset's clips.
+        clips: the clips that results without a record were made from (``read_results``).
+        names: display names of the methods' folders in their order; default: the folders' names.
 
     Raises:
         UserError: a folder is incomplete or unreadable, is given twice, the folders do not hold
-            the same clips with the same labels and classes, or one of several seeds has no scores.
+            the same clips with the same labels and classes, one of several seeds has no scores, or
+            there are more or fewer names than methods.
     """
     groups: dict[tuple[str, str], list[_Run]] = {}
     for folder in folders:
-        run = _read_run(folder, dataset)
+        run = _read_run(folder, dataset, clips)
         twin = next((r for r in groups.get(run.key, []) if r.seed == run.seed), None)
         if twin is not None:
             raise UserError(
@@ -118,36 +167,38 @@ def read_methods(folders: Sequence[Path], dataset: str | None = None) -> list[Me
     _check_same_classes(every)
     for runs in groups.values():
         _check_scores_of_seeds(runs)
-    names = _names([runs[0] for runs in groups.values()])
-    return [_method(name, runs) for name, runs in zip(names, groups.values(), strict=True)]
+    first = [runs[0] for runs in groups.values()]
+    titles = _display_names(first, names) if names else _folder_names(first)
+    return [_build_method(name, runs) for name, runs in zip(titles, groups.values(), strict=True)]
 
 
-def _read_run(folder: Path, dataset: str | None) -> _Run:
-    results = read_results(folder, dataset)
+def _read_run(folder: Path, dataset: str | None, clips: pd.DataFrame | None) -> _Run:
+    results = read_results(folder, dataset, clips)
     if results.problems:
+        elsewhere = "" if clips is not None else "; for results from elsewhere give --inputs"
         raise UserError(
             f"{folder} is not a complete set of results: {'; '.join(results.problems)}. "
-            "Finish the run before comparing it."
+            f"Finish the run before comparing it{elsewhere}."
         )
     rows = results.rows.sort_values(CLIP_COLUMNS, kind="stable", ignore_index=True)
-    # Synthetic clips have a line of their own below the tables.
+    # Synthetic clips have their own line below the tables.
     notes = tuple(note for note in results.notes if not note.startswith(SYNTHETIC_NOTE))
-    key, seed = _origin(folder, rows)
+    key, seed = _read_origin(folder, rows)
     return _Run(folder, rows, results.synthetic, notes, key, seed)
 
 
-def _origin(folder: Path, rows: pd.DataFrame) -> tuple[tuple[str, str], object]:
-    """The key and the seed of a run; one that does not tell them is a method of its own."""
+def _read_origin(folder: Path, rows: pd.DataFrame) -> tuple[tuple[str, str], object]:
+    """The key and the seed of a run; a run that does not name them is a method by itself."""
     configuration, rule, seed = (
         _only(folder, rows, column) for column in ("configuration", "epoch_rule", "seed")
     )
     # A blank reads as nan, which is not equal to itself: twins would count as two seeds.
-    told = isinstance(configuration, str) and isinstance(seed, Integral)
-    if not told or rule not in KNOWN_RULES:
-        # Whatever else is unknown, a figure that was selected on test subjects keeps its star.
-        kept = str(rule) if rule in SELECTED_ON_TEST_SUBJECT else UNKNOWN_RULE
-        return (str(folder.resolve()), kept), None
-    return (str(configuration), str(rule)), seed
+    complete = isinstance(configuration, str) and isinstance(seed, Integral)
+    if complete and rule in RULES:
+        return (str(configuration), str(rule)), seed
+    # Even where the rest is unknown, metrics selected on test subjects keep their star.
+    kept = str(rule) if get_rule(str(rule)).starred else UNKNOWN_RULE
+    return (str(folder.resolve()), kept), None
 
 
 def _only(folder: Path, rows: pd.DataFrame, column: str) -> object:
@@ -163,13 +214,13 @@ def _only(folder: Path, rows: pd.DataFrame, column: str) -> object:
 def _check_same_clips(runs: list[_Run]) -> None:
     first = runs[0].rows.set_index(CLIP_COLUMNS)["true"]
     for run in runs[1:]:
-        own = run.rows.set_index(CLIP_COLUMNS)["true"]
-        alone = first.index.symmetric_difference(own.index)
+        other = run.rows.set_index(CLIP_COLUMNS)["true"]
+        alone = first.index.symmetric_difference(other.index)
         if len(alone):
             names = name_list("/".join(map(str, clip)) for clip in alone)
             raise UserError(f"{runs[0].folder} and {run.folder} do not share these clips: {names}.")
-        if not first.equals(own):
-            names = name_list("/".join(map(str, clip)) for clip in first[first != own].index)
+        if not first.equals(other):
+            names = name_list("/".join(map(str, clip)) for clip in first[first != other].index)
             raise UserError(f"{runs[0].folder} and {run.folder} label these differently: {names}.")
 
 
@@ -177,11 +228,11 @@ def _check_same_classes(runs: list[_Run]) -> None:
     """Names and order: classes are compared by their numbers."""
     first = read_class_names_column(runs[0].rows)
     for run in runs[1:]:
-        own = read_class_names_column(run.rows)
-        if own != first:
+        other = read_class_names_column(run.rows)
+        if other != first:
             raise UserError(
                 f"{runs[0].folder} has the classes {name_list(first)}, but {run.folder} has "
-                f"{name_list(own)}. Compare runs of the same classes in the same order."
+                f"{name_list(other)}. Compare runs of the same classes in the same order."
             )
 
 
@@ -195,17 +246,35 @@ def _check_scores_of_seeds(runs: list[_Run]) -> None:
             )
 
 
-def _names(runs: list[_Run]) -> list[str]:
+def _configuration_folder(run: _Run) -> Path:
+    """The folder of the run's configuration, whose name is the method's."""
+    return run.folder.parent if run.folder.name == run.key[1] else run.folder
+
+
+def _folder_names(runs: list[_Run]) -> list[str]:
     """The configuration folders' names; whole paths where two methods would share name and rule."""
-    short = [run.folder.parent if run.folder.name == run.key[1] else run.folder for run in runs]
-    titles = [(place.resolve().name, run.key[1]) for place, run in zip(short, runs, strict=True)]
+    folders = [_configuration_folder(run) for run in runs]
+    titles = [
+        (folder.resolve().name, run.key[1]) for folder, run in zip(folders, runs, strict=True)
+    ]
     return [
-        name if titles.count((name, rule)) == 1 else str(place)
-        for (name, rule), place in zip(titles, short, strict=True)
+        name if titles.count((name, rule)) == 1 else str(folder)
+        for (name, rule), folder in zip(titles, folders, strict=True)
     ]
 
 
-def _method(name: str, runs: list[_Run]) -> Method:
+def _display_names(runs: list[_Run], names: Sequence[str]) -> list[str]:
+    """The given names, one for each configuration in the order of the methods."""
+    configurations = list(dict.fromkeys(run.key[0] for run in runs))
+    if len(configurations) != len(names):
+        raise UserError(
+            f"--names has {len(names)} names for {len(configurations)} methods: "
+            f"{name_list(dict.fromkeys(_folder_names(runs)))}. Give one name for each."
+        )
+    return [names[configurations.index(run.key[0])] for run in runs]
+
+
+def _build_method(name: str, runs: list[_Run]) -> Method:
     first = runs[0].rows
     columns = score_columns(first)
     scores = np.stack([run.rows[columns].to_numpy() for run in runs]) if columns else None

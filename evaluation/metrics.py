@@ -1,44 +1,70 @@
-"""UF1, UAR and accuracy of pooled predictions (MEGC2019 protocol).
+"""UF1, UAR and accuracy of pooled predictions (MEGC2019 protocol), for one set or many at once.
 
-Pooled means: the predictions of all folds in one list, one figure computed from that list. The
-mean of per-fold figures is another quantity and is never called UF1 here.
+Pooled means: one value is computed from the predictions of all folds in one list. The mean of
+per-fold values is another quantity and is never called UF1 here.
 
-Absent classes, defined once: UF1 is the mean of F1 over the classes that occur among the true or
-the predicted labels; UAR is the mean recall over the classes that occur among the true labels (a
-class without a true clip has no recall). With every class present, both are scikit-learn's
+Absent classes: UF1 is the mean of F1 over the classes that occur among the true or the predicted
+labels; UAR is the mean recall over the classes that occur among the true labels, because a class
+without a true clip has no recall. With every class present, both are scikit-learn's
 ``average="macro"``.
+
+Everything is computed from confusion matrices, because they add up: resampling subjects or scoring
+every epoch needs no list of clips.
+
+Shape legend: ... any leading axes, S subjects, C classes; row = true class, column = predicted.
 """
 
 from dataclasses import dataclass
 
 import numpy as np
-from sklearn.metrics import confusion_matrix, f1_score, recall_score
+import pandas as pd
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Metrics:
-    """The figures of one set of pooled predictions; every rate is in 0..1.
+    """The metrics of one confusion matrix, int [C, C]; every rate is in 0..1."""
 
-    Attributes:
-        confusion: int [C, C]; row = true class, column = predicted class.
-        class_f1: float [C]; 0 for a class that no clip has and no clip was given.
-        class_recall: float [C]; 0 for a class without a true clip.
-        support: int [C]; true clips per class.
-    """
-
-    uf1: float
-    uar: float
-    accuracy: float
-    weighted_f1: float
     confusion: np.ndarray
-    class_f1: np.ndarray
-    class_recall: np.ndarray
-    support: np.ndarray
+
+    @property
+    def uf1(self) -> float:
+        """Mean F1 of the classes with a true or predicted clip."""
+        return float(compute_uf1(self.confusion))
+
+    @property
+    def uar(self) -> float:
+        """Mean recall of the classes with a true clip."""
+        return float(compute_uar(self.confusion))
+
+    @property
+    def accuracy(self) -> float:
+        """Share of the clips that are right."""
+        return float(compute_accuracy(self.confusion))
+
+    @property
+    def weighted_f1(self) -> float:
+        """Mean F1, weighted by the number of true clips."""
+        return float(np.average(self.class_f1, weights=self.support))
+
+    @property
+    def class_f1(self) -> np.ndarray:
+        """float [C]; 0 for a class without a true or predicted clip."""
+        return compute_class_f1(self.confusion)
+
+    @property
+    def class_recall(self) -> np.ndarray:
+        """float [C]; 0 for a class without a true clip."""
+        return compute_class_recall(self.confusion)
+
+    @property
+    def support(self) -> np.ndarray:
+        """int [C]; true clips of each class."""
+        return self.confusion.sum(axis=1)
 
     @property
     def clips(self) -> int:
-        """How many clips were scored."""
-        return int(self.support.sum())
+        """Number of clips."""
+        return int(self.confusion.sum())
 
 
 def compute_metrics(true: np.ndarray, predicted: np.ndarray, classes: int) -> Metrics:
@@ -56,20 +82,94 @@ def compute_metrics(true: np.ndarray, predicted: np.ndarray, classes: int) -> Me
         raise ValueError(
             f"need two equally long lists of labels, got {true.shape}, {predicted.shape}"
         )
-    labels = np.arange(classes)
-    if not (np.isin(true, labels).all() and np.isin(predicted, labels).all()):
+    labels = np.concatenate([true, predicted])
+    if labels.min() < 0 or labels.max() >= classes:
         raise ValueError(f"labels must lie in 0..{classes - 1}")
-    confusion = confusion_matrix(true, predicted, labels=labels)
-    support, given = confusion.sum(axis=1), confusion.sum(axis=0)
-    class_f1 = f1_score(true, predicted, labels=labels, average=None, zero_division=0)
-    class_recall = recall_score(true, predicted, labels=labels, average=None, zero_division=0)
-    return Metrics(
-        uf1=float(class_f1[(support > 0) | (given > 0)].mean()),
-        uar=float(class_recall[support > 0].mean()),
-        accuracy=float((true == predicted).mean()),
-        weighted_f1=float(np.average(class_f1, weights=support)),
-        confusion=confusion,
-        class_f1=class_f1,
-        class_recall=class_recall,
-        support=support,
-    )
+    return Metrics(count_pairs(true, predicted, classes))
+
+
+def count_pairs(true: np.ndarray, predicted: np.ndarray, classes: int) -> np.ndarray:
+    """Confusion matrices of all clips together.
+
+    Args:
+        true: int [N].
+        predicted: int [..., N]; leading axes give as many matrices.
+        classes: number of classes C.
+
+    Returns:
+        int [..., C, C].
+    """
+    true = np.asarray(true)
+    return confusion_stack(np.zeros_like(true), true, predicted, (1, classes))[..., 0, :, :]
+
+
+def confusion_stack(
+    groups: np.ndarray, true: np.ndarray, predicted: np.ndarray, shape: tuple[int, int]
+) -> np.ndarray:
+    """Confusion matrices of groups of clips.
+
+    Args:
+        groups: int [N], the group of each clip, 0..S-1; true: int [N].
+        predicted: int [..., N]; leading axes give as many stacks.
+        shape: (S, C).
+
+    Returns:
+        int [..., S, C, C].
+    """
+    count, classes = shape
+    predicted = np.asarray(predicted)
+    flat = predicted.reshape(-1, predicted.shape[-1])
+    cells = (groups * classes + true) * classes + flat
+    stacks = [np.bincount(row, minlength=count * classes**2) for row in cells]
+    return np.stack(stacks).reshape(*predicted.shape[:-1], count, classes, classes)
+
+
+def subject_numbers(rows: pd.DataFrame) -> np.ndarray:
+    """The number of each row's subject, 0..S-1 in the order of (dataset, subject); int [N]."""
+    return rows.groupby(["dataset", "subject"], sort=True).ngroup().to_numpy()
+
+
+def subject_confusions(rows: pd.DataFrame, classes: int) -> np.ndarray:
+    """Confusion matrices of the subjects in the order of (dataset, subject), int [S, C, C]."""
+    numbers = subject_numbers(rows)
+    true, predicted = rows["true"].to_numpy(), rows["predicted"].to_numpy()
+    return confusion_stack(numbers, true, predicted, (int(numbers.max()) + 1, classes))
+
+
+def compute_class_f1(confusions: np.ndarray) -> np.ndarray:
+    """F1 of each class, [..., C, C] -> float [..., C]; 0 for a class in neither list of labels."""
+    hits = np.diagonal(confusions, axis1=-2, axis2=-1)
+    total = confusions.sum(axis=-1) + confusions.sum(axis=-2)
+    return 2 * hits / np.maximum(total, 1)
+
+
+def compute_class_recall(confusions: np.ndarray) -> np.ndarray:
+    """Recall of each class, [..., C, C] -> float [..., C]; 0 for a class without a true clip."""
+    hits = np.diagonal(confusions, axis1=-2, axis2=-1)
+    return hits / np.maximum(confusions.sum(axis=-1), 1)
+
+
+def count_occurring(confusions: np.ndarray) -> np.ndarray:
+    """Number of classes with a true or predicted clip, [..., C, C] -> int [...]."""
+    return ((confusions.sum(axis=-1) + confusions.sum(axis=-2)) > 0).sum(axis=-1)
+
+
+def compute_uf1(confusions: np.ndarray) -> np.ndarray:
+    """UF1, [..., C, C] -> float [...]: mean F1 of the classes with a true or predicted clip."""
+    return compute_class_f1(confusions).sum(axis=-1) / np.maximum(count_occurring(confusions), 1)
+
+
+def compute_uar(confusions: np.ndarray) -> np.ndarray:
+    """UAR, [..., C, C] -> float [...]: mean recall of the classes with a true clip."""
+    classes = (confusions.sum(axis=-1) > 0).sum(axis=-1)
+    return compute_class_recall(confusions).sum(axis=-1) / np.maximum(classes, 1)
+
+
+def compute_accuracy(confusions: np.ndarray) -> np.ndarray:
+    """Accuracy, [..., C, C] -> float [...]."""
+    hits = np.trace(confusions, axis1=-2, axis2=-1)
+    return hits / np.maximum(confusions.sum(axis=(-2, -1)), 1)
+
+
+METRICS = {"UF1": compute_uf1, "UAR": compute_uar, "ACC": compute_accuracy}
+"""The pooled metrics by their printed names."""

@@ -1,4 +1,6 @@
-"""Prediction rows: one row a clip, with everything that tells where the prediction came from."""
+"""Prediction rows: one row per clip, with the run, fold, epoch and rule that it came from.
+
+``docs/predictions.md`` describes the columns of ``predictions.csv``."""
 
 from pathlib import Path
 
@@ -16,12 +18,12 @@ SCORE_PREFIX = "score_"
 TEXT_COLUMNS = ("dataset", "subject", "clip", "fold", "epoch_rule", "configuration", "source")
 
 MOST_CLASSES = 1000
-"""Class numbers stay below this where no score columns tell how many classes there are."""
+"""Limit of class numbers where no score columns say how many classes there are."""
 
 SYNTHETIC, RECORDED = "synthetic", "recorded"
-"""Where clips come from; figures of the two are never mixed."""
+"""Where clips come from; metrics of the two are never mixed."""
 SYNTHETIC_NOTE = "SYNTHETIC clips"
-"""What stands beside every figure of synthetic clips."""
+"""Printed with every metric of synthetic clips."""
 
 
 def prediction_rows(
@@ -67,8 +69,8 @@ def read_predictions(path: Path) -> pd.DataFrame:
     """Read rows written by ``write_predictions``.
 
     Raises:
-        UserError: not a CSV of prediction rows, a class that is none, a score that is no finite
-            number, a prediction that is not the highest score, or a clip that occurs twice.
+        UserError: not a CSV file, a column is missing, a class is not a class number, a score is
+            not a finite number, a prediction is not the highest score, or a clip occurs twice.
     """
     try:
         rows = pd.read_csv(path, dtype=dict.fromkeys(TEXT_COLUMNS, str))
@@ -77,7 +79,9 @@ def read_predictions(path: Path) -> pd.DataFrame:
     missing = [name for name in IDENTITY_COLUMNS if name not in rows]
     if missing or rows.empty:
         what = f"has no column {name_list(missing)}" if missing else "has no rows"
-        raise UserError(f"{path} {what}. Give a predictions.csv written by this suite.")
+        raise UserError(
+            f"{path} {what}. It needs {name_list(IDENTITY_COLUMNS)} (docs/predictions.md)."
+        )
     _check_classes(path, rows)
     _check_scores(path, rows)
     twice = rows[rows.duplicated(["dataset", "subject", "clip"])]
@@ -88,7 +92,7 @@ def read_predictions(path: Path) -> pd.DataFrame:
 
 
 def _check_classes(path: Path, rows: pd.DataFrame) -> None:
-    """Refuse what is no class number; a number beyond the classes would count as another class."""
+    """Refuse anything but the class numbers 0, 1, ..."""
     classes = len(score_columns(rows)) or MOST_CLASSES
     for column in ("true", "predicted"):
         # As text first: True is no class number.
@@ -103,7 +107,7 @@ def _check_classes(path: Path, rows: pd.DataFrame) -> None:
 
 
 def _check_scores(path: Path, rows: pd.DataFrame) -> None:
-    """Refuse scores that cannot be averaged, and predictions that they do not give."""
+    """Refuse scores that are not finite, and predictions that are not the highest score."""
     columns = score_columns(rows)
     if not columns:
         return
@@ -118,7 +122,7 @@ def _check_scores(path: Path, rows: pd.DataFrame) -> None:
     if wrong.any():
         raise UserError(
             f"{path}: the predicted class in {_lines(wrong)} is not the one with the highest "
-            "score (the lower number on a tie). Correct the one or the other."
+            "score (the lower number on a tie). Correct the class or the scores."
         )
     rows[columns] = scores
 
@@ -130,12 +134,12 @@ def _lines(wrong: pd.Series | np.ndarray) -> str:
 
 
 def score_columns(rows: pd.DataFrame) -> list[str]:
-    """The columns of class scores, in the order of the class numbers; none where there are none."""
+    """The columns of class scores, in the order of the class numbers; may be empty."""
     return [name for name in rows if name.startswith(SCORE_PREFIX)]
 
 
 def read_class_names_column(rows: pd.DataFrame) -> tuple[str, ...]:
-    """Class names from the score columns; without scores the protocol's three, numbered beyond."""
+    """Class names from the score columns; without them the usual three, then numbered ones."""
     names = [name.removeprefix(SCORE_PREFIX) for name in score_columns(rows)]
     most = int(rows[["true", "predicted"]].max(axis=None)) + 1
     beyond = [f"class {number}" for number in range(len(CLASS_NAMES), most)]
@@ -143,18 +147,18 @@ def read_class_names_column(rows: pd.DataFrame) -> tuple[str, ...]:
 
 
 def list_epoch_rules(rows: pd.DataFrame) -> list[str]:
-    """The epoch rules that the rows name; none where they do not tell."""
+    """The epoch rules that the rows name; empty where they name none."""
     return sorted(rows["epoch_rule"].dropna().unique()) if "epoch_rule" in rows else []
 
 
-def metrics_of_rows(rows: pd.DataFrame, classes: int) -> Metrics:
-    """Pooled figures of a set of rows."""
+def score_rows(rows: pd.DataFrame, classes: int) -> Metrics:
+    """Pooled metrics of prediction rows."""
     return compute_metrics(rows["true"].to_numpy(), rows["predicted"].to_numpy(), classes)
 
 
 def metrics_per_dataset(rows: pd.DataFrame, classes: int) -> dict[str, Metrics]:
-    """Pooled figures of all rows ("full"), then of each dataset's rows."""
-    result = {"full": metrics_of_rows(rows, classes)}
+    """Pooled metrics of all rows ("full"), then of each dataset's rows."""
+    result = {"full": score_rows(rows, classes)}
     for dataset, part in rows.groupby("dataset", sort=True):
-        result[str(dataset)] = metrics_of_rows(part, classes)
+        result[str(dataset)] = score_rows(part, classes)
     return result

@@ -1,4 +1,4 @@
-"""Curves of figures over the level of key-frame noise, and what is read off them.
+"""Curves of metrics over the level of key-frame noise, and values read off them.
 
 Shape legend: P points of the benchmark, R noise seeds, S subjects, C classes.
 """
@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from scipy.integrate import trapezoid
 
-from evaluation.confusions import compute_uar, compute_uf1
+from evaluation.metrics import compute_uar, compute_uf1
 from evaluation.statistics import bootstrap_interval
 
 ROBUSTNESS_NAME, CURVES_NAME = "robustness.csv", "robustness_curves.csv"
@@ -20,7 +20,7 @@ LOSS = 0.05
 
 
 def robustness_rows(points: pd.DataFrame, confusions: np.ndarray) -> pd.DataFrame:
-    """The points with their figures.
+    """The points with their metrics.
 
     Args:
         points: P rows with the columns of ``CURVE``, level and seed.
@@ -40,9 +40,9 @@ def curve_points(points: pd.DataFrame, confusions: np.ndarray) -> pd.DataFrame:
         [*CURVE, "level"], sort=False, dropna=False
     ).indices.items():
         row = dict(zip([*CURVE, "level"], names, strict=True), seeds=len(places))
-        for figure in ("UF1", "UAR"):
-            interval = bootstrap_interval(confusions[places], figure)
-            name = figure.lower()
+        for metric in ("UF1", "UAR"):
+            interval = bootstrap_interval(confusions[places], metric)
+            name = metric.lower()
             row |= {
                 name: interval.value,
                 f"{name}_low": interval.low,
@@ -62,14 +62,14 @@ def without_levels(curves: pd.DataFrame) -> pd.DataFrame:
         A row for each model, a column for each condition: ``0.444 [0.312, 0.581]``, the 95 %
         interval in brackets; a lone subject gives none.
     """
-    own = curves[curves["level"].isna()]
+    bare = curves[curves["level"].isna()]
     texts = [
         f"{row.uf1:.3f}"
         + ("" if np.isnan(row.uf1_low) else f" [{row.uf1_low:.3f}, {row.uf1_high:.3f}]")
-        for row in own.itertuples()
+        for row in bare.itertuples()
     ]
-    table = own.assign(uf1=texts).pivot(index="model", columns="condition", values="uf1")
-    table = table.loc[own["model"].unique(), own["condition"].unique()]
+    table = bare.assign(uf1=texts).pivot(index="model", columns="condition", values="uf1")
+    table = table.loc[bare["model"].unique(), bare["condition"].unique()]
     return table.rename_axis(columns=None).reset_index()
 
 
@@ -82,9 +82,9 @@ def curve_summary(curves: pd.DataFrame) -> pd.DataFrame:
     """
     rows = []
     for names, curve in curves.groupby(CURVE, sort=False):
-        own = curve.sort_values("level")
-        levels, uf1 = own["level"].to_numpy(float), own["uf1"].to_numpy(float)
-        if len(own) < 2:
+        ordered = curve.sort_values("level")
+        levels, uf1 = ordered["level"].to_numpy(float), ordered["uf1"].to_numpy(float)
+        if len(ordered) < 2:
             continue
         unchanged = uf1[0] * (levels[-1] - levels[0])
         rows.append(
@@ -100,8 +100,8 @@ def curve_summary(curves: pd.DataFrame) -> pd.DataFrame:
 
 def _level_of_loss(levels: np.ndarray, uf1: np.ndarray) -> float:
     target = uf1[0] - LOSS
-    for place in range(1, len(levels)):
-        if uf1[place] <= target:
-            share = (uf1[place - 1] - target) / (uf1[place - 1] - uf1[place])
-            return float(levels[place - 1] + share * (levels[place] - levels[place - 1]))
+    for number in range(1, len(levels)):
+        if uf1[number] <= target:
+            share = (uf1[number - 1] - target) / (uf1[number - 1] - uf1[number])
+            return float(levels[number - 1] + share * (levels[number] - levels[number - 1]))
     return float("nan")

@@ -19,9 +19,9 @@ _NO_TIME_STAMP = datetime(1980, 1, 1)
 
 
 def write_spreadsheet(
-    path: Path, figures: Metrics, class_names: tuple[str, ...], note: str
+    path: Path, metrics: Metrics, class_names: tuple[str, ...], note: str
 ) -> None:
-    """Write the sheet; ``note`` (for example "synthetic") goes below the table when not empty."""
+    """Write the sheet; ``note`` (for example "synthetic") is written below the table."""
     buffer = io.BytesIO()
     workbook = xlsxwriter.Workbook(buffer, {"in_memory": True})
     workbook.set_properties({"created": _NO_TIME_STAMP})
@@ -30,10 +30,10 @@ def write_spreadsheet(
     sheet.write(0, 0, "col is pre")
     sheet.write_row(0, 1, class_names)
     sheet.write_column(1, 0, class_names)
-    for row, counts in enumerate(figures.confusion.tolist(), start=1):
+    for row, counts in enumerate(metrics.confusion.tolist(), start=1):
         sheet.write_row(row, 1, counts)
     sheet.write_row(0, classes + 2, ["all_war", "all_uar", "all_f1", "all_uf1", "all_acc"])
-    values = [figures.accuracy, figures.uar, figures.weighted_f1, figures.uf1, figures.accuracy]
+    values = [metrics.accuracy, metrics.uar, metrics.weighted_f1, metrics.uf1, metrics.accuracy]
     sheet.write_row(1, classes + 2, values)
     if note:
         sheet.write(classes + 2, 0, note)

@@ -1,9 +1,10 @@
-"""Intervals and tests for pooled figures. The unit that is resampled or swapped is the subject:
+"""Intervals and tests for pooled metrics. The unit that is resampled or swapped is the subject:
 clips of one face are not independent of each other.
 
-The trained networks are held fixed: an interval tells of other subjects, not of other training sets
-or seeds. The networks of all folds share most of their training clips, so what chance does to one
-it does to all, and the intervals are then too narrow; spread over seeds shows a part of that.
+The trained networks are held fixed: an interval says how a metric varies with the subjects, not
+with the training set or the seed. The networks of all folds share most of their training clips, so
+the folds' errors are correlated and the intervals are too narrow; the spread over seeds shows a
+part of that.
 
 Shape legend: R seeds, S subjects, C classes. Confusion matrices are those of single subjects; the
 two methods of a comparison have the same subjects in the same order. Every random draw has a fixed
@@ -14,11 +15,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import scipy.stats
-from statsmodels.stats.contingency_tables import mcnemar
-from statsmodels.stats.multitest import multipletests
 
-from evaluation.confusions import FIGURES, compute_accuracy, compute_uar, compute_uf1
+from evaluation.metrics import METRICS
 
 RESAMPLES = 9_999
 CONFIDENCE = 0.95
@@ -29,7 +27,7 @@ _SEED = 20250
 
 @dataclass(frozen=True)
 class Interval:
-    """A figure, or a difference of two, with its 95 % interval; nan bounds for a lone subject."""
+    """A metric, or a difference of two, with its 95 % interval; nan bounds for a lone subject."""
 
     value: float
     low: float
@@ -38,7 +36,7 @@ class Interval:
 
 @dataclass(frozen=True)
 class Spread:
-    """One figure over several seeds; ``deviation`` (n - 1 in the denominator) is nan for one."""
+    """One metric over several seeds; ``deviation`` (n - 1 in the denominator) is nan for one."""
 
     mean: float
     deviation: float
@@ -48,11 +46,11 @@ class Spread:
 
 @dataclass(frozen=True)
 class McNemar:
-    """Clips that one method alone gets right, and what follows from them.
+    """Clips that one method alone gets right, and their test.
 
     Attributes:
         p: exact McNemar test. It takes clips for independent, which clips of one subject are not,
-            so it is too ready to see a difference; the permutation test decides.
+            so its p is too small; the permutation test decides.
         cohens_g: share of ``only_second`` among both minus one half; -.5 to .5, .05 small, .15
             medium, .25 large (Cohen, 1988); 0 when the methods err on the same clips.
     """
@@ -65,9 +63,9 @@ class McNemar:
 
 @dataclass(frozen=True)
 class FoldMeans:
-    """Means over subjects of figures computed subject by subject: not UF1, UAR and ACC.
+    """Means over subjects of metrics computed subject by subject: not UF1, UAR and ACC.
 
-    A subject's own figures follow the conventions for absent classes, so one right clip gives 1.
+    A subject's metrics follow the conventions for absent classes, so one right clip gives 1.
     """
 
     f1: float
@@ -75,17 +73,17 @@ class FoldMeans:
     accuracy: float
 
 
-def bootstrap_interval(confusions: np.ndarray, figure: str) -> Interval:
-    """A pooled figure with its percentile bootstrap interval over subjects.
+def bootstrap_interval(confusions: np.ndarray, metric: str) -> Interval:
+    """A pooled metric with its percentile bootstrap interval over subjects.
 
     Args:
         confusions: int [R, S, C, C]; several seeds are resampled together and averaged.
-        figure: "UF1", "UAR" or "ACC".
+        metric: "UF1", "UAR" or "ACC".
     """
-    return _bootstrap(len(confusions[0]), lambda chosen: _seed_mean(confusions, chosen, figure))
+    return _bootstrap(len(confusions[0]), lambda chosen: _seed_mean(confusions, chosen, metric))
 
 
-def bootstrap_difference(first: np.ndarray, second: np.ndarray, figure: str) -> Interval:
+def bootstrap_difference(first: np.ndarray, second: np.ndarray, metric: str) -> Interval:
     """``second`` minus ``first`` with its interval; both see the same resampled subjects.
 
     Args:
@@ -93,20 +91,20 @@ def bootstrap_difference(first: np.ndarray, second: np.ndarray, figure: str) -> 
     """
 
     def difference(chosen: np.ndarray) -> np.ndarray:
-        return _seed_mean(second, chosen, figure) - _seed_mean(first, chosen, figure)
+        return _seed_mean(second, chosen, metric) - _seed_mean(first, chosen, metric)
 
     return _bootstrap(len(first[0]), difference)
 
 
-def permutation_p(first: np.ndarray, second: np.ndarray, figure: str) -> float:
-    """Two-sided p of a pooled figure's difference: methods swapped subject by subject.
+def permutation_p(first: np.ndarray, second: np.ndarray, metric: str) -> float:
+    """Two-sided p of a pooled metric's difference: methods swapped subject by subject.
 
     Where there are fewer ways to swap than ``RESAMPLES``, all are tried and p is exact.
 
     Args:
         first, second: int [S, C, C].
     """
-    compute = FIGURES[figure]
+    compute = METRICS[metric]
     both = np.concatenate([first, second])
     places = np.arange(len(first))
 
@@ -115,6 +113,8 @@ def permutation_p(first: np.ndarray, second: np.ndarray, figure: str) -> float:
 
     if len(first) < 2:
         return 1.0
+    import scipy.stats
+
     result = scipy.stats.permutation_test(
         (places, places + len(first)),
         difference,
@@ -136,6 +136,9 @@ def mcnemar_test(first_right: np.ndarray, second_right: np.ndarray) -> McNemar:
     discordant = only_first + only_second
     if discordant == 0:
         return McNemar(0, 0, 1.0, 0.0)
+    # Imported here, as SciPy below: they take a second, and most commands do not need them.
+    from statsmodels.stats.contingency_tables import mcnemar
+
     p = mcnemar([[both, only_first], [only_second, neither]], exact=True).pvalue
     return McNemar(only_first, only_second, float(p), only_second / discordant - 0.5)
 
@@ -144,31 +147,34 @@ def holm(p_values: Sequence[float]) -> list[float]:
     """The p values adjusted for their number (Holm, 1979)."""
     if not p_values:
         return []
+    from statsmodels.stats.multitest import multipletests
+
     return [float(p) for p in multipletests(p_values, alpha=ALPHA, method="holm")[1]]
 
 
-def spread_over_seeds(confusions: np.ndarray, figure: str) -> Spread:
-    """A pooled figure of each seed, described; confusions int [R, S, C, C]."""
-    values = FIGURES[figure](confusions.sum(axis=1))
+def spread_over_seeds(confusions: np.ndarray, metric: str) -> Spread:
+    """A pooled metric of each seed, described; confusions int [R, S, C, C]."""
+    values = METRICS[metric](confusions.sum(axis=1))
     deviation = float(values.std(ddof=1)) if len(values) > 1 else float("nan")
     return Spread(float(values.mean()), deviation, float(values.min()), float(values.max()))
 
 
 def fold_means(confusions: np.ndarray) -> FoldMeans:
-    """Means over subjects (and seeds) of per-subject figures; confusions int [R, S, C, C]."""
-    figures = (compute_uf1, compute_uar, compute_accuracy)
-    return FoldMeans(*(float(compute(confusions).mean()) for compute in figures))
+    """Means over subjects (and seeds) of per-subject metrics; confusions int [R, S, C, C]."""
+    return FoldMeans(*(float(compute(confusions).mean()) for compute in METRICS.values()))
 
 
-def _seed_mean(confusions: np.ndarray, chosen: np.ndarray, figure: str) -> np.ndarray:
-    """[R, S, C, C] and subjects [..., S] -> pooled figure averaged over seeds, [...]."""
-    return FIGURES[figure](confusions[:, chosen].sum(axis=-3)).mean(axis=0)
+def _seed_mean(confusions: np.ndarray, chosen: np.ndarray, metric: str) -> np.ndarray:
+    """[R, S, C, C] and subjects [..., S] -> pooled metric averaged over seeds, [...]."""
+    return METRICS[metric](confusions[:, chosen].sum(axis=-3)).mean(axis=0)
 
 
 def _bootstrap(subjects: int, statistic: Callable[[np.ndarray], np.ndarray]) -> Interval:
     value = float(statistic(np.arange(subjects)))
     if subjects < 2:
         return Interval(value, float("nan"), float("nan"))
+    import scipy.stats
+
     result = scipy.stats.bootstrap(
         (np.arange(subjects),),
         lambda chosen, axis: statistic(chosen),

@@ -15,8 +15,8 @@ import eval as eval_script
 import main_train_for_parameter_tuning as grid_script
 from datasets import Inputs, Preparation, loso_folds, prepare, shuffle_labels
 from evaluation import result_files
-from evaluation.confusions import subject_confusions
 from evaluation.methods import read_methods
+from evaluation.metrics import subject_confusions
 from evaluation.predictions import read_predictions
 from evaluation.statistics import Interval, bootstrap_interval
 from models import create_model, load_method

@@ -9,19 +9,33 @@ import numpy as np
 import pandas as pd
 import pytest
 
+import calculate_all_results
+import compare_results
 import main_train_for_parameter_tuning as grid_script
+import make_report
 from benchmarks import oracle_by_epochs
 from common.errors import UserError
 from datasets import Inputs, loso_folds
-from evaluation import result_files
+from evaluation import epoch_rules, result_files
 from evaluation.calculator import calculate
-from evaluation.epoch_rules import choose, rules_for
+from evaluation.epoch_choices import choose_last
+from evaluation.epoch_rules import (
+    PUBLISHED_RULES,
+    STAR_NOTE,
+    Rule,
+    choose,
+    choose_in_grid,
+    published_table,
+    rules_footnote,
+    rules_for,
+)
 from evaluation.fold_logits import (
     FoldIdentity,
     InnerTraining,
     StoredFold,
     fold_path,
     read_fold,
+    read_folds_of_rows,
     write_fold,
 )
 from evaluation.methods import read_methods
@@ -29,7 +43,6 @@ from evaluation.metrics import compute_metrics
 from evaluation.predictions import read_predictions
 from tests.helpers.scripts import run_here
 from training.configuration import fold_seed
-from training.grid_choice import choose_in_grid
 from training.inner_validation import validation_rows
 
 
@@ -62,7 +75,7 @@ def test_oracle_takes_each_subjects_first_best_epoch() -> None:
     assert epochs("oracle", [never_right]) == [0]
 
 
-def test_cross_fitted_takes_the_epoch_that_is_best_on_the_others_pooled() -> None:
+def test_cross_fitted_takes_the_best_epoch_of_the_other_folds() -> None:
     by_hand = []
     for own in range(3):
         others = [other for place, other in enumerate(THREE_SUBJECTS) if place != own]
@@ -77,7 +90,7 @@ def test_cross_fitted_takes_the_epoch_that_is_best_on_the_others_pooled() -> Non
     assert epochs("cross_fitted", THREE_SUBJECTS) == by_hand == [2, 0, 0]
 
 
-def test_cross_fitted_does_not_move_with_the_subjects_own_labels() -> None:
+def test_cross_fitted_ignores_the_subjects_own_labels() -> None:
     random = np.random.default_rng(1)
     for _ in range(20):
         folds = [
@@ -95,7 +108,7 @@ def test_ties_go_to_the_first_epoch() -> None:
     assert epochs("oracle", same) == [1, 1]
 
 
-def test_subjects_of_one_class_or_one_clip_can_choose_and_be_chosen_for() -> None:
+def test_subjects_of_one_class_or_one_clip_take_part() -> None:
     folds = [fold("s1", [2], [[0], [2]]), fold("s2", [1, 1], [[1, 1], [0, 0]])]
     assert epochs("cross_fitted", folds) == [0, 1]
 
@@ -186,6 +199,76 @@ def test_the_inner_choice_in_a_grid_takes_each_folds_own_configuration() -> None
     assert all((choice.logits == 1).all() for _, choice in chosen)
 
 
+def test_htnet_gives_ties_to_the_later_epoch() -> None:
+    """Right clips by epoch: s1 3 1 2 0, s2 1 2 2 0, s3 0 0 1 0."""
+    picked = [choice.epoch for choice in choose("htnet", THREE_SUBJECTS)]
+    assert picked == [0, 2, 2]
+    metrics = PUBLISHED_RULES["htnet"].metrics(THREE_SUBJECTS)
+    assert metrics == {"F1": 1, "recall": 1, "accuracy": 1}
+    never_right = [fold("s4", [1, 0], [[0, 2], [0, 1]])]
+    assert [choice.epoch for choice in choose("htnet", never_right)] == [1]
+
+
+def test_mmnet_takes_accuracy_and_f1_from_different_epochs() -> None:
+    """First subject, true 0 0 0 1: epoch 1 has 3 right (F1 of 0: 6/7, of 1: 0; mean 3/7), epoch 2
+    has 2 right (1/2, 1/2; mean 1/2). Second subject, true 2: epochs 1 and 2 are equally right."""
+    folds = [
+        fold("s1", [0, 0, 0, 1], [[0, 0, 0, 0], [0, 1, 1, 1], [2, 2, 2, 2]]),
+        fold("s2", [2], [[2], [2], [1]]),
+    ]
+    metrics = PUBLISHED_RULES["mmnet"].metrics(folds)
+    # Pooled over epoch 2 of both: F1 of 0 is 2/4, of 1 is 2/4, of 2 is 1.
+    assert metrics == pytest.approx({"accuracy": (3 + 1) / 5, "F1": (0.5 + 0.5 + 1) / 3})
+    # A later epoch with the same F1 wins: the last one has no hit, so F1 comes from epoch 2.
+    swapped = [folds[0], fold("s2", [0, 1], [[0, 2], [2, 1], [2, 2]])]
+    later = PUBLISHED_RULES["mmnet"].metrics(swapped)
+    # Pooled: true 0 0 0 1 0 1, predicted 0 1 1 1 2 1.
+    assert later["F1"] == pytest.approx((2 * 1 / 5 + 2 * 2 / 6 + 0) / 3)
+
+
+def test_off_tanet_averages_over_folds_at_one_epoch() -> None:
+    """Recall of a fold counts classes that are only predicted: true 0 0, predicted 0 1 has recall
+    (1/2 + 0) / 2 and F1 (2/3 + 0) / 2."""
+    folds = [
+        fold("s1", [0, 0], [[0, 1], [0, 0]]),
+        fold("s2", [1, 2], [[1, 2], [1, 1]]),
+    ]
+    # Epoch 1: recalls 1/4 and 1; epoch 2: 1 and 1/2.
+    metrics = PUBLISHED_RULES["off_tanet"].metrics(folds)
+    assert metrics == pytest.approx({"recall": (1 + 1 / 2) / 2, "F1": (1 + (2 / 3 + 0) / 2) / 2})
+    first = [replace(own, logits=own.logits[:1]) for own in folds]
+    metrics = PUBLISHED_RULES["off_tanet"].metrics(first)
+    assert metrics == pytest.approx({"recall": (1 / 4 + 1) / 2, "F1": (1 / 3 + 1) / 2})
+
+
+def test_srmcl_averages_the_running_accuracy_in_the_order_of_folds() -> None:
+    folds = [
+        fold("s1", [0, 1], [[1, 0], [0, 1]]),
+        fold("s2", [2, 2], [[2, 2], [0, 2]]),
+        fold("s3", [1], [[1], [0]]),
+    ]
+    metrics = PUBLISHED_RULES["srmcl"].metrics(folds)
+    assert metrics == pytest.approx({"accuracy": (2 / 2 + 3 / 4 + 3 / 5) / 3})
+    reverse = PUBLISHED_RULES["srmcl"].metrics(folds[::-1])
+    assert reverse == pytest.approx({"accuracy": (0 / 1 + 1 / 3 + 3 / 5) / 3})
+
+
+def test_published_rules_are_listed_below_last_with_a_star_where_they_select() -> None:
+    table = published_table(THREE_SUBJECTS)
+    assert list(table["rule"]) == ["last", "htnet*", "mmnet*", "off_tanet*", "srmcl"]
+    assert table["recall"].isna().tolist() == [False, False, True, False, True]
+    assert list(published_table(THREE_SUBJECTS, ["mmnet"])["rule"]) == ["last", "mmnet*"]
+    with pytest.raises(UserError, match=r"no published rule oracle\. There are: htnet, mmnet"):
+        published_table(THREE_SUBJECTS, ["oracle"])
+
+
+def test_notes_explain_each_rule_and_the_star_once() -> None:
+    lines = rules_footnote(["last", "oracle", "unheard"]).splitlines()
+    assert [line.split(":")[0] for line in lines[:3]] == ["last", "oracle*", "unheard"]
+    assert lines[3:] == [STAR_NOTE] and "do not say how" in lines[2]
+    assert STAR_NOTE not in rules_footnote(["last", "inner"], in_grid=True)
+
+
 def many_clips() -> pd.DataFrame:
     """Three datasets of ten subjects with one to eight clips, classes in unequal shares."""
     random = np.random.default_rng(8)
@@ -200,7 +283,7 @@ def many_clips() -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True)
 
 
-def test_validation_subjects_are_whole_training_subjects_of_every_dataset_and_class() -> None:
+def test_validation_subjects_are_whole_and_cover_datasets_and_classes() -> None:
     clips = many_clips()
     drawn = set()
     for own in loso_folds(clips):
@@ -236,7 +319,7 @@ def test_the_benchmark_of_the_oracle_asks_for_runs(
 
 
 @pytest.mark.parametrize(("subjects", "kept"), [(3, 1), (4, 1), (5, 2), (6, 2), (9, 2)])
-def test_of_few_training_subjects_at_least_two_are_kept_where_two_remain(
+def test_two_of_few_training_subjects_are_held_out_where_two_remain(
     subjects: int, kept: int
 ) -> None:
     names = np.repeat([f"s{number}" for number in range(subjects)], 3)
@@ -326,16 +409,16 @@ def test_a_later_command_cannot_choose_among_what_was_searched(
     assert not (results / "chosen").exists() and not (results / "grid_summary.txt").exists()
 
 
-def test_every_figure_of_a_search_says_that_there_was_one(
+def test_results_of_a_search_say_that_there_was_one(
     searched: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for folder in (searched / "0.5_1_1_2", searched / "chosen" / "last"):
-        calculate(folder, dataset=None, partial=False)
+        calculate(folder)
         assert "(2 configurations searched)" in capsys.readouterr().out
-    calculate(searched / "0.5_1_1_2", dataset=None, partial=False)
+    calculate(searched / "0.5_1_1_2")
     own = capsys.readouterr().out.splitlines()[-2]
     for oracle in ("chosen/oracle", "0.5_1_1_2/oracle"):
-        calculate(searched / oracle, dataset=None, partial=False)
+        calculate(searched / oracle)
         printed = capsys.readouterr().out
         assert "selected on the test subject" in printed
         # The first configuration of the grid is what ``last`` quotes of it.
@@ -366,7 +449,7 @@ def test_stored_validation_clips_are_training_clips_and_shape_the_rules(
             assert not np.array_equal(file["inner_test_logits"], file["logits"])
 
 
-def test_inner_changes_nothing_else_and_does_not_depend_on_the_group(
+def test_inner_changes_no_other_rule_and_is_equal_in_groups(
     searched: Path, tiny_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert search(monkeypatch, tiny_folder, tmp_path / "one") == 0
@@ -380,6 +463,79 @@ def test_inner_changes_nothing_else_and_does_not_depend_on_the_group(
         assert "validation_logits" not in without
         for key in ("validation_logits", "inner_test_logits"):
             np.testing.assert_allclose(grouped[key], lone[key], rtol=1e-3, atol=1e-4)
+
+
+MIDDLE = Rule(
+    "middle",
+    "the epoch in the middle",
+    lambda folds: [
+        replace(last, epoch=len(own.logits) // 2, logits=own.logits[len(own.logits) // 2])
+        for own, last in zip(folds, choose_last(folds), strict=True)
+    ],
+    honesty="selected on test subjects",
+    grid_note="the middle of all epochs of all configurations",
+    color="#123456",
+)
+
+
+def test_a_rule_added_in_one_place_appears_everywhere(
+    searched: Path, tiny_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    results = shutil.copytree(searched, tmp_path / "searched")
+    monkeypatch.setitem(epoch_rules.RULES, "middle", MIDDLE)
+    assert search(monkeypatch, tiny_folder, results, "--group-size", 2) == 0
+    assert "middle*: the middle of all epochs" in " ".join(capsys.readouterr().out.split())
+    for folder in (results / "0.3_1_1_2", results / "chosen"):
+        assert set(read_predictions(folder / "middle" / "predictions.csv")["epoch"]) == {
+            1 if folder.name == "chosen" else 2
+        }
+    assert "| middle" in (results / "result_summary.txt").read_text()
+    calculate(results / "chosen" / "middle")
+    assert "the same networks under last" in capsys.readouterr().out
+
+    assert run_here(monkeypatch, make_report.main, results) == 0
+    page = (results / "report" / "report.html").read_text()
+    for text in ("Epoch rule middle*", "UF1, middle*", "The epoch in the middle."):
+        assert text in page
+    assert "#123456" in (results / "report/pictures/metrics-0.3_1_1_2.svg").read_text()
+
+    table = tmp_path / "table.md"
+    folders = (results / "0.5_1_1_2", "--rules", "inner", "middle", "--table", table)
+    assert run_here(monkeypatch, compare_results.main, *folders) == 0
+    text = table.read_text()
+    # The rule that chooses nothing is listed next to a rule that selects on test subjects.
+    assert [f"({rule}," in text for rule in ("last", "inner", r"middle\*")] == [True] * 3
+    assert r"middle\*: the epoch in the middle." in text
+    sentence = " ".join(capsys.readouterr().out.split())
+    assert "its epoch was chosen on the test subjects" in sentence
+
+
+def test_stored_folds_of_other_rows_are_refused(searched: Path) -> None:
+    folder = searched / "0.5_1_1_2"
+    rows = read_predictions(folder / "predictions.csv")
+    folds = read_folds_of_rows(folder, rows)
+    assert folds is not None and len(folds) == 4
+    other = rows.assign(predicted=(rows["predicted"] + 1) % 3)
+    with pytest.raises(UserError, match=r"npz did not give the rows of predictions\.csv"):
+        read_folds_of_rows(folder, other)
+    assert read_folds_of_rows(folder, rows.drop(columns="fold")) is None
+    assert read_folds_of_rows(searched, rows) is None
+
+
+def test_published_rules_are_printed_and_written_on_request(
+    searched: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    monkeypatch.setenv("COLUMNS", "160")
+    folder = shutil.copytree(searched, tmp_path / "searched") / "0.5_1_1_2"
+    assert run_here(monkeypatch, calculate_all_results.main, folder, "--published") == 0
+    assert "mmnet*: MMNet: accuracy and F1 from different epochs" in capsys.readouterr().out
+    table = pd.read_csv(folder / "published_rules.csv")
+    assert list(table["rule"]) == ["last", "htnet*", "mmnet*", "off_tanet*", "srmcl"]
+    assert table["accuracy"][1] == table["accuracy"][2]
+    assert run_here(monkeypatch, calculate_all_results.main, folder / "oracle", "--published") == 2
+    assert "no epochs of every fold, which --published needs" in capsys.readouterr().err
 
 
 def test_the_benchmark_of_the_oracle_keeps_curves_of_other_runs(tmp_path: Path) -> None:

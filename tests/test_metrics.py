@@ -2,15 +2,15 @@
 
 import numpy as np
 import pytest
-from sklearn.metrics import accuracy_score, balanced_accuracy_score, f1_score
-
-from evaluation.confusions import (
-    FIGURES,
-    compute_class_f1,
-    confusion_stack,
-    subject_confusions,
+from sklearn.metrics import (
+    accuracy_score,
+    balanced_accuracy_score,
+    confusion_matrix,
+    f1_score,
+    recall_score,
 )
-from evaluation.metrics import compute_metrics
+
+from evaluation.metrics import METRICS, compute_metrics, count_pairs, subject_confusions
 from tests.helpers.made_up_rows import rows_of_subjects
 
 
@@ -25,24 +25,27 @@ def random_case(random: np.random.Generator) -> tuple[np.ndarray, np.ndarray, in
 
 @pytest.mark.filterwarnings("ignore:y_pred contains classes not in y_true")
 @pytest.mark.filterwarnings("ignore:A single label was found")
-def test_figures_agree_with_scikit_learn_on_a_thousand_random_cases() -> None:
+def test_metrics_agree_with_scikit_learn() -> None:
     random = np.random.default_rng(3)
     absent = 0
     for _ in range(1000):
         true, predicted, classes = random_case(random)
         absent += len(set(true)) < classes
-        figures = compute_metrics(true, predicted, classes)
-        stack = confusion_stack(np.zeros(len(true), int), true, predicted, (1, classes))[0]
-        f1 = f1_score(true, predicted, average="macro", zero_division=0)
-        uar = balanced_accuracy_score(true, predicted)
-        accuracy = accuracy_score(true, predicted)
-        for uf1_uar_accuracy in (
-            (figures.uf1, figures.uar, figures.accuracy),
-            tuple(compute(stack) for compute in FIGURES.values()),
-        ):
-            np.testing.assert_allclose(uf1_uar_accuracy, (f1, uar, accuracy), rtol=0, atol=1e-12)
-        np.testing.assert_array_equal(figures.confusion, stack)
-        np.testing.assert_allclose(compute_class_f1(stack), figures.class_f1, rtol=0, atol=1e-12)
+        metrics = compute_metrics(true, predicted, classes)
+        expected = {
+            "uf1": f1_score(true, predicted, average="macro", zero_division=0),
+            "uar": balanced_accuracy_score(true, predicted),
+            "accuracy": accuracy_score(true, predicted),
+            "weighted_f1": f1_score(true, predicted, average="weighted", zero_division=0),
+        }
+        for name, value in expected.items():
+            assert getattr(metrics, name) == pytest.approx(value, abs=1e-12)
+        labels = {"labels": range(classes), "average": None, "zero_division": 0}
+        np.testing.assert_allclose(metrics.class_f1, f1_score(true, predicted, **labels))
+        np.testing.assert_allclose(metrics.class_recall, recall_score(true, predicted, **labels))
+        np.testing.assert_array_equal(
+            metrics.confusion, confusion_matrix(true, predicted, labels=range(classes))
+        )
     assert absent > 300
 
 
@@ -78,10 +81,11 @@ BY_HAND = {
 @pytest.mark.parametrize("name", BY_HAND)
 def test_absent_classes_and_lone_clips_follow_the_documented_rule(name: str) -> None:
     true, predicted, *expected = BY_HAND[name]
-    figures = compute_metrics(np.array(true), np.array(predicted), 3)
-    assert (figures.uf1, figures.uar, figures.accuracy) == pytest.approx(expected)
-    stack = confusion_stack(np.zeros(len(true), int), np.array(true), np.array(predicted), (1, 3))
-    assert [float(compute(stack[0])) for compute in FIGURES.values()] == pytest.approx(expected)
+    metrics = compute_metrics(np.array(true), np.array(predicted), 3)
+    assert (metrics.uf1, metrics.uar, metrics.accuracy) == pytest.approx(expected)
+    many = count_pairs(np.array(true), np.array([predicted, true]), 3)
+    for compute, value in zip(METRICS.values(), expected, strict=True):
+        np.testing.assert_allclose(compute(many), [value, 1], rtol=0, atol=1e-12)
 
 
 def test_subjects_of_one_name_in_two_datasets_are_two_subjects() -> None:

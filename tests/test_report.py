@@ -2,8 +2,7 @@
 
 import base64
 import re
-import shlex
-import sys
+import shutil
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -12,30 +11,22 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
-from training.presets import get_preset
 
 import main_train_for_parameter_tuning as grid_script
 import make_report
-from common.command_line import parse_settings
 from common.errors import UserError
-from datasets import Inputs
 from evaluation.acc_files import write_acc_file
-from evaluation.confusions import compute_uf1
+from evaluation.epoch_rules import PUBLISHED_RULES, STAR_NOTE, get_rule
 from evaluation.expected_clips import PROTOCOL_TABLE
+from evaluation.fold_logits import predict_every_epoch
 from evaluation.metrics import compute_metrics
 from evaluation.predictions import SYNTHETIC, read_predictions
 from evaluation.report.contents import ConfigurationResults, RuleResults, read_contents
-from evaluation.report.grid import grid_of
-from evaluation.report.pictures import epoch_picture
-from evaluation.report.robustness import (
-    over_seeds,
-    read_curves,
-    read_robustness,
-    read_settings,
-    read_summary,
-)
+from evaluation.report.grid import lay_out_grid
+from evaluation.report.pictures import draw_epochs
+from evaluation.report.robustness import describe_seeds, read_robustness
 from evaluation.results_folder import Results
-from evaluation.selection import ORACLE_FOOTNOTE
+from evaluation.run_record import find_record
 from evaluation.statistics import bootstrap_interval
 from tests.helpers.made_up_rows import Pairs, rows_of_subjects
 from tests.helpers.report_pages import (
@@ -48,7 +39,6 @@ from tests.helpers.report_pages import (
     write_robustness,
 )
 from tests.helpers.scripts import folder_bytes, run_here, start
-from training.configuration import Configuration
 
 FLAGS = (
     "--method",
@@ -90,33 +80,33 @@ def page_of(folder: Path) -> Path:
     return folder / "report" / "report.html"
 
 
-def test_the_table_holds_the_pooled_figures_and_their_intervals(lone_results: Path) -> None:
+def test_the_table_holds_pooled_metrics_and_intervals(lone_results: Path) -> None:
     tables = tables_of(read_page(page_of(lone_results)))
-    head, *rows = tables["Pooled figures with 95 % intervals, by dataset and epoch rule"]
-    assert [name.split()[0] for name in head] == ["Dataset", "Epoch", "Clips", "UF1", "UAR", "ACC"]
+    head, *rows = tables["Pooled metrics with 95 % intervals, by dataset and epoch rule"]
+    assert head == ["Dataset", "Epoch rule", "Clips", "Subjects", "UF1", "UAR", "ACC"]
     assert [row[:2] for row in rows] == [
         [dataset, rule]
         for dataset in ("full", "CASME II", "SAMM", "SMIC")
         for rule in ("last", "oracle*")
     ]
     pairs = np.array([pair for subject in SUBJECTS.values() for pair in subject])
-    figures = compute_metrics(pairs[:, 0], pairs[:, 1], 3)
+    metrics = compute_metrics(pairs[:, 0], pairs[:, 1], 3)
     whole = [cell.split()[0] for cell in rows[0][2:]]
-    expected = (figures.uf1, figures.uar, figures.accuracy)
-    assert whole == ["12", *(f"{value:.3f}" for value in expected)]
+    expected = (metrics.uf1, metrics.uar, metrics.accuracy)
+    assert whole == ["12", "4", *(f"{value:.3f}" for value in expected)]
     # One subject's dataset has no bounds.
     s01 = np.array(SUBJECTS["smic", "s01"])
     smic = next(row for row in rows if row[:2] == ["SMIC", "last"])
-    assert smic[3] == f"{compute_metrics(s01[:, 0], s01[:, 1], 3).uf1:.3f} –"
+    assert smic[4] == f"{compute_metrics(s01[:, 0], s01[:, 1], 3).uf1:.3f} –"
     confusions = np.zeros((1, 2, 3, 3), int)
     for subject, name in enumerate(("sub01", "sub02")):
         for true, predicted in SUBJECTS["casme2", name]:
             confusions[0, subject, true, predicted] += 1
     interval = bootstrap_interval(confusions, "UF1")
-    assert rows[2][3] == f"{interval.value:.3f} {interval.low:.3f}–{interval.high:.3f}"
+    assert rows[2][4] == f"{interval.value:.3f} {interval.low:.3f}–{interval.high:.3f}"
 
 
-def test_a_grid_shows_what_may_be_quoted_every_rule_and_every_configuration(
+def test_a_grid_shows_every_rule_and_configuration(
     grid_results: Path,
 ) -> None:
     page = read_page(page_of(grid_results))
@@ -140,48 +130,51 @@ def test_a_grid_shows_what_may_be_quoted_every_rule_and_every_configuration(
 
 
 def test_the_curve_is_that_of_the_stored_folds(grid_results: Path) -> None:
-    contents = read_contents(grid_results, {}, make_report.epoch_predictions)
-    configuration = contents.configurations[0]
-    assert configuration.by_epoch is not None and len(configuration.by_epoch) == 3
-    curve = compute_uf1(configuration.confusions_by_epoch())
+    configuration = read_contents(grid_results).configurations[0]
+    confusions = configuration.confusions_by_epoch()
+    assert confusions is not None and len(confusions) == 3
     last, oracle = configuration.rules[0], configuration.rules[-1]
-    assert curve[-1] == pytest.approx(configuration.figures(last).uf1, abs=1e-12)
+    np.testing.assert_array_equal(confusions[-1], configuration.score(last).confusion)
     # The oracle's prediction of a clip is the one of the epoch that it names for the clip's fold.
+    assert configuration.folds is not None
+    predicted = predict_every_epoch(configuration.folds, last.rows)
     chosen = oracle.rows["epoch"].to_numpy() - 1
-    own = configuration.by_epoch[chosen, np.arange(len(chosen))]
-    np.testing.assert_array_equal(own, oracle.rows["predicted"])
+    picked = predicted[chosen, np.arange(len(chosen))]
+    np.testing.assert_array_equal(picked, oracle.rows["predicted"])
 
 
 def test_results_without_every_fold_have_no_curve(
     lone_results: Path, grid_results: Path, tmp_path: Path
 ) -> None:
-    rows = read_predictions(grid_results / "0.3_1_1_2" / "predictions.csv")
-    assert make_report.epoch_predictions(tmp_path, rows) is None
+    folder = shutil.copytree(grid_results / "0.3_1_1_2", tmp_path / "0.3_1_1_2")
+    (folder / "folds" / "sub01.npz").unlink()
+    (configuration,) = read_contents(folder).configurations
+    assert configuration.confusions_by_epoch() is None
     assert "There is no curve" in text_of(read_page(page_of(lone_results)))
 
 
-def test_rows_that_do_not_tell_their_fold_have_no_curve(grid_results: Path) -> None:
-    folder = grid_results / "0.3_1_1_2"
-    rows = read_predictions(folder / "predictions.csv")
-    assert make_report.epoch_predictions(folder, rows) is not None
-    for column in ("fold", "seed", "configuration"):
-        assert make_report.epoch_predictions(folder, rows.drop(columns=column)) is None
-    blank = rows.assign(fold=rows["fold"].where(rows.index > 0))
-    assert make_report.epoch_predictions(folder, blank) is None
-    words = rows.assign(seed="first")
-    assert make_report.epoch_predictions(folder, words) is None
+def test_published_rules_are_a_table_of_their_own(grid_results: Path) -> None:
+    table = tables_of(read_page(page_of(grid_results)))[
+        "The same predictions under published rules"
+    ]
+    assert [row[0] for row in table[1:]] == ["last", "htnet*", "mmnet*", "off_tanet*", "srmcl"]
+    folds = read_contents(grid_results).configurations[-1].folds
+    assert folds is not None
+    assert table[2][-1] == f"{PUBLISHED_RULES['htnet'].metrics(folds)['accuracy']:.3f}"
+    assert table[4][-1] == "–"
 
 
-def test_a_curve_is_drawn_of_rows_that_do_not_tell_their_epochs(grid_results: Path) -> None:
-    (configuration, _) = read_contents(
-        grid_results, {}, make_report.epoch_predictions
-    ).configurations
+def test_chosen_epochs_are_drawn_where_the_rows_name_them(grid_results: Path) -> None:
+    (configuration, _) = read_contents(grid_results).configurations
+    confusions = configuration.confusions_by_epoch()
+    assert confusions is not None
+    caption = draw_epochs(configuration, confusions, "").caption
+    assert caption.endswith("number of subjects.")
     rules = [
         replace(r, results=replace(r.results, rows=r.rows.drop(columns="epoch")))
         for r in configuration.rules
     ]
-    assert epoch_picture(configuration, "").caption.endswith("number of subjects.")
-    without = epoch_picture(replace(configuration, rules=rules), "")
+    without = draw_epochs(replace(configuration, rules=rules), confusions, "")
     assert "chosen epochs" not in without.caption
 
 
@@ -195,7 +188,7 @@ def test_the_page_is_the_same_in_another_process(
     assert "report.html" in output and folder_bytes(grid_results / "report") == before
 
 
-def test_a_reader_without_eyes_or_network_finds_everything(grid_results: Path) -> None:
+def test_page_is_accessible_and_offline(grid_results: Path) -> None:
     page = read_page(page_of(grid_results))
     levels = [int(e.tag[1]) for e in page.iter() if re.fullmatch("h[1-6]", str(e.tag))]
     assert levels[0] == 1 and levels.count(1) == 1
@@ -221,48 +214,47 @@ def test_pictures_lie_beside_the_page_and_are_those_in_it(grid_results: Path) ->
     folder = grid_results / "report" / "pictures"
     beside = sorted(path.read_bytes() for path in folder.glob("*.svg"))
     assert inside == beside
-    svg, png = ({path.stem for path in folder.glob(kind)} for kind in ("*.svg", "*.png"))
-    assert svg == png
-    kinds = ("figures", "epochs", "confusion", "subjects")
+    svg, png, pdf = ({p.stem for p in folder.glob(f"*.{e}")} for e in ("svg", "png", "pdf"))
+    assert svg == png == pdf
+    kinds = ("metrics", "epochs", "confusion", "subjects")
     assert all(any(name.startswith(kind) for name in svg) for kind in kinds)
     assert {"grid", "chosen"} <= svg
 
 
-def test_oracle_is_marked_wherever_it_stands(grid_results: Path) -> None:
+def test_oracle_has_its_star_everywhere(grid_results: Path) -> None:
     page = read_page(page_of(grid_results))
     text = text_of(page.find("body"))  # type: ignore[arg-type]
     assert len(re.findall(r"\boracle\*", text)) > 10 and not re.findall(r"\boracle\b(?!\*)", text)
     for image in page.iter("img"):
         source = base64.b64decode(image.get("src", "").split(",")[1]).decode()
-        assert ("oracle*" in source) == (ORACLE_FOOTNOTE in source)
+        assert ("oracle*" in source) == (STAR_NOTE in source)
         assert not re.findall(r"\boracle\b(?!\*)", image.get("alt", ""))
 
 
-def test_an_oracle_alone_has_the_last_epoch_beside_it_or_a_warning(
+def test_an_oracle_folder_shows_last_or_a_warning(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = write_results(tmp_path / "run")
-    caption = "Pooled figures with 95 % intervals, by dataset and epoch rule"
+    caption = "Pooled metrics with 95 % intervals, by dataset and epoch rule"
     page = read_page(report(monkeypatch, folder / "oracle"))
     assert [row[1] for row in tables_of(page)[caption][1:3]] == ["last", "oracle*"]
-    warning = "nothing stands beside them that was not so chosen"
+    warning = "the page has no others to show next to them"
     assert "Epoch rule last, with" in text_of(page) and warning not in text_of(page)
 
     alone = (folder / "oracle").rename(tmp_path / "oracle")
     text = text_of(read_page(report(monkeypatch, alone)))
     assert warning in text
-    assert f"Epoch rule oracle*, with 95 % intervals over 4 subjects. {ORACLE_FOOTNOTE}." in text
+    assert f"Epoch rule oracle*, with 95 % intervals over 4 subjects. {STAR_NOTE}." in text
 
 
-def test_the_last_epoch_stands_beside_what_the_oracle_chose_in_a_search(grid_results: Path) -> None:
+def test_an_oracle_folder_of_a_search_shows_last(grid_results: Path) -> None:
     for folder in (grid_results / "chosen" / "oracle", grid_results / "0.3_1_1_2" / "oracle"):
-        (configuration,) = read_contents(folder, {}, make_report.epoch_predictions).configurations
-        assert [rule.rule for rule in configuration.rules] == ["last", "oracle"]
-    run, record = make_report._find_record(grid_results / "0.3_1_1_2" / "oracle")
-    assert run == grid_results and record["preset"] == "compact"
+        (configuration,) = read_contents(folder).configurations
+        assert [results.rule.name for results in configuration.rules] == ["last", "oracle"]
+    assert find_record(grid_results / "0.3_1_1_2" / "oracle")["preset"] == "compact"
 
 
-def test_synthetic_and_partial_results_say_so_beside_every_figure(
+def test_synthetic_and_partial_results_are_marked_everywhere(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = write_results(tmp_path, source=SYNTHETIC)
@@ -273,7 +265,7 @@ def test_synthetic_and_partial_results_say_so_beside_every_figure(
     body = text_of(page.find("body"))  # type: ignore[arg-type]
     assert text_of(page.find("head/title")).startswith("SYNTHETIC CLIPS, PARTIAL:")  # type: ignore[arg-type]
     assert "1 of 4 subjects missing: s01" in body
-    assert "no figure on this page holds for real ones" in body
+    assert "nothing on this page holds for real ones" in body
     mark = "SYNTHETIC CLIPS, PARTIAL: 3 clips missing"
     assert all(text_of(caption).startswith(mark) for caption in page.iter("figcaption"))
     assert all(text_of(caption).startswith(mark) for caption in page.iter("caption"))
@@ -291,9 +283,7 @@ def test_shuffled_labels_are_marked(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert all(text_of(caption).startswith(mark) for caption in page.iter("figcaption"))
 
 
-def test_moved_key_frames_are_marked_and_no_grid_search_is_named(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_moved_key_frames_are_marked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = write_results(tmp_path)
     record = {"preset": "linear", "key_frames": "spotted"}
     (folder / "config.yaml").write_text(yaml.safe_dump(record))
@@ -332,7 +322,7 @@ def test_names_are_escaped_wherever_they_stand(
     assert all(re.fullmatch(r"[A-Za-z0-9._-]+", name) for name in names)
 
 
-def test_a_published_folder_says_that_the_rule_is_not_known(
+def test_a_published_folder_has_an_unknown_rule(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for row in pd.read_csv(PROTOCOL_TABLE, dtype={"subject": str}).itertuples():
@@ -341,122 +331,46 @@ def test_a_published_folder_says_that_the_rule_is_not_known(
     page = read_page(report(monkeypatch, tmp_path))
     text = text_of(page)
     assert "The files do not say how the epoch was chosen" in text
-    rows = tables_of(page)["Pooled figures with 95 % intervals, by dataset and epoch rule"]
-    assert rows[1][1:4] == ["unknown", "442 68 subjects", "1.000 1.000–1.000"]
-
-
-RUNS = {
-    "a grid": (
-        "--method",
-        "causalnet_compact",
-        "--gammas",
-        0.5,
-        0.3,
-        "--layer3",
-        1,
-        2,
-        "--seed",
-        3,
-    ),
-    "the published grid": ("--method", "causalnet", "--epochs", 2, "--group-size", 4),
-    "an ablation": (
-        "--method",
-        "causalnet_compact",
-        "--ablation",
-        "no_cab",
-        "--inner",
-        "--batch-size",
-        8,
-    ),
-    "no epochs": ("--method", "linear", "--protocol", "leave_one_dataset_out"),
-    "shuffled labels": ("--method", "ststnet", "--label-shuffle", 4, "--learning-rate", 0.01),
-    "a preparation": (
-        "--method",
-        "linear",
-        "--scale",
-        0.5,
-        "--strain",
-        "False",
-        "--mirror",
-        "False",
-    ),
-}
-
-
-def resolve(
-    monkeypatch: pytest.MonkeyPatch, inputs: Inputs, *flags: object
-) -> tuple[dict[str, object], list[Configuration]]:
-    """The record and the configurations that the grid search makes of these flags."""
-    monkeypatch.setattr(sys, "argv", ["script", *map(str, flags)])
-    config = parse_settings(grid_script.Config, None)
-    grid = grid_script.configurations(config, get_preset(config.preset))
-    return grid_script.resolve_run(config, inputs).record(), grid
-
-
-@pytest.mark.parametrize("flags", RUNS.values(), ids=RUNS)
-def test_the_command_on_the_page_gives_the_recorded_run(
-    flags: tuple[object, ...], tiny_inputs: Inputs, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    flags = (*flags, "--threads", 3, "--device", "cpu")
-    record, grid = resolve(monkeypatch, tiny_inputs, *flags)
-    labels = {configuration.name: configuration.label for configuration in grid}
-    (line,) = make_report.training_flags({**record, "configurations": labels})
-    assert resolve(monkeypatch, tiny_inputs, *shlex.split(line)) == (record, grid)
-
-
-def test_configurations_of_several_grids_get_a_command_each(
-    tiny_inputs: Inputs, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    record, grid = resolve(
-        monkeypatch, tiny_inputs, "--method", "causalnet_compact", "--threads", 1
-    )
-    _, ablated = resolve(
-        monkeypatch, tiny_inputs, "--method", "causalnet_compact", "--ablation", "no_cab"
-    )
-    _, other = resolve(monkeypatch, tiny_inputs, *RUNS["a grid"])
-    configurations = [*grid, *ablated, other[0], other[-1]]
-    labels = {configuration.name: configuration.label for configuration in configurations}
-    lines = make_report.training_flags({**record, "configurations": labels})
-    given = [resolve(monkeypatch, tiny_inputs, *shlex.split(line))[1] for line in lines]
-    names = {configuration.name for own in given for configuration in own}
-    assert names == set(labels)
+    rows = tables_of(page)["Pooled metrics with 95 % intervals, by dataset and epoch rule"]
+    assert rows[1][1:5] == ["unknown", "442", "68", "1.000 1.000–1.000"]
 
 
 def configuration_of(label: str, pairs: Pairs) -> ConfigurationResults:
     """Results of one subject under ``last``."""
     rows = rows_of_subjects({("samm", "006"): pairs})
-    rule = RuleResults("last", Results(rows, 0, False, [], []))
-    return ConfigurationResults(label, label, [rule], None)
+    rule = RuleResults(get_rule("last"), Results(rows, 0, False, [], []))
+    return ConfigurationResults(label, label, [rule])
 
 
 def test_a_grid_is_laid_out_by_what_differs() -> None:
     first = configuration_of("gamma=0.3, layer1=1, layer2=2", [(0, 0), (1, 1)])
     second = configuration_of("gamma=0.5, layer1=1, layer2=3", [(0, 1), (1, 0)])
-    grid = grid_of([first, second])
+    grid = lay_out_grid([first, second])
     assert grid is not None
-    assert (grid.column_name, grid.columns) == ("gamma", ["0.3", "0.5"])
-    assert (grid.row_name, grid.rows) == ("layer2", ["2", "3"])
+    table = grid["last"]
+    assert (table.columns.name, list(table.columns)) == ("gamma", ["0.3", "0.5"])
+    assert (table.index.name, list(table.index)) == ("layer2", ["2", "3"])
     nan = np.nan
-    np.testing.assert_array_equal(grid.uf1["last"], [[1, nan], [nan, 0]])
-    assert grid_of([first]) is None
-    assert grid_of([first, replace(second, label="linear")]) is None
-    assert grid_of([first, replace(second, label=first.label)]) is None
+    np.testing.assert_array_equal(table.to_numpy(), [[1, nan], [nan, 0]])
+    assert lay_out_grid([first]) is None
+    assert lay_out_grid([first, replace(second, label="linear")]) is None
+    assert lay_out_grid([first, replace(second, label=first.label)]) is None
 
 
 def test_robustness_rows_are_described_over_seeds(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     table = write_robustness(tmp_path)
-    rows = read_robustness(tmp_path)
-    assert rows is not None
-    described = over_seeds(rows)
+    robustness = read_robustness(tmp_path)
+    assert robustness is not None
+    described = describe_seeds(robustness)
     own = table[(table["model"] == "linear") & (table["level"] == 0.3)]["uf1"]
     row = described[(described["model"] == "linear") & (described["level"] == 0.3)].iloc[0]
     assert row["seeds"] == 3
     assert row["uf1_mean"] == pytest.approx(own.mean(), abs=1e-12)
     assert row["uf1_std"] == pytest.approx(np.std(own, ddof=1), abs=1e-12)
     page = read_page(report(monkeypatch, tmp_path))
-    cells = tables_of(page)["Mean over noise seeds; beside it the lowest and the highest seed"]
+    cells = tables_of(page)["Mean over noise seeds with the lowest and the highest seed"]
     assert len(cells) == 1 + 8 and cells[3][:5] == ["linear", "test", "apex", "0.3", "3"]
     assert cells[3][5] == f"{own.mean():.3f} {own.min():.3f}–{own.max():.3f}"
     # One seed has no range.
@@ -475,7 +389,7 @@ def test_bounds_of_the_curves_stand_in_the_table(
         tmp_path / "robustness_curves.csv", index=False
     )
     page = read_page(report(monkeypatch, tmp_path))
-    caption = "Mean over noise seeds; beside it the 95 % interval, bootstrap over subjects"
+    caption = "Mean over noise seeds with the 95 % interval, bootstrap over subjects"
     rows = tables_of(page)[caption]
     spotter = ["linear", "spotter", "all", "–", "1", "0.400 0.310–0.520", "0.500 0.330–0.610"]
     assert len(rows) == 1 + 8 and rows[4] == spotter
@@ -491,10 +405,6 @@ def test_bounds_of_the_curves_stand_in_the_table(
         ("preparation: 3", "config.yaml: preparation is 3 ("),
         ("versions: x", "config.yaml: versions is 'x' ("),
         ("label_shuffle: no", "config.yaml: label_shuffle is False ("),
-        (
-            "{preset: compact, configurations: {run: gamma=x}}",
-            "a configuration in config.yaml has a gamma that is no number",
-        ),
     ],
 )
 def test_a_damaged_record_is_refused_in_one_line(
@@ -513,7 +423,7 @@ def test_a_damaged_record_is_refused_in_one_line(
 
 @pytest.mark.parametrize(
     ("column", "value", "reason"),
-    [("uf1", 1.5, "numbers in 0..1, but not so in line 2"), ("level", None, "no column level")],
+    [("uf1", 1.5, "numbers in 0..1, but are not in line 2"), ("level", None, "no column level")],
 )
 def test_a_robustness_file_that_cannot_be_used_is_refused(
     column: str, value: float | None, reason: str, tmp_path: Path
@@ -528,24 +438,7 @@ def test_a_robustness_file_that_cannot_be_used_is_refused(
         read_robustness(tmp_path)
 
 
-@pytest.mark.parametrize(
-    ("content", "reason"),
-    [
-        (b"- dataset\n- casme2\n", "does not hold settings by name"),
-        (b"sheet: \xe9\n", "cannot be read"),
-        (b"a: [\n", "cannot be read"),
-        (b"1: casme2\n", "does not hold settings by name"),
-    ],
-)
-def test_damaged_settings_of_the_noise_benchmark_are_refused(
-    content: bytes, reason: str, tmp_path: Path
-) -> None:
-    (tmp_path / "robustness.yaml").write_bytes(content)
-    with pytest.raises(UserError, match=f"robustness.yaml {reason}"):
-        read_settings(tmp_path)
-
-
-def test_a_noise_benchmark_without_its_settings_says_so(
+def test_the_command_of_a_noise_benchmark_is_shown(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write_robustness(tmp_path)
@@ -554,14 +447,21 @@ def test_a_noise_benchmark_without_its_settings_says_so(
     (tmp_path / "robustness.yaml").write_text("dataset: casme2\nmethods: [linear]\n")
     text = text_of(read_page(report(monkeypatch, tmp_path)))
     assert without not in text
-    assert "measure_robustness.py --dataset casme2 --methods linear --results" in text
+    flags = f"--config {tmp_path / 'robustness.yaml'} --results {tmp_path}"
+    assert f"python measure_robustness.py {flags}" in text
 
 
-READERS = {
-    "robustness.csv": read_robustness,
-    "robustness_curves.csv": read_curves,
-    "robustness_summary.csv": read_summary,
-}
+def test_the_recorded_command_of_a_run_is_shown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = write_results(tmp_path / "run")
+    (folder / "config.yaml").write_text(yaml.safe_dump({"seed": 1}))
+    text = text_of(read_page(report(monkeypatch, folder)))
+    assert "holds its settings, but not its command" in text
+    command = "python main_train_for_parameter_tuning.py --inputs maps --seed 1"
+    (folder / "config.yaml").write_text(yaml.safe_dump({"seed": 1, "command": command}))
+    text = text_of(read_page(report(monkeypatch, folder)))
+    assert f"{command} python calculate_all_results.py {folder}" in text
 
 
 @pytest.mark.parametrize(
@@ -594,16 +494,19 @@ READERS = {
         ),
     ],
 )
-def test_damaged_values_of_the_noise_benchmark_are_refused_by_line(
+def test_damaged_noise_tables_are_refused_by_line(
     name: str, lines: list[str], reason: str, tmp_path: Path
 ) -> None:
+    write_robustness(tmp_path)
     (tmp_path / name).write_text("\n".join(lines) + "\n")
     with pytest.raises(UserError, match=f"{name}: .*{reason}"):
-        READERS[name](tmp_path)
-    # The line before the damaged one is usable: an empty cell is a value that there is not.
+        read_robustness(tmp_path)
+    # The line before the damaged one is usable: an empty cell is a missing value.
     (tmp_path / name).write_text("\n".join(lines[:2]).replace("z", "").replace("inf", "") + "\n")
-    rows = READERS[name](tmp_path)
-    assert rows is not None and len(rows) == 1
+    tables = read_robustness(tmp_path)
+    assert tables is not None
+    assert 1 in [len(table) for table in (tables.rows, tables.curves, tables.summary)
+                 if table is not None]  # fmt: skip
 
 
 def test_a_damaged_table_beside_the_robustness_rows_is_refused(tmp_path: Path) -> None:
@@ -611,13 +514,14 @@ def test_a_damaged_table_beside_the_robustness_rows_is_refused(tmp_path: Path) -
     curves = tmp_path / "robustness_curves.csv"
     curves.write_text("model,condition,frames,level\nlinear,test,apex,0.1\n")
     with pytest.raises(UserError, match="has no column uf1_low, uf1_high"):
-        read_curves(tmp_path)
+        read_robustness(tmp_path)
+    curves.unlink()
     (tmp_path / "robustness_summary.csv").write_text("model\nlinear\n")
     with pytest.raises(UserError, match="has no column condition, frames, uf1_without_noise"):
-        read_summary(tmp_path)
+        read_robustness(tmp_path)
 
 
-def test_what_cannot_be_reported_is_refused_by_name(
+def test_folders_without_results_are_refused(
     lone_results: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,

@@ -23,7 +23,7 @@ from tests.helpers.report_pages import report, write_results, write_robustness
 pytestmark = pytest.mark.slow
 PHONE_WIDTH, DESKTOP_WIDTH = 360, 1200
 HOSTILE = '<script>hacked=1</script><img src="http://example.invalid/x" onerror="hacked=1">'
-CAPTION = "Pooled figures with 95 % intervals, by dataset and epoch rule"
+CAPTION = "Pooled metrics with 95 % intervals, by dataset and epoch rule"
 
 
 @pytest.fixture(scope="module")

@@ -1,5 +1,8 @@
 """Result files: the published formats, and calculators that let nothing vanish without a word."""
 
+import re
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -7,14 +10,15 @@ import openpyxl
 import pandas as pd
 import pytest
 
-import calculate_all_results
 from common.errors import UserError
 from evaluation.acc_files import read_acc_file, write_acc_file
+from evaluation.calculator import run_calculator
+from evaluation.epoch_rules import PUBLISHED_RULES
 from evaluation.expected_clips import PROTOCOL_TABLE, expected_clips
 from evaluation.metrics import compute_metrics
 from evaluation.predictions import prediction_rows, read_predictions, write_predictions
 from evaluation.result_files import write_result_files
-from tests.helpers.scripts import run_here
+from tests.helpers.scripts import ROOT, run_here
 
 PROTOCOL = pd.read_csv(PROTOCOL_TABLE, dtype={"subject": str})
 
@@ -30,7 +34,7 @@ def calculate(
     monkeypatch: pytest.MonkeyPatch, folder: Path, *more: object, dataset: str | None = None
 ) -> object:
     def main() -> None:
-        calculate_all_results.run("description", dataset)
+        run_calculator("description", dataset)
 
     return run_here(monkeypatch, main, folder, *more)
 
@@ -249,3 +253,30 @@ def test_faulty_clip_counts_are_refused_by_name(
 def test_figures_refuse_labels_outside_the_classes() -> None:
     with pytest.raises(ValueError, match=r"0\.\.2"):
         compute_metrics(np.array([0, 3]), np.array([0, 0]), 3)
+
+
+@pytest.mark.parametrize("script", ["calculate_all_results", "compare_results", "make_report"])
+def test_scripts_that_read_results_start_without_heavy_packages(script: str) -> None:
+    heavy = {"torch", "sklearn", "scipy", "statsmodels", "matplotlib", "cv2"}
+    check = f"import sys, {script}; sys.exit(', '.join({heavy} & set(sys.modules)) or 0)"
+    result = subprocess.run([sys.executable, "-c", check], cwd=ROOT, capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+
+
+def test_the_documented_predictions_are_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    page = (ROOT / "docs" / "predictions.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"```(\w*)\n(.*?)```", page, flags=re.DOTALL)
+    (table,) = [block for kind, block in blocks if kind == "csv"]
+    (tmp_path / "predictions.csv").write_text(table, encoding="utf-8")
+    assert calculate(monkeypatch, tmp_path, "--partial") == 0
+    output = capsys.readouterr().out
+    assert "3 clips, 3 subjects (PARTIAL: 439 clips missing" in output and "ACC=0.6667" in output
+    (published,) = [block for kind, block in blocks if not kind]
+    (tmp_path / "s01_acc.txt").write_text(published, encoding="utf-8")
+    assert read_acc_file(tmp_path / "s01_acc.txt")[0] == 12
+    rules = re.findall(r"^\| `(\w+\*?)` \| [^|]*\| [^|]*\|$", page, flags=re.MULTILINE)
+    assert [name for name in rules if name.rstrip("*") in PUBLISHED_RULES] == [
+        rule.title for rule in PUBLISHED_RULES.values()
+    ]

@@ -11,8 +11,8 @@ import pytest
 import make_report
 import measure_robustness
 from datasets.frames.key_frame_noise import KeyFrameNoise
-from evaluation.confusions import compute_uar, compute_uf1
-from evaluation.report.drawing import short
+from evaluation.metrics import compute_uar, compute_uf1
+from evaluation.report.drawing import shorten
 from evaluation.report.robustness import panel_texts
 from evaluation.results_folder import read_results
 from evaluation.robustness import (
@@ -160,7 +160,7 @@ def test_from_frames_to_tables_and_again_with_other_workers(
     assert run_here(monkeypatch, make_report.main, one) == 0
     page = (one / "report" / "report.html").read_text(encoding="utf-8")
     assert "Key-frame errors" in page and "95 % interval, bootstrap over subjects" in page
-    assert "Read off the curves of UF1" in page and "--training-noise-seeds 1" in page
+    assert "Read off the curves of UF1" in page and "robustness.yaml --results" in page
 
     # Other settings are refused and leave the finished folder as it was.
     finished = folder_bytes(two)
@@ -222,4 +222,4 @@ def test_a_panels_title_names_the_frames_and_its_axis_the_unit(
 ) -> None:
     texts = panel_texts(condition, frames)
     assert texts == (title, unit)
-    assert all(short(text) == text for text in texts)  # nothing is cut
+    assert all(shorten(text) == text for text in texts)  # nothing is cut

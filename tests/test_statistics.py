@@ -8,11 +8,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-import compare_results
 from common.errors import UserError
 from evaluation.comparison import claim, compare
-from evaluation.confusions import FIGURES, compute_uf1, confusion_stack
 from evaluation.methods import read_methods
+from evaluation.metrics import METRICS, compute_uf1, confusion_stack
 from evaluation.statistics import (
     bootstrap_difference,
     bootstrap_interval,
@@ -22,10 +21,7 @@ from evaluation.statistics import (
     permutation_p,
     spread_over_seeds,
 )
-from tests.helpers.made_up_rows import rows_of_subjects, write_folder
-from tests.helpers.scripts import run_here
-
-SUBJECTS = [("a", f"s{number:02d}") for number in range(20)]
+from tests.helpers.made_up_rows import drawn_rows, write_folder, write_methods
 
 
 def drawn_pair(random: np.random.Generator, subjects: int, skill: float) -> np.ndarray:
@@ -43,22 +39,22 @@ def drawn_confusions(random: np.random.Generator, subjects: int, skill: float) -
     return drawn_pair(random, subjects, skill)[0]
 
 
-@pytest.mark.parametrize("figure", FIGURES)
-def test_the_interval_is_the_percentiles_of_a_plain_bootstrap(figure: str) -> None:
+@pytest.mark.parametrize("metric", METRICS)
+def test_the_interval_is_the_percentiles_of_a_plain_bootstrap(metric: str) -> None:
     random = np.random.default_rng(1)
     stack = drawn_confusions(random, 30, 0.6)
     plain = [
-        FIGURES[figure](stack[random.integers(0, 30, size=30)].sum(axis=0)) for _ in range(10_000)
+        METRICS[metric](stack[random.integers(0, 30, size=30)].sum(axis=0)) for _ in range(10_000)
     ]
-    interval = bootstrap_interval(stack[np.newaxis], figure)
-    assert interval.value == pytest.approx(FIGURES[figure](stack.sum(axis=0)))
+    interval = bootstrap_interval(stack[np.newaxis], metric)
+    assert interval.value == pytest.approx(METRICS[metric](stack.sum(axis=0)))
     assert [interval.low, interval.high] == pytest.approx(
         np.percentile(plain, [2.5, 97.5]), abs=0.01
     )
-    assert interval == bootstrap_interval(stack[np.newaxis], figure)
+    assert interval == bootstrap_interval(stack[np.newaxis], metric)
 
 
-def test_intervals_hold_the_true_figure_about_as_often_as_they_say() -> None:
+def test_intervals_cover_the_true_value_as_often_as_they_say() -> None:
     random = np.random.default_rng(2)
     truth = compute_uf1(drawn_confusions(random, 20_000, 0.6).sum(axis=0))
     held = 0
@@ -68,16 +64,16 @@ def test_intervals_hold_the_true_figure_about_as_often_as_they_say() -> None:
     assert 87 <= held <= 99
 
 
-def test_a_lone_subject_has_figures_but_no_interval_and_no_evidence() -> None:
+def test_a_lone_subject_has_no_interval_and_no_evidence() -> None:
     stack = drawn_confusions(np.random.default_rng(3), 1, 0.5)
     interval = bootstrap_interval(stack[np.newaxis], "UAR")
     assert np.isnan([interval.low, interval.high]).all() and 0 <= interval.value <= 1
     assert permutation_p(stack, stack[:, ::-1], "UAR") == 1
 
 
-def exact_p(first: np.ndarray, second: np.ndarray, figure: str) -> float:
+def exact_p(first: np.ndarray, second: np.ndarray, metric: str) -> float:
     """Twice the smaller tail over all ways to swap the methods within subjects."""
-    compute = FIGURES[figure]
+    compute = METRICS[metric]
     differences = []
     for swaps in itertools.product([False, True], repeat=len(first)):
         chosen = np.array(swaps)[:, None, None]
@@ -89,16 +85,16 @@ def exact_p(first: np.ndarray, second: np.ndarray, figure: str) -> float:
     return float(min(1, 2 * min(low, high)))
 
 
-@pytest.mark.parametrize("figure", ["UF1", "UAR"])
-def test_permutation_p_is_exact_for_few_subjects_and_close_for_many(figure: str) -> None:
+@pytest.mark.parametrize("metric", ["UF1", "UAR"])
+def test_permutation_p_is_exact_for_few_subjects_and_close_for_many(metric: str) -> None:
     random = np.random.default_rng(4)
     for subjects, tolerance in ((6, 1e-12), (14, 0.02)):
         first = drawn_confusions(random, subjects, 0.3)
         second = first + 0
         # The same true labels: only columns, the predictions, may differ.
         second[: subjects // 2] = np.roll(second[: subjects // 2], 1, axis=2)
-        expected = exact_p(first, second, figure)
-        assert permutation_p(first, second, figure) == pytest.approx(expected, abs=tolerance)
+        expected = exact_p(first, second, metric)
+        assert permutation_p(first, second, metric) == pytest.approx(expected, abs=tolerance)
 
 
 def test_permutation_p_of_equal_methods_is_one() -> None:
@@ -141,7 +137,7 @@ def test_seeds_are_averaged_and_described() -> None:
     assert np.isnan(spread_over_seeds(confusions[:1], "UF1").deviation)
 
 
-def test_means_over_folds_are_not_the_pooled_figures() -> None:
+def test_means_over_folds_are_not_the_pooled_metrics() -> None:
     one_right = np.zeros((3, 3), int)
     one_right[0, 0] = 1
     half = np.array([[0, 0, 0], [0, 2, 2], [0, 0, 0]])
@@ -158,29 +154,9 @@ def test_the_interval_of_a_difference_is_paired() -> None:
     assert (same.value, same.low, same.high) == (0, 0, 0)
 
 
-def drawn_rows(seed: int, skill: float, configuration: str, rule: str = "last") -> pd.DataFrame:
-    """Eight clips a subject with the same labels whatever the seed; ``skill`` lifts the truth."""
-    true = np.random.default_rng(0).choice(3, size=8 * len(SUBJECTS), p=[0.5, 0.3, 0.2])
-    scores = np.random.default_rng(seed).normal(size=(len(true), 3))
-    scores[np.arange(len(true)), true] += skill
-    guesses = scores.argmax(axis=1)
-    pairs = [(int(a), int(b)) for a, b in zip(true, guesses, strict=True)]
-    subjects = {key: pairs[8 * i : 8 * i + 8] for i, key in enumerate(SUBJECTS)}
-    origin = {"configuration": configuration, "rule": rule}
-    return rows_of_subjects(subjects, seed=seed, scores=scores, **origin)
-
-
 @pytest.fixture
 def folders(tmp_path: Path) -> dict[str, Path]:
-    """A reference, an equal, a worse one, three seeds of a fourth, and an oracle."""
-    rows = {
-        "one/reference": drawn_rows(1, 1.5, configuration="r"),
-        "one/equal": drawn_rows(2, 1.5, configuration="e"),
-        "one/worse": drawn_rows(3, 0.3, configuration="w"),
-        **{f"seed{s}/noisy": drawn_rows(s, 1.3, configuration="n") for s in (4, 5, 6)},
-        "seed4/noisy/oracle": drawn_rows(7, 3.0, configuration="n", rule="oracle"),
-    }
-    return {name: write_folder(tmp_path / name, part) for name, part in rows.items()}
+    return write_methods(tmp_path)
 
 
 def test_claims_say_no_more_than_the_tests_do(folders: dict[str, Path]) -> None:
@@ -192,11 +168,11 @@ def test_claims_say_no_more_than_the_tests_do(folders: dict[str, Path]) -> None:
     assert equal.startswith("no difference may be claimed for equal (last) (UF1 ")
     assert worse.startswith("worse (last) may be called worse in UF1 (UF1 -")
     assert "p < 0.001), and in UAR too (-" in worse
-    assert oracle == "nothing may be claimed of noisy (oracle*): it was selected on test subjects."
+    assert oracle == "no claim about noisy (oracle*): its epoch was chosen on the test subjects."
 
 
 @pytest.mark.parametrize("rule", ["", "best", "Oracle", "oracle "])
-def test_nothing_is_claimed_under_a_rule_that_nobody_knows(
+def test_no_claim_is_made_under_an_unknown_rule(
     rule: str, folders: dict[str, Path], tmp_path: Path
 ) -> None:
     """A blank, a foreign name, and spellings that would escape the star of the oracle."""
@@ -205,7 +181,7 @@ def test_nothing_is_claimed_under_a_rule_that_nobody_knows(
     methods = read_methods([folders["one/worse"], *strange])
     assert [method.title for method in methods[1:]] == ["x (unknown)", "y (unknown)"]
     sentence = claim(compare(methods[0], methods[1:]))
-    assert "nothing may be claimed of x (unknown): how it was selected is not known" in sentence
+    assert "no claim about x (unknown): how its epoch was chosen is not known" in sentence
     assert "may be called" not in sentence
     with pytest.raises(UserError, match="Give each run once"):
         read_methods([strange[0], strange[0]])
@@ -215,7 +191,7 @@ def test_nothing_is_claimed_under_a_rule_that_nobody_knows(
     ("column", "value"),
     [("seed", None), ("seed", 1.5), ("seed", "one"), ("configuration", None)],
 )
-def test_runs_that_do_not_tell_their_origin_are_not_taken_for_seeds(
+def test_runs_without_their_origin_are_not_taken_for_seeds(
     column: str, value: object, folders: dict[str, Path], tmp_path: Path
 ) -> None:
     rows = drawn_rows(3, 3.0, configuration="w").assign(**{column: value})
@@ -248,7 +224,7 @@ def test_seeds_of_a_configuration_are_one_method_tested_on_mean_scores(
     assert "single runs are not (UF1 of single runs: mean 0." in claim([comparison])
 
 
-def test_a_sentence_without_a_claim_tells_the_single_runs_of_the_table_too(
+def test_a_sentence_without_a_claim_names_the_single_runs(
     folders: dict[str, Path],
 ) -> None:
     seeds = [folders[f"seed{seed}/noisy"] for seed in (4, 5)]
@@ -259,7 +235,7 @@ def test_a_sentence_without_a_claim_tells_the_single_runs_of_the_table_too(
     ours, theirs = (
         bootstrap_interval(one.confusions(one.predicted), "UF1").value for one in (reference, noisy)
     )
-    # Averaged scores are above the reference; the runs that the table of figures shows are not.
+    # Averaged scores are above the reference; the single runs in the table of metrics are not.
     assert theirs < ours
     singles = f"(UF1 of single runs: mean {theirs:.3f} against {ours:.3f})."
     assert claim(comparisons).endswith(f"), scores averaged over the seeds {singles}")
@@ -317,50 +293,3 @@ def test_a_seed_without_scores_is_refused_by_name(folders: dict[str, Path]) -> N
     for seeds in (("seed4/noisy", "seed5/noisy"), ("seed5/noisy", "seed6/noisy")):
         with pytest.raises(UserError, match=r"seed5/noisy is one of 2 seeds.*no scores"):
             read_methods([folders[seed] for seed in seeds])
-
-
-def test_the_script_prints_tables_and_a_sentence_and_writes_latex(
-    folders: dict[str, Path],
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    monkeypatch.setenv("COLUMNS", "160")
-    latex = tmp_path / "table.tex"
-    noisy = [folders[f"seed{seed}/noisy"] for seed in (4, 5, 6)]
-    arguments = (folders["one/reference"], *noisy, "--latex", latex)
-    assert run_here(monkeypatch, compare_results.main, *arguments) == 0
-    output = capsys.readouterr().out
-    methods = read_methods([folders["one/reference"], *noisy])
-    interval = bootstrap_interval(methods[0].confusions(methods[0].predicted), "UF1")
-    text = f"{interval.value:.3f} [{interval.low:.3f}, {interval.high:.3f}]"
-    assert text in output and text in latex.read_text()
-    assert "per-fold mean F1" in output and "On these 160 clips of 20 subjects" in output
-    assert r"noisy (last, 3 seeds) &" in latex.read_text() and "$\\pm$" in latex.read_text()
-    first = latex.read_bytes()
-    assert run_here(monkeypatch, compare_results.main, *arguments) == 0
-    assert latex.read_bytes() == first and capsys.readouterr().out == output
-
-
-def test_the_script_limits_itself_to_a_dataset_and_names_the_known_ones(
-    folders: dict[str, Path],
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    place = folders["one/reference"]
-    assert run_here(monkeypatch, compare_results.main, place, "--dataset", "b") == 2
-    assert "has no dataset 'b'; it has a" in capsys.readouterr().err
-    assert run_here(monkeypatch, compare_results.main) == 2
-    assert "give the results folders" in capsys.readouterr().err
-
-
-def test_the_script_refuses_a_place_for_latex_before_it_computes(
-    folders: dict[str, Path],
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    place = folders["one/reference"]
-    assert run_here(monkeypatch, compare_results.main, place, "--latex", tmp_path) == 2
-    output = capsys.readouterr()
-    assert f"{tmp_path} is a folder" in output.err and not output.out

@@ -7,12 +7,12 @@ import pandas as pd
 from common.errors import UserError
 from common.files import write_text
 from datasets import Fold, Inputs
-from evaluation.epoch_rules import Choice, choose, rules_for
+from evaluation.epoch_choices import Choice
+from evaluation.epoch_rules import DEFAULT_RULE, choose, rules_for
 from evaluation.fold_logits import FoldIdentity, StoredFold, read_fold
 from evaluation.metrics import Metrics
 from evaluation.predictions import RECORDED, SYNTHETIC, prediction_rows
 from evaluation.result_files import write_result_files
-from evaluation.selection import DEFAULT_RULE
 from training.configuration import Configuration, fold_seed
 from training.run_record import Run
 

@@ -11,12 +11,11 @@ from rich.console import Console
 from common.errors import UserError, name_list
 from common.files import acquire_folder, remove_unfinished
 from datasets import Fold, Inputs, loso_folds
-from evaluation.epoch_rules import pooled_uf1, rules_for
+from evaluation.epoch_rules import pooled_uf1, rule_title, rules_footnote, rules_for
 from evaluation.expected_clips import FILE_NAME as EXPECTED_NAME
 from evaluation.expected_clips import write_expected_clips
 from evaluation.fold_logits import StoredFold, write_fold
 from evaluation.predictions import metrics_per_dataset
-from evaluation.selection import rule_title, rules_footnote
 from evaluation.tables import print_metrics
 from models.method import Method
 from training.configuration import Configuration

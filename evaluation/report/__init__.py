@@ -1,1 +1,1 @@
-"""A results folder as one self-contained web page with its pictures beside it."""
+"""A results folder as one self-contained web page."""

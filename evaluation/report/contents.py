@@ -1,6 +1,5 @@
-"""What a page tells of: a results folder's configurations, each under every epoch rule on disk."""
+"""What a page shows: a results folder's configurations, each under every epoch rule on disk."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -11,48 +10,32 @@ import pandas as pd
 
 from common.errors import UserError, name_list
 from evaluation.acc_files import SUFFIX
-from evaluation.confusions import confusion_stack, subject_confusions
-from evaluation.metrics import Metrics
-from evaluation.predictions import SYNTHETIC, metrics_of_rows, read_class_names_column
-from evaluation.report.robustness import (
-    read_curves,
-    read_robustness,
-    read_settings,
-    read_summary,
-)
-from evaluation.results_folder import PREDICTIONS_NAME, Results, read_results
+from evaluation.epoch_rules import DEFAULT_RULE, RULES, UNKNOWN_RULE, Rule, get_rule
+from evaluation.fold_logits import StoredFold, predict_every_epoch, read_folds_of_rows
+from evaluation.metrics import Metrics, count_pairs, subject_confusions
+from evaluation.predictions import SYNTHETIC, read_class_names_column, score_rows
+from evaluation.report.robustness import Robustness, read_robustness
+from evaluation.results_folder import PREDICTIONS_NAME, Results, holds_results, read_results
 from evaluation.robustness import ROBUSTNESS_NAME
-from evaluation.selection import SELECTED_ON_TEST_SUBJECT
+from evaluation.run_record import find_record
 
-LAST = "last"
-RULES = (LAST, "inner", "inner_refit", "cross_fitted", "oracle")
-"""The order in which rules stand on the page; others follow."""
-UNKNOWN_RULE = "unknown"
 CHOSEN_FOLDER = "chosen"
-"""Where a grid search leaves what its rules choose among the configurations."""
+"""Where a grid search writes what its rules choose among the configurations."""
 WHOLE = "full"
-"""Names all clips together, beside the names of datasets."""
-
-EpochPredictions = Callable[[Path, pd.DataFrame], np.ndarray | None]
-"""A configuration's folder and its rows -> predicted class at every epoch, int [epochs, rows]."""
+"""Names all clips together, as dataset names name a part of them."""
 
 
 @dataclass(frozen=True)
 class RuleResults:
     """A configuration's predictions under one epoch rule."""
 
-    rule: str
+    rule: Rule
     results: Results
 
     @property
     def rows(self) -> pd.DataFrame:
-        """Prediction rows, one a clip."""
+        """Prediction rows, one per clip."""
         return self.results.rows
-
-    @property
-    def selected_on_test(self) -> bool:
-        """Whether the labels that are scored chose the epoch."""
-        return self.rule in SELECTED_ON_TEST_SUBJECT
 
     def part(self, dataset: str) -> pd.DataFrame:
         """The rows of a dataset, or all of them for ``WHOLE``."""
@@ -65,19 +48,23 @@ class ConfigurationResults:
 
     Attributes:
         rules: at least one; all have the same classes and the same clips in the same order.
-        by_epoch: int [epochs, clips], the classes predicted at every epoch; None where they are
-            not stored.
+        folds: the stored folds; None where not every fold is stored.
     """
 
     name: str
     label: str
     rules: list[RuleResults]
-    by_epoch: np.ndarray | None
+    folds: list[StoredFold] | None = None
 
     @property
     def first(self) -> RuleResults:
         """The rule that stands first; ``last`` wherever there is one."""
         return self.rules[0]
+
+    @property
+    def starred(self) -> bool:
+        """Whether any of the rules chose epochs on test subjects."""
+        return any(results.rule.starred for results in self.rules)
 
     @cached_property
     def class_names(self) -> tuple[str, ...]:
@@ -95,21 +82,20 @@ class ConfigurationResults:
         """What is missing or wrong, each thing once."""
         return list(dict.fromkeys(p for rule in self.rules for p in rule.results.problems))
 
-    def figures(self, rule: RuleResults, dataset: str = WHOLE) -> Metrics:
-        """Pooled figures of a rule on a dataset."""
-        return metrics_of_rows(rule.part(dataset), len(self.class_names))
+    def score(self, rule: RuleResults, dataset: str = WHOLE) -> Metrics:
+        """Pooled metrics of a rule on a dataset."""
+        return score_rows(rule.part(dataset), len(self.class_names))
 
     def confusions(self, rule: RuleResults, dataset: str = WHOLE) -> np.ndarray:
         """Subjects' confusion matrices, int [subjects, classes, classes]."""
         return subject_confusions(rule.part(dataset), len(self.class_names))
 
-    def confusions_by_epoch(self) -> np.ndarray:
-        """Pooled confusion matrices, int [epochs, classes, classes]."""
-        if self.by_epoch is None:
-            raise ValueError("no predictions of single epochs")
-        true, classes = self.first.rows["true"].to_numpy(), len(self.class_names)
-        stacks = confusion_stack(np.zeros_like(true), true, self.by_epoch, (1, classes))
-        return stacks[:, 0]
+    def confusions_by_epoch(self) -> np.ndarray | None:
+        """Pooled confusion matrices, int [epochs, classes, classes]; None without stored folds."""
+        if self.folds is None:
+            return None
+        predicted = predict_every_epoch(self.folds, self.first.rows)
+        return count_pairs(self.first.rows["true"].to_numpy(), predicted, len(self.class_names))
 
 
 @dataclass(frozen=True)
@@ -120,10 +106,7 @@ class Contents:
         name: the folder's name.
         record: the run's ``config.yaml``; empty for results without one.
         chosen: what the rules choose among all configurations; None where nothing was chosen.
-        robustness: rows of ``robustness.csv`` where there is one.
-        robustness_curves: the same curves with intervals; None where they are not there.
-        robustness_summary: what was read off each curve; None where it is not there.
-        robustness_settings: what these tables were measured with; None where that is not there.
+        robustness: metrics under key-frame errors; None where there are none.
         synthetic: whether any of the clips is synthetic.
     """
 
@@ -131,36 +114,58 @@ class Contents:
     record: dict[str, Any]
     configurations: list[ConfigurationResults]
     chosen: ConfigurationResults | None
-    robustness: pd.DataFrame | None
+    robustness: Robustness | None
     synthetic: bool
-    robustness_curves: pd.DataFrame | None = None
-    robustness_summary: pd.DataFrame | None = None
-    robustness_settings: dict[str, Any] | None = None
 
     @property
-    def partial(self) -> bool:
-        """Whether expected clips are missing anywhere."""
-        return any(configuration.problems for configuration in self.configurations)
+    def problems(self) -> dict[str, list[str]]:
+        """Every problem, and the labels of the configurations that have it."""
+        labels: dict[str, list[str]] = {}
+        for configuration in self.configurations:
+            for problem in configuration.problems:
+                labels.setdefault(problem, []).append(configuration.label)
+        return labels
+
+    @property
+    def rules(self) -> list[Rule]:
+        """The epoch rules of all configurations."""
+        rules = (results.rule for c in self.configurations for results in c.rules)
+        return list({rule.name: rule for rule in rules}.values())
+
+    @property
+    def data_notice(self) -> str:
+        """What a reader of any number must know of the data, such as synthetic clips."""
+        notices = ["SYNTHETIC CLIPS"] if self.synthetic else []
+        if self.record.get("label_shuffle") is not None:
+            notices.append("SHUFFLED LABELS")
+        if self.record.get("protocol", "composite") != "composite":
+            notices.append(f"protocol {self.record['protocol']}")
+        if self.record.get("key_frames") is not None:
+            notices.append(f"KEY FRAMES {self.record['key_frames']}")
+        return ", ".join(notices)
+
+    def notice(self, configuration: ConfigurationResults | None = None) -> str:
+        """``data_notice`` and whether clips are missing, from all results or a configuration's."""
+        partial = "PARTIAL" if self.problems else ""
+        if configuration is not None:
+            missing = max(rule.results.missing_clips for rule in configuration.rules)
+            partial = f"PARTIAL: {missing} clips missing" if configuration.problems else ""
+        return ", ".join(filter(None, [self.data_notice, partial]))
 
 
-def read_contents(
-    folder: Path, record: dict[str, Any], epoch_predictions: EpochPredictions
-) -> Contents:
+def read_contents(folder: Path) -> Contents:
     """Read a run's folder, a configuration's, or any folder of result files.
-
-    Args:
-        record: the run's record; may be empty.
-        epoch_predictions: finds what a configuration predicted at every epoch.
 
     Raises:
         UserError: no such folder, nothing in it, or a file that cannot be read.
     """
     if not folder.is_dir():
         raise UserError(f"{folder} is not a folder. Give the folder that holds the results.")
+    record = find_record(folder)
     labels = record.get("configurations", {})
     configurations = [
-        _read_configuration(place, labels.get(place.resolve().name), epoch_predictions)
-        for place in _configuration_folders(folder, list(labels))
+        _read_configuration(path, labels.get(path.resolve().name))
+        for path in _configuration_folders(folder, list(labels))
     ]
     robustness = read_robustness(folder)
     if not configurations and robustness is None:
@@ -172,9 +177,6 @@ def read_contents(
         chosen=_read_chosen(folder / CHOSEN_FOLDER),
         robustness=robustness,
         synthetic=_any_synthetic(record, configurations, robustness),
-        robustness_curves=read_curves(folder),
-        robustness_summary=read_summary(folder),
-        robustness_settings=read_settings(folder),
     )
 
 
@@ -198,95 +200,82 @@ def _nothing_here(folder: Path) -> UserError:
 def _any_synthetic(
     record: dict[str, Any],
     configurations: list[ConfigurationResults],
-    robustness: pd.DataFrame | None,
+    robustness: Robustness | None,
 ) -> bool:
     """Whether the record, any clip or any robustness row says so: one is enough."""
-    rules = [rule for configuration in configurations for rule in configuration.rules]
-    tables = [rule.rows for rule in rules] + ([] if robustness is None else [robustness])
+    results = [rule.results for configuration in configurations for rule in configuration.rules]
+    tables = [r.rows for r in results] + ([] if robustness is None else [robustness.rows])
     in_rows = any("source" in rows and (rows["source"] == SYNTHETIC).any() for rows in tables)
-    in_counts = any(rule.results.synthetic for rule in rules)
-    return bool(record.get("synthetic")) or in_counts or in_rows
+    return bool(record.get("synthetic")) or in_rows or any(r.synthetic for r in results)
 
 
 def _configuration_folders(folder: Path, recorded: list[str]) -> list[Path]:
     """The folder itself where it holds results; else those below it, in the record's order."""
-    if _holds_results(folder):
+    if holds_results(folder):
         return [folder]
-    found = sorted(path for path in folder.iterdir() if path.is_dir() and _holds_results(path))
-    order = {name: place for place, name in enumerate(recorded)}
+    found = sorted(path for path in folder.iterdir() if path.is_dir() and holds_results(path))
+    order = {name: number for number, name in enumerate(recorded)}
     return sorted(found, key=lambda path: order.get(path.name, len(order)))
 
 
-def _holds_results(folder: Path) -> bool:
-    return (folder / PREDICTIONS_NAME).is_file() or any(folder.glob(f"*{SUFFIX}"))
-
-
-def _read_configuration(
-    folder: Path, label: str | None, epoch_predictions: EpochPredictions
-) -> ConfigurationResults:
-    own = _read_rule(folder)
-    rules = _in_order(folder, [own, *_read_last_near(folder, own), *_read_rules_below(folder)])
+def _read_configuration(folder: Path, label: str | None) -> ConfigurationResults:
+    here = _read_rule(folder)
+    rules = _in_order(folder, [here, *_read_default_rule(folder, here), *_read_rules_below(folder)])
+    folds = read_folds_of_rows(folder, here.rows) if here.rule.name == DEFAULT_RULE else None
     name = folder.resolve().name
-    return ConfigurationResults(name, label or name, rules, epoch_predictions(folder, own.rows))
+    return ConfigurationResults(name, label or name, rules, folds)
 
 
-def _read_last_near(folder: Path, own: RuleResults) -> list[RuleResults]:
-    """The rule ``last`` of the same networks, for a rule's folder that the test subject chose.
-
-    It lies in the folder above, or beside it in a grid's folder of choices.
-    """
-    place = folder.resolve()
-    if own.selected_on_test and own.rule == place.name:
-        for near in (place.parent, place.parent / LAST):
-            if _holds_results(near) and (found := _read_rule(near)).rule == LAST:
+def _read_default_rule(folder: Path, here: RuleResults) -> list[RuleResults]:
+    """The default rule of the same networks, for the folder of a rule that the test subject chose:
+    in the folder above, or, in a grid's folder of choices, in the folder beside it."""
+    above = folder.resolve().parent
+    if here.rule.starred and here.rule.name == folder.resolve().name:
+        for near in (above, above / DEFAULT_RULE):
+            if holds_results(near) and (found := _read_rule(near)).rule.name == DEFAULT_RULE:
                 return [found]
     return []
 
 
 def _read_chosen(folder: Path) -> ConfigurationResults | None:
-    """What the grid search left in its folder of choices, a folder for each rule."""
+    """The results in a grid search's folder of choices, which has a folder for each rule."""
     rules = _read_rules_below(folder) if folder.is_dir() else []
     if not rules:
         return None
-    return ConfigurationResults(CHOSEN_FOLDER, CHOSEN_FOLDER, _in_order(folder, rules), None)
+    return ConfigurationResults(CHOSEN_FOLDER, CHOSEN_FOLDER, _in_order(folder, rules))
 
 
 def _read_rules_below(folder: Path) -> list[RuleResults]:
     """The results in folders that are named after their rule."""
-    places = sorted(path for path in folder.iterdir() if path.is_dir() and _holds_results(path))
-    return [rule for place in places if (rule := _read_rule(place)).rule == place.name]
+    paths = sorted(path for path in folder.iterdir() if path.is_dir() and holds_results(path))
+    return [results for path in paths if (results := _read_rule(path)).rule.name == path.name]
 
 
 def _in_order(folder: Path, rules: list[RuleResults]) -> list[RuleResults]:
-    """Rules as they stand on the page.
+    """Rules in the order of tables; unknown ones last.
 
     Raises:
         UserError: they do not have the same classes, clips and labels.
     """
-    for rule in rules[1:]:
-        for what, same in _comparison(rules[0], rule):
-            if not same:
-                raise UserError(
-                    f"{folder}: the epoch rules {rules[0].rule} and {rule.rule} are not of the "
-                    f"same {what}. Run the grid search again; it writes both from what is stored."
-                )
-    return sorted(rules, key=lambda r: RULES.index(r.rule) if r.rule in RULES else len(RULES))
-
-
-def _comparison(first: RuleResults, second: RuleResults) -> list[tuple[str, bool]]:
-    """What two rules must share, and whether they do."""
     columns = ["dataset", "subject", "clip", "true"]
-    return [
-        ("classes", read_class_names_column(first.rows) == read_class_names_column(second.rows)),
-        ("clips", first.rows[columns].equals(second.rows[columns])),
-    ]
+    clips = [results.rows[columns] for results in rules]
+    classes = [read_class_names_column(results.rows) for results in rules]
+    for number, other in enumerate(rules):
+        if classes[number] != classes[0] or not clips[number].equals(clips[0]):
+            what = "clips" if classes[number] == classes[0] else "classes"
+            raise UserError(
+                f"{folder}: the epoch rules {rules[0].rule.name} and {other.rule.name} are not of "
+                f"the same {what}. Repeat the run; it writes both from the stored folds."
+            )
+    order = {name: number for number, name in enumerate(RULES)}
+    return sorted(rules, key=lambda results: order.get(results.rule.name, len(order)))
 
 
 def _read_rule(folder: Path) -> RuleResults:
     results = read_results(folder)
     if results.rows.empty:
         raise UserError(f"{folder} holds no usable result: {'; '.join(results.problems)}.")
-    rules = results.rows.get("epoch_rule", pd.Series([UNKNOWN_RULE])).unique()
-    if len(rules) > 1:
-        raise UserError(f"{folder} mixes epoch rules: {name_list(rules)}. Keep one in a folder.")
-    return RuleResults(str(rules[0]), results)
+    names = results.rows.get("epoch_rule", pd.Series([UNKNOWN_RULE])).unique()
+    if len(names) > 1:
+        raise UserError(f"{folder} mixes epoch rules: {name_list(names)}. Keep one in a folder.")
+    return RuleResults(get_rule(str(names[0])), results)

@@ -1,37 +1,86 @@
-"""Writes the page as HTML, with its pictures beside it."""
+"""Writes the page as HTML, with its pictures as files in a folder.
+
+``template.html`` holds the words of the page, and calls this package's functions for its tables and
+pictures.
+"""
 
 import base64
 import hashlib
+import platform
+import shlex
+from collections.abc import Iterator
+from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import jinja2
 from markupsafe import Markup
 
 from common.files import write_bytes, write_text
-from evaluation.report.blocks import Page
+from evaluation.epoch_rules import STAR_NOTE, published_table
+from evaluation.report import grid, intervals, pictures, robustness, tables
+from evaluation.report.contents import WHOLE, Contents
 from evaluation.report.drawing import Picture
 
 PAGE_NAME = "report.html"
 PICTURES_FOLDER = "pictures"
 _HERE = Path(__file__).parent
+_LIBRARIES = ("numpy", "pandas", "scipy", "scikit-learn", "matplotlib")
+_FUNCTIONS = (
+    grid.draw_grid,
+    grid.lay_out_grid,
+    intervals.dataset_title,
+    intervals.draw_intervals,
+    pictures.draw_confusions,
+    pictures.draw_epochs,
+    pictures.draw_subjects,
+    pictures.file_name,
+    published_table,
+    robustness.describe_seeds,
+    robustness.draw_robustness,
+    tables.confusion_table,
+    tables.epoch_table,
+    tables.metrics_table,
+    tables.overview_table,
+    tables.robustness_summary_table,
+    tables.robustness_table,
+    tables.subjects_table,
+)
+"""What the template calls."""
 
 
-def write_page(page: Page, folder: Path) -> Path:
-    """Write the page, and every picture as SVG and PNG, below ``folder``; returns the page's path.
+def write_page(contents: Contents, detailed: list[str], folder: Path, source: Path) -> Path:
+    """Write the page, and every picture as SVG, PNG and PDF, below ``folder``.
 
     The page holds its pictures itself and needs no other file.
+
+    Args:
+        detailed: names of the configurations that get a section of their own.
+        source: the folder that the contents were read from, for the commands on the page.
+
+    Returns:
+        The page's path.
     """
-    for picture in page.pictures:
-        for suffix, content in ((".svg", picture.svg), (".png", picture.png)):
-            write_bytes(folder / PICTURES_FOLDER / f"{picture.name}{suffix}", content)
-    write_text(folder / PAGE_NAME, render(page))
+    drawn: list[Picture] = []
+    page = _render(contents, detailed, source, drawn)
+    for picture in drawn:
+        for ending, data in picture.files.items():
+            write_bytes(folder / PICTURES_FOLDER / f"{picture.name}.{ending}", data)
+    write_text(folder / PAGE_NAME, page)
     return folder / PAGE_NAME
 
 
-def render(page: Page) -> str:
-    """The page as HTML. Every text in it is escaped, and it allows no script but its own."""
-    script = (_HERE / "sort.js").read_text(encoding="utf-8")
-    digest = hashlib.sha256(script.encode()).digest()
+def _render(contents: Contents, detailed: list[str], source: Path, drawn: list[Picture]) -> str:
+    """The page as HTML. Every text in it is escaped, and it allows no script but its own.
+
+    Args:
+        drawn: the page's pictures are added to it.
+    """
+
+    def data_uri(picture: Picture) -> str:
+        drawn.append(picture)
+        return f"data:image/svg+xml;base64,{base64.b64encode(picture.files['svg']).decode()}"
+
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(_HERE),
         autoescape=True,
@@ -39,14 +88,59 @@ def render(page: Page) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["data_uri"] = _data_uri
+    environment.filters |= {
+        "data_uri": data_uri,
+        "cell": tables.format_cell,
+        "bounds": intervals.format_interval,
+        "sentence": lambda text: f"{text[0].upper()}{text[1:]}.",
+        "flatten": lambda record: list(_flatten(record)),
+    }
+    environment.globals |= {function.__name__: function for function in _FUNCTIONS}
+    shown = [c for c in contents.configurations if c.name in detailed]
+    rows = {
+        c.label: intervals.compute_rows(c, c.datasets if c in shown else [WHOLE])
+        for c in contents.configurations
+    }
+    script = (_HERE / "sort.js").read_text(encoding="utf-8")
+    digest = hashlib.sha256(script.encode()).digest()
+    chosen = contents.chosen
     return environment.get_template("template.html").render(
-        page=page,
+        contents=contents,
+        record=contents.record,
+        shown=shown,
+        rows=rows,
+        chosen_rows=None if chosen is None else intervals.compute_rows(chosen, chosen.datasets),
+        commands=_list_commands(contents, detailed, source),
+        versions={"Python": platform.python_version()} | {n: version(n) for n in _LIBRARIES},
+        star_note=STAR_NOTE,
+        WHOLE=WHOLE,
         style=Markup((_HERE / "page.css").read_text(encoding="utf-8")),
         script=Markup(script),
         script_hash=base64.b64encode(digest).decode(),
     )
 
 
-def _data_uri(picture: Picture) -> str:
-    return f"data:image/svg+xml;base64,{base64.b64encode(picture.svg).decode()}"
+def _list_commands(contents: Contents, detailed: list[str], source: Path) -> list[str]:
+    """Shell lines that repeat the run, print the metrics and make the page."""
+    recorded = contents.record.get("command")
+    commands = [recorded] if recorded else []
+    if contents.robustness is not None and contents.robustness.settings is not None:
+        settings = ("--config", contents.robustness.settings, "--results", source)
+        commands.append(_join("measure_robustness.py", *settings))
+    folders = [source / name if (source / name).is_dir() else source for name in detailed]
+    commands += [_join("calculate_all_results.py", folder) for folder in folders]
+    return [*commands, _join("make_report.py", source)]
+
+
+def _join(*words: object) -> str:
+    return shlex.join(["python", *map(str, words)])
+
+
+def _flatten(values: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+    """Nested settings as pairs with dotted names."""
+    for name, value in values.items():
+        if isinstance(value, dict):
+            yield from _flatten(value, f"{prefix}{name}.")
+        elif value is not None:
+            text = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+            yield f"{prefix}{name}", text

@@ -1,12 +1,14 @@
 "use strict";
-// A header's button sorts its table's rows: first rising, then falling. Equal rows keep their order.
+// A header's button sorts its table's rows: rising at first, then falling. Equal rows keep their order.
 function valueOf(row, column) {
-  const cell = row.cells[column];
-  return cell.dataset.value === undefined ? cell.textContent.trim() : Number(cell.dataset.value);
+  const cell = row.cells[column], text = cell.textContent.trim();
+  if (!cell.classList.contains("number")) return text;
+  const number = Number(cell.dataset.value ?? parseFloat(text));
+  return Number.isNaN(number) ? text : number;
 }
 
 function compare(first, second, falling) {
-  // A dash in a column of numbers is text; it stays below them both ways.
+  // A dash in a column of numbers is text; it stays below the numbers in both directions.
   if (typeof first !== typeof second) return typeof first === "string" ? 1 : -1;
   const order = typeof first === "string"
     ? first.localeCompare(second, "en", { numeric: true })

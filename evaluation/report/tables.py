@@ -1,187 +1,146 @@
-"""The page's tables."""
+"""The page's tables, as DataFrames; ``template.html`` renders any of them.
+
+A cell is text, a number (three digits after the point), an ``Interval`` (its value with the bounds
+in small print), or a ``Share``.
+"""
 
 import math
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
-from evaluation.confusions import FIGURES
-from evaluation.report.blocks import Cell, Table
-from evaluation.report.contents import ConfigurationResults, RuleResults
-from evaluation.report.intervals import FigureRow, dataset_title, interval_text
-from evaluation.report.pictures import subject_table
+from evaluation.metrics import METRICS
+from evaluation.report.contents import WHOLE, ConfigurationResults, RuleResults
+from evaluation.report.intervals import MetricRow, dataset_title, format_interval
+from evaluation.report.pictures import count_subjects
 from evaluation.robustness import CURVE
-from evaluation.selection import ORACLE_FOOTNOTE, rule_title
 from evaluation.statistics import Interval
 
 
-def figure_table(rows: list[FigureRow], marks: str) -> Table:
+class Share(NamedTuple):
+    """Some of a whole: a count with its share in small print; sorted and shaded by the share."""
+
+    part: int
+    whole: int
+
+    @property
+    def value(self) -> float:
+        """The share, 0..1."""
+        return self.part / max(self.whole, 1)
+
+
+class Cell(NamedTuple):
+    """A cell as the template prints it; ``share`` shades it where it is not None."""
+
+    text: str
+    small: str = ""
+    share: float | None = None
+
+
+def format_cell(value: object) -> Cell:
+    """The text of a table's cell."""
+    if isinstance(value, Interval):
+        return Cell(f"{value.value:.3f}", format_interval(value))
+    if isinstance(value, Share):
+        return Cell(str(value.part), f"{value.value:.0%}", value.value)
+    if isinstance(value, float):
+        return Cell("–" if math.isnan(value) else f"{value:.3f}")
+    return Cell(str(value))
+
+
+def metrics_table(rows: list[MetricRow]) -> pd.DataFrame:
     """UF1, UAR and ACC with intervals, a row for each dataset and rule."""
-    body = [
-        [
-            Cell(dataset_title(row.dataset)),
-            Cell(rule_title(row.rule.rule)),
-            Cell(str(row.clips), f"{row.subjects} subjects", value=row.clips),
-            *(interval_cell(row.intervals[name]) for name in FIGURES),
-        ]
+    return pd.DataFrame(
+        {
+            "Dataset": dataset_title(row.dataset),
+            "Epoch rule": row.rule.title,
+            "Clips": row.clips,
+            "Subjects": row.subjects,
+            **row.intervals,
+        }
         for row in rows
-    ]
-    return Table(
-        caption=_marked("Pooled figures with 95 % intervals, by dataset and epoch rule", marks),
-        columns=["Dataset", "Epoch rule", "Clips", *FIGURES],
-        rows=body,
-        words=2,
-        note=_star_note([row.rule for row in rows]),
     )
 
 
-def overview_table(rows: dict[str, list[FigureRow]], marks: str) -> Table:
-    """UF1 with its interval, a row for each configuration, a column for each rule.
+def overview_table(rows: dict[str, list[MetricRow]]) -> pd.DataFrame:
+    """UF1 of all clips with its interval, a row for each configuration, a column for each rule.
 
     Args:
-        rows: configuration label -> its rows of all clips.
+        rows: by configuration label.
     """
-    rules = {row.rule.rule: row.rule for own in rows.values() for row in own}
-    body = []
-    for label, own in rows.items():
-        by_rule = {row.rule.rule: row.intervals["UF1"] for row in own}
-        cells = [interval_cell(by_rule[r]) if r in by_rule else Cell("–") for r in rules]
-        body.append([Cell(label), Cell(str(own[0].clips), value=own[0].clips), *cells])
-    return Table(
-        caption=_marked("Pooled UF1 of every configuration with 95 % intervals", marks),
-        columns=["Configuration", "Clips", *(f"UF1, {rule_title(rule)}" for rule in rules)],
-        rows=body,
-        note=_star_note(list(rules.values())),
+    table = pd.DataFrame(
+        {"Configuration": label, "Clips": of_label[0].clips}
+        | {f"UF1, {r.rule.title}": r.intervals["UF1"] for r in of_label if r.dataset == WHOLE}
+        for label, of_label in rows.items()
     )
-
-
-def interval_cell(interval: Interval) -> Cell:
-    """A figure with its interval beside it."""
-    return Cell(f"{interval.value:.3f}", interval_text(interval), value=interval.value)
+    return table.where(table.notna(), "–")
 
 
 def confusion_table(
-    configuration: ConfigurationResults, rule: RuleResults, dataset: str, marks: str
-) -> Table:
-    """A confusion matrix with F1 and recall of each class; shades as in the picture."""
-    figures = configuration.figures(rule, dataset)
-    names = configuration.class_names
-    shares = figures.confusion / figures.confusion.sum(axis=1, keepdims=True).clip(min=1)
-    body = []
-    for row, name in enumerate(names):
-        counts = [
-            Cell(str(count), value=float(count), share=float(share))
-            for count, share in zip(figures.confusion[row], shares[row], strict=True)
-        ]
-        rates = (figures.class_f1[row], figures.class_recall[row])
-        body.append([Cell(name), *counts, *(number(float(rate)) for rate in rates)])
-    caption = f"{dataset_title(dataset)}, {rule_title(rule.rule)}: rows true, columns predicted"
-    return Table(
-        caption=_marked(caption, marks),
-        columns=["True class", *names, "F1", "Recall"],
-        rows=body,
-        note=_star_note([rule]),
-    )
+    configuration: ConfigurationResults, rule: RuleResults, dataset: str
+) -> pd.DataFrame:
+    """A confusion matrix with F1 and recall of each class."""
+    metrics = configuration.score(rule, dataset)
+    columns: dict[str, list] = {"True class": list(configuration.class_names)}
+    for number, name in enumerate(configuration.class_names):
+        pairs = zip(metrics.confusion[:, number], metrics.support, strict=True)
+        columns[name] = [Share(int(part), int(whole)) for part, whole in pairs]
+    return pd.DataFrame({**columns, "F1": metrics.class_f1, "Recall": metrics.class_recall})
 
 
-def epoch_table(configuration: ConfigurationResults, marks: str) -> Table:
-    """Pooled test figures at every epoch."""
-    confusions = configuration.confusions_by_epoch()
-    figures = np.stack([compute(confusions) for compute in FIGURES.values()], axis=1)
-    body = [
-        [Cell(str(epoch), value=epoch), *(number(float(value)) for value in values)]
-        for epoch, values in enumerate(figures, start=1)
-    ]
-    caption = _marked("Pooled test figures when every fold stops at that epoch", marks)
-    return Table(caption, ["Epoch", *FIGURES], body, words=0)
+def epoch_table(confusions: np.ndarray) -> pd.DataFrame:
+    """Pooled test metrics at every epoch, from confusion matrices int [epochs, C, C]."""
+    columns = {name: compute(confusions) for name, compute in METRICS.items()}
+    return pd.DataFrame({"Epoch": range(1, len(confusions) + 1), **columns})
 
 
-def subjects_table(configuration: ConfigurationResults, marks: str) -> Table:
+def subjects_table(configuration: ConfigurationResults) -> pd.DataFrame:
     """Right clips of every subject under every rule."""
-    rules = configuration.rules
-    body = []
-    for _, row in subject_table(configuration).iterrows():
-        clips = int(row["clips"])
-        cells = [Cell(dataset_title(row["dataset"])), Cell(row["subject"])]
-        cells.append(Cell(str(clips), value=clips))
-        for rule in rules:
-            share = row[rule.rule] / clips
-            cells.append(Cell(f"{row[rule.rule]} ({share:.0%})", value=share))
-        body.append(cells)
-    return Table(
-        caption=_marked("Right clips of every subject; sorted by their share", marks),
-        columns=["Dataset", "Subject", "Clips", *(f"Right, {rule_title(r.rule)}" for r in rules)],
-        rows=body,
-        words=2,
-        note=_star_note(rules),
+    counts = count_subjects(configuration)
+    table = pd.DataFrame(
+        {
+            "Dataset": counts["dataset"].map(dataset_title),
+            "Subject": counts["subject"],
+            "Clips": counts["clips"],
+        }
     )
+    for results in configuration.rules:
+        pairs = zip(counts[results.rule.name], counts["clips"], strict=True)
+        table[f"Right, {results.rule.title}"] = [Share(right, clips) for right, clips in pairs]
+    return table
 
 
-def robustness_summary_table(summary: pd.DataFrame, marks: str) -> Table:
+def robustness_summary_table(summary: pd.DataFrame) -> pd.DataFrame:
     """What was read off every curve: a row each, as ``robustness_summary.csv`` holds them."""
-    body = []
-    for _, row in summary.iterrows():
-        level = float(row["level_of_loss"])
-        lost = Cell("not lost") if math.isnan(level) else Cell(f"{level:.3g}", value=level)
-        figures = [number(float(row[name])) for name in ("uf1_without_noise", "area")]
-        body.append([*(Cell(row[name]) for name in CURVE), *figures, lost])
-    return Table(
-        caption=_marked("Read off the curves of UF1", marks),
-        columns=[
-            "Model",
-            "Condition",
-            "Frames",
-            "UF1 without noise",
-            "Area",
-            "Five points lost at",
-        ],
-        rows=body,
-        words=3,
-        note="Area: under the curve, 1 where no level loses anything. 5 points lost at: the lowest "
-        "level at which UF1 is 0.05 below that without noise, linear between the levels.",
-    )
+    lost = [
+        "not lost" if math.isnan(level) else f"{level:.3g}" for level in summary["level_of_loss"]
+    ]
+    table = summary[[*CURVE, "uf1_without_noise", "area"]].assign(lost=lost)
+    table.columns = [
+        "Model",
+        "Condition",
+        "Frames",
+        "UF1 without noise",
+        "Area",
+        "Five points lost at",
+    ]
+    return table
 
 
-def robustness_table(table: pd.DataFrame, marks: str) -> Table:
-    """The mean over seeds at every level, beside it what is known of its spread.
-
-    Args:
-        table: what ``over_seeds`` gives, ``with_intervals`` where they are known.
-    """
-    known = "uf1_low" in table
-    bounds = "95 % interval, bootstrap over subjects" if known else "lowest and the highest seed"
-    body = []
-    for _, row in table.iterrows():
-        level = float(row["level"])
-        cells = [Cell(row[name]) for name in ("model", "condition", "frames")]
-        cells.append(Cell("–") if math.isnan(level) else Cell(f"{level:g}", value=level))
-        cells.append(Cell(str(row["seeds"]), value=row["seeds"]))
-        for name in ("uf1", "uar"):
-            mean = row[f"{name}_mean"]
-            if known:
-                interval = Interval(mean, row[f"{name}_low"], row[f"{name}_high"])
-                cells.append(interval_cell(interval))
-            else:
-                spread = f"{row[f'{name}_min']:.3f}–{row[f'{name}_max']:.3f}"
-                # One seed's figure twice would read like an interval without width.
-                cells.append(Cell(f"{mean:.3f}", spread if row["seeds"] > 1 else "", value=mean))
-        body.append(cells)
-    return Table(
-        caption=_marked(f"Mean over noise seeds; beside it the {bounds}", marks),
-        columns=["Model", "Condition", "Frames", "Level", "Seeds", "UF1", "UAR"],
-        rows=body,
-        words=3,
-    )
-
-
-def number(value: float) -> Cell:
-    """A rate with three digits; a dash where there is none."""
-    return Cell("–") if math.isnan(value) else Cell(f"{value:.3f}", value=value)
-
-
-def _marked(caption: str, marks: str) -> str:
-    return f"{marks}: {caption}" if marks else caption
-
-
-def _star_note(rules: list[RuleResults]) -> str:
-    return ORACLE_FOOTNOTE if any(rule.selected_on_test for rule in rules) else ""
+def robustness_table(described: pd.DataFrame) -> pd.DataFrame:
+    """The mean over seeds at every level with its bounds (``describe_seeds``)."""
+    table = described[[*CURVE, "seeds"]].copy()
+    levels = ["–" if math.isnan(level) else f"{level:g}" for level in described["level"]]
+    table.insert(len(CURVE), "level", levels)
+    for metric in ("uf1", "uar"):
+        bounds = zip(
+            *(described[f"{metric}_{end}"] for end in ("mean", "low", "high")), strict=True
+        )
+        table[metric] = [
+            # A lone seed's value twice would look like an interval without width.
+            mean if low == high else Interval(mean, low, high)
+            for mean, low, high in bounds
+        ]
+    table.columns = ["Model", "Condition", "Frames", "Level", "Seeds", "UF1", "UAR"]
+    return table

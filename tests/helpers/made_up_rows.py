@@ -56,3 +56,38 @@ def write_folder(folder: Path, rows: pd.DataFrame) -> Path:
     counts = counts.rename(columns={"fold": "file"}).assign(source=RECORDED, note="")
     write_expected_clips(folder, counts)
     return folder
+
+
+def drawn_rows(
+    seed: int,
+    skill: float,
+    configuration: str,
+    rule: str = "last",
+    datasets: tuple[str, ...] = ("a",),
+) -> pd.DataFrame:
+    """Eight clips for each of 20 subjects, with the same labels for every seed.
+
+    Args:
+        skill: is added to the score of the true class, beside noise of variance 1.
+        datasets: the subjects are dealt out to these.
+    """
+    names = [(datasets[number % len(datasets)], f"s{number:02d}") for number in range(20)]
+    true = np.random.default_rng(0).choice(3, size=8 * len(names), p=[0.5, 0.3, 0.2])
+    scores = np.random.default_rng(seed).normal(size=(len(true), 3))
+    scores[np.arange(len(true)), true] += skill
+    pairs = list(zip(true.tolist(), scores.argmax(axis=1).tolist(), strict=True))
+    subjects = {name: pairs[8 * i : 8 * i + 8] for i, name in enumerate(names)}
+    origin = {"configuration": configuration, "rule": rule}
+    return rows_of_subjects(subjects, seed=seed, scores=scores, **origin)
+
+
+def write_methods(folder: Path, datasets: tuple[str, ...] = ("a",)) -> dict[str, Path]:
+    """A reference, an equal, a worse one, three seeds of a fourth, and an oracle of its first."""
+    rows = {
+        "one/reference": drawn_rows(1, 1.5, "r", datasets=datasets),
+        "one/equal": drawn_rows(2, 1.5, "e", datasets=datasets),
+        "one/worse": drawn_rows(3, 0.3, "w", datasets=datasets),
+        **{f"seed{s}/noisy": drawn_rows(s, 1.3, "n", datasets=datasets) for s in (4, 5, 6)},
+        "seed4/noisy/oracle": drawn_rows(7, 3.0, "n", "oracle", datasets),
+    }
+    return {name: write_folder(folder / name, part) for name, part in rows.items()}
