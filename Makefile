@@ -51,7 +51,7 @@ test-slow: .venv/.installed-dev
 
 # The CPU figures of docs/performance.md and docs/scale.md; nothing else should use the cores.
 benchmark: .venv/.installed-dev
-	$(BIN)/python -m benchmarks.train_step
+	$(BIN)/python -m benchmarks.methods
 	$(BIN)/python -m benchmarks.stacked_folds
 	$(BIN)/python -m benchmarks.scheduling
 
