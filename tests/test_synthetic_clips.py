@@ -192,7 +192,7 @@ def test_the_script_writes_inputs_that_say_synthetic(tmp_path: Path) -> None:
     command = [sys.executable, "make_synthetic.py", "--n-subjects", "1", "--n-clips", "2"]
     command += ["--flow", "dis", "--out", str(tmp_path / "one"), "--workers", "1"]
     run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
-    assert run.stdout.startswith("synthetic: 6 clips of 3 drawn subjects")
+    assert run.stdout.splitlines()[-1].startswith("synthetic: 6 clips of 3 drawn subjects")
     inputs = read_inputs(tmp_path / "one")
     assert inputs.synthetic
     assert len(inputs.clips) == 6
