@@ -163,6 +163,9 @@ def _changed_flow(values: NDArray[np.float32], preparation: Preparation) -> Fiel
     flow: Fields = values[:, FLOW_MAPS, G : R + 1].astype(np.float64)
     if preparation.affine:
         flow = remove_affine(flow)
+    elif preparation.rms:
+        # Stored values have no zero of their own; without one a root mean square means nothing.
+        flow = flow - np.median(flow, axis=(-2, -1), keepdims=True)
     return unit_rms(flow) if preparation.rms else flow
 
 

@@ -58,10 +58,7 @@ def fit_estimator(
 
 
 def estimator_features(method: Method, clips: NDArray[np.float32]) -> NDArray[Any]:
-    """The file's ``features(clips)``, else the clips flattened: [N, F].
-
-    An estimator with the attribute ``takes_clips = True`` gets the clips as they are.
-    """
+    """The file's ``features(clips)``, else the clips flattened: [N, F]."""
     make = method.hook("features")
     if make is not None:
         return np.asarray(make(clips))

@@ -93,7 +93,7 @@ def test_two_workers_and_a_killed_driver_give_the_bytes_of_one_process(
     workers: list[int] = []
     assert driver.stdout is not None
     for line in driver.stdout:
-        if "fold 2 of 4" in line:
+        if "folds: 2 of 4" in line:
             workers = children(driver.pid)
             driver.kill()
     driver.communicate()

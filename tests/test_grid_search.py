@@ -74,7 +74,7 @@ def test_killed_and_resumed_run_equals_an_uninterrupted_one(
     )
     assert process.stdout is not None
     for line in process.stdout:
-        if "fold 2 of 4" in line:
+        if "folds: 2 of 4" in line:
             process.send_signal(signal.SIGKILL)
     process.communicate()
     stored = len(list((results / CONFIGURATION / "folds").glob("*.npz")))

@@ -108,7 +108,7 @@ def test_a_killed_driver_resumes_on_the_cluster(
     driver = start("main_train_for_parameter_tuning.py", *command)
     assert driver.stdout is not None
     for line in driver.stdout:
-        if "fold 2 of 4" in line:
+        if "folds: 2 of 4" in line:
             driver.kill()
     driver.communicate()
     assert 2 <= len(list((tmp_path / "cluster").rglob("*.npz"))) < 4

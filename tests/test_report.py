@@ -251,7 +251,7 @@ def test_an_oracle_folder_of_a_search_shows_last(grid_results: Path) -> None:
     for folder in (grid_results / "chosen" / "oracle", grid_results / "0.3_1_1_2" / "oracle"):
         (configuration,) = read_contents(folder).configurations
         assert [results.rule.name for results in configuration.rules] == ["last", "oracle"]
-    assert find_record(grid_results / "0.3_1_1_2" / "oracle")["preset"] == "compact"
+    assert find_record(grid_results / "0.3_1_1_2" / "oracle")["method"] == "causalnet_compact"
 
 
 def test_synthetic_and_partial_results_are_marked_everywhere(

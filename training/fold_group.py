@@ -230,7 +230,7 @@ class GroupTrainer:
         assert self.shape is not None
         rows = [np.resize(fold.test_indices, self.shape.test_clips) for fold in self.folds]
         parts = []
-        with torch.inference_mode():
+        with torch.inference_mode(), matrix_products("float32"):
             for view in test_views(self.settings):
                 clips = [own.test(row, view) for own, row in zip(self.clips, rows, strict=True)]
                 parts.append(self.networks.logits(torch.stack(clips)).float())
@@ -325,7 +325,7 @@ def lone_logits(
     network.eval()
     views = test_views(settings)
     parts = []
-    with torch.inference_mode():
+    with torch.inference_mode(), matrix_products("float32"):
         for start in range(0, len(rows), TEST_BATCH):
             own = rows[start : start + TEST_BATCH]
             logits = [network(clips.test(own, view).contiguous()).float() for view in views]

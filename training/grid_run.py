@@ -1,6 +1,7 @@
 """Leave-one-subject-out over a grid: what is not on disk yet is trained, and every result is made
 from what is on disk. A kill at any moment loses at most the groups of folds in work."""
 
+import math
 from collections import Counter
 from collections.abc import Callable
 from contextlib import closing
@@ -47,7 +48,7 @@ def run_grid(
         tasks = folder.pending(partial(_group_size, folder, probe))
         folds = sum(len(task.folds) for task in tasks)
         console = Console(highlight=False)
-        with Progress(folds, f"method {search.run.method}, folds") as progress:
+        with Progress(folds, f"{search.run.method}, folds", math.inf) as progress:
             pending = {task.configuration.name for task in tasks}
             for configuration in search.configurations:
                 if configuration.name not in pending:

@@ -22,12 +22,15 @@ def check_precision(precision: Precision, device: str) -> None:
 @contextmanager
 def matrix_products(precision: Precision) -> Iterator[None]:
     """Both passes of a step: how products of float32 matrices are computed."""
-    before = torch.get_float32_matmul_precision()
+    before = torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32
     torch.set_float32_matmul_precision("high" if precision == "tf32" else "highest")
+    # cuDNN rounds convolutions to tf32 unless it is told not to.
+    torch.backends.cudnn.allow_tf32 = precision == "tf32"
     try:
         yield
     finally:
-        torch.set_float32_matmul_precision(before)
+        torch.set_float32_matmul_precision(before[0])
+        torch.backends.cudnn.allow_tf32 = before[1]
 
 
 def activations(precision: Precision, device: torch.device) -> torch.autocast:

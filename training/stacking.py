@@ -10,7 +10,7 @@ from torch.func import functional_call, stack_module_state, vmap
 
 from models.method import Method, describe
 
-ALONE_HOOKS = ("training_step", "epoch_order", "optimizer", "prepare")
+ALONE_HOOKS = ("training_step", "epoch_order", "optimizer")
 """Functions of a method file that are written for one fold at a time."""
 
 
