@@ -96,4 +96,4 @@ def test_without_the_optional_packages_the_install_command_is_named(
         find_face(np.zeros((200, 200), np.uint8), SIZE)
     monkeypatch.setattr(registration, "MODEL_PACKAGE", "no_such_package")
     with pytest.raises(UserError, match=r"pip install -r requirements-faces\.txt"):
-        registration.landmark_model_path()
+        registration.landmark_model_path(5)
