@@ -86,11 +86,11 @@ def fit_face(
     picture: NDArray[np.uint8], box: Box, size: int, landmarks: Landmarks = 68
 ) -> NDArray[np.float64]:
     """As ``find_face``, for the face in ``box``."""
-    transform = _fit(_landmarks(picture, box, landmarks), REFINEMENT_SIDE, landmarks)
+    transform = fit_points(_landmarks(picture, box, landmarks), REFINEMENT_SIDE, landmarks)
     for _ in range(REFINEMENTS):
         upright = register(picture, transform, REFINEMENT_SIDE)
         points = _landmarks(upright, _canonical_box(REFINEMENT_SIDE), landmarks)
-        transform = _chain(transform, _fit(points, REFINEMENT_SIDE, landmarks))
+        transform = _chain(transform, fit_points(points, REFINEMENT_SIDE, landmarks))
     return _rescaled(transform, size / REFINEMENT_SIDE)
 
 
@@ -161,7 +161,7 @@ def _canonical_box(size: int) -> Box:
     return middle[0] - half, middle[1] - half, middle[0] + half, middle[1] + half
 
 
-def _fit(points: NDArray[np.float64], size: int, landmarks: Landmarks) -> NDArray[np.float64]:
+def fit_points(points: NDArray[np.float64], size: int, landmarks: Landmarks) -> NDArray[np.float64]:
     """Least-squares similarity from ``points`` to the canonical ones (complex form of Umeyama)."""
     source = points @ (1, 1j)
     target = canonical_points(size, TARGETS[landmarks]) @ (1, 1j)
