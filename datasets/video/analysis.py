@@ -146,7 +146,7 @@ def verdict(spotted: Spotted, classes: Sequence[str], scores: NDArray[np.floatin
     if spotted.quality < LEAST_QUALITY:
         return NOTHING_TOLD
     if scores is None:
-        return "movement"
+        return "not classified"
     return classes[int(scores.argmax())] if scores.max() >= LEAST_SCORE else NOTHING_TOLD
 
 

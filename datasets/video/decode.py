@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from common.errors import UserError
 from common.files import atomic_path
 from datasets.frames.reading import MOST_PIXELS, read_frame
+from datasets.inputs import SYNTHETIC
 
 INSTALL = "python -m pip install -r requirements-video.txt"
 PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff")
@@ -52,6 +53,7 @@ class Video:
         frame_count: as its header says; 0 where it does not.
         duration: seconds, as its header says; 0 where it does not.
         source: starts reading; its pictures are grey, or RGB where asked for.
+        synthetic: whether its file says so (``write_video``).
         warnings: filled by the first complete reading; each is one sentence.
     """
 
@@ -60,6 +62,7 @@ class Video:
     frame_count: int
     duration: float
     source: Callable[[bool], Iterator[tuple[float, NDArray[np.uint8]]]]
+    synthetic: bool = False
     warnings: list[str] = field(default_factory=list)
 
     def frames(self) -> Iterator[VideoFrame]:
@@ -127,28 +130,33 @@ def open_video(path: Path, folder_rate: float | None = None) -> Video:
         rate = float(stream.average_rate or stream.guessed_rate or 0) or 30.0
         duration = container.duration / 1e6 if container.duration else 0.0
         count = stream.frames or round(duration * rate)
-    return Video(path.name, rate, count, duration, lambda color: _decode(path, color))
+        synthetic = container.metadata.get("comment") == SYNTHETIC
+    return Video(path.name, rate, count, duration, lambda color: _decode(path, color), synthetic)
 
 
 def write_video(
-    path: Path, frames: Iterable[tuple[float, NDArray[np.uint8]]], quality: int = 18
+    path: Path, frames: Iterable[tuple[float, NDArray[np.uint8]]], synthetic: bool = False
 ) -> None:
     """Write an MP4 (H.264) with the frames' own times; the same frames give the same bytes.
 
     Args:
         path: the file, replaced at the end.
-        frames: seconds and pixels, grey [H, W] or RGB [H, W, 3] of even sides.
-        quality: x264's constant rate factor; smaller is better.
+        frames: seconds and pixels, grey [H, W] or RGB [H, W, 3]; odd sides lose a pixel.
+        synthetic: the file says so, and so does every page made of it.
     """
     av = _av()
     with atomic_path(path) as temporary, av.open(str(temporary), "w", format="mp4") as container:
         stream = container.add_stream("libx264", rate=1000)
         stream.pix_fmt = "yuv420p"
-        stream.options = {"crf": str(quality), "preset": "veryfast", "threads": "1"}
+        stream.options = {"crf": "18", "preset": "veryfast", "threads": "1"}
         stream.codec_context.time_base = stream.time_base = MILLISECOND
-        for seconds, pixels in frames:
+        if synthetic:
+            container.metadata["comment"] = SYNTHETIC
+        for seconds, odd_pixels in frames:
+            height, width = (side // 2 * 2 for side in odd_pixels.shape[:2])
+            pixels = odd_pixels[:height, :width]
             if not stream.codec_context.is_open:
-                stream.height, stream.width = pixels.shape[:2]
+                stream.height, stream.width = height, width
             picture = av.VideoFrame.from_ndarray(
                 np.ascontiguousarray(pixels), format="gray" if pixels.ndim == 2 else "rgb24"
             )
@@ -178,8 +186,7 @@ def _camera_frames(camera: Any, number: int, seconds: float) -> Iterator[tuple[f
         there, picture = camera.read()
         if not there:
             raise UserError(f"camera {number} gives no picture. Is another program using it?")
-        height, width = (side // 2 * 2 for side in picture.shape[:2])
-        yield now, picture[:height, :width, ::-1]
+        yield now, picture[..., ::-1]
 
 
 def _median(gaps: dict[int, int]) -> float:

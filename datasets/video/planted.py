@@ -147,8 +147,15 @@ def draw_planted(
     name: str,
     view: View | None = None,
 ) -> Iterator[tuple[float, NDArray[np.uint8]]]:
-    """A drawn face that moves as planned, before a camera: times and frames, uint8 [H, W]."""
-    view = view or View(640, 360, 1.5)
+    """A drawn face that moves as planned, before a camera: times and frames, uint8 [H, W].
+
+    Args:
+        events: from ``plan_events``.
+        seconds, rate: length, and frames a second.
+        seed, name: face, camera and, without ``view``, the face's place depend on these alone.
+        view: the picture and the face's place in it; by default drawn, of 640 x 360 pixels.
+    """
+    view = view or _draw_view(generator(seed, "planted", name, "view"))
     face = draw_face_of(seed, "planted", name)
     rng = generator(seed, "planted", name, "camera")
     poses = _sway(rng, np.arange(round(seconds * rate)) / rate)
@@ -157,6 +164,11 @@ def draw_planted(
         noise = rng.standard_normal(seen.shape, dtype=np.float32)
         gain = 1 + FLICKER * rng.standard_normal()
         yield at, np.clip(np.rint(gain * seen + CAMERA_NOISE * noise), 0, 255).astype(np.uint8)
+
+
+def _draw_view(rng: np.random.Generator) -> View:
+    right, down = rng.uniform((-80, -20), (80, 20))
+    return View(640, 360, rng.uniform(1.0, 1.8), rng.uniform(-8, 8), (float(right), float(down)))
 
 
 def plant_in_frames(
