@@ -148,7 +148,7 @@ def write_video(
     with atomic_path(path) as temporary, av.open(str(temporary), "w", format="mp4") as container:
         stream = container.add_stream("libx264", rate=1000)
         stream.pix_fmt = "yuv420p"
-        stream.options = {"crf": "18", "preset": "veryfast", "threads": "1"}
+        stream.options = {"crf": "18", "preset": "veryfast", "tune": "zerolatency"}
         stream.codec_context.time_base = stream.time_base = MILLISECOND
         if synthetic:
             container.metadata["comment"] = SYNTHETIC
@@ -228,8 +228,8 @@ def _video_stream(path: Path, container: Any) -> Any:
     cover = _av().stream.Disposition.attached_pic
     streams = [stream for stream in container.streams.video if not stream.disposition & cover]
     if not streams:
-        what = "only sound" if container.streams.audio else "no pictures"
-        raise UserError(f"{path} holds {what}: it has no video stream. Give a video.")
+        what = "only sound" if container.streams.audio else "nothing: it is truncated or damaged"
+        raise UserError(f"{path} has no video stream, it holds {what}. Give a video.")
     width, height = streams[0].codec_context.width, streams[0].codec_context.height
     if width * height > MOST_PIXELS:
         raise UserError(

@@ -2,8 +2,8 @@
 
 DIS flow from an anchor frame to each frame, on the registered face. The head's motion is taken off:
 the robust affine part (shift, tilt, approach), a part proportional to how far a face stands out
-(turn and nod: the nose moves most), and what is left at the nose's bridge. Anchors change often, so
-that flow stays short.
+(turn and nod: the nose moves most), and what is left at the nose's bridge. The anchor changes when
+the head has moved, so that flow stays short, and seldom otherwise: each change adds a little drift.
 """
 
 from array import array
@@ -22,7 +22,7 @@ MARGIN = 16
 SIDE = FACE_SIZE + 2 * MARGIN
 # Faster video is thinned out to about this many frames a second; key frames lie on those.
 MOST_RATE = 60.0
-ANCHOR_SECONDS, ANCHOR_PIXELS = 0.5, 3.0
+ANCHOR_SECONDS, ANCHOR_PIXELS = 2.0, 3.0
 # Two pictures of one face correlate better than this; less is a cut, a hand, or another face.
 LEAST_CORRELATION = 0.8
 FIT_ROUNDS, FIT_STEP = 6, 5
