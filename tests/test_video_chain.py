@@ -2,7 +2,8 @@
 
 import csv
 import re
-from collections.abc import Sequence
+import weakref
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -18,8 +19,8 @@ from datasets.frames.registration import find_face
 from datasets.synthetic.faces import View
 from datasets.video.analysis import NOTHING_TOLD, Verdicts, analyse, verdict
 from datasets.video.decode import VideoFrame, open_video, write_video
-from datasets.video.face import FaceFollower
-from datasets.video.motion import EYES, REGIONS, Motion
+from datasets.video.face import FacedFrame, FaceFollower
+from datasets.video.motion import EYES, REGIONS, Motion, measure_motion
 from datasets.video.planted import (
     EXPRESSIONS,
     PlantedEvent,
@@ -53,6 +54,14 @@ def video(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Eight seconds with one event of each kind."""
     path = tmp_path_factory.mktemp("video") / "drawn.mp4"
     write_video(path, drawn(EVENTS), synthetic=True)
+    return path
+
+
+@pytest.fixture(scope="module")
+def short(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Less than two seconds, with the first of the events."""
+    path = tmp_path_factory.mktemp("short") / "short.mp4"
+    write_video(path, drawn(EVENTS[:1], 1.8))
     return path
 
 
@@ -107,6 +116,30 @@ def test_within_a_stretch_no_jitter_of_landmarks_enters() -> None:
     follower = FaceFollower()
     stretch = [f.transform for f in follower.follow(as_frames([g for _, g in drawn([], 2.0)]))]
     assert all(transform is stretch[0] for transform in stretch)
+
+
+def test_few_frames_are_held_however_long_the_video() -> None:
+    grey = drawn([], 0.1)[0][1]
+    alive: weakref.WeakSet[VideoFrame] = weakref.WeakSet()
+    most = 0
+
+    def endless(count: int) -> Iterator[VideoFrame]:
+        nonlocal most
+        for number in range(count):
+            frame = VideoFrame(number, number / RATE, grey)
+            alive.add(frame)
+            most = max(most, len(alive))
+            yield frame
+
+    motion = measure_motion(FaceFollower().follow(endless(300)))
+    assert len(motion.numbers) == 300
+    assert most <= 3 * 8
+
+
+def test_fast_video_is_thinned_out() -> None:
+    grey = np.random.default_rng(1).integers(0, 255, (160, 160)).astype(np.uint8)
+    faced = (FacedFrame(VideoFrame(n, n / 200, grey), np.eye(2, 3), 0) for n in range(40))
+    assert measure_motion(faced).numbers.tolist() == list(range(0, 40, 4))
 
 
 def test_of_several_faces_the_largest_is_followed_and_it_is_said() -> None:
@@ -244,19 +277,19 @@ def test_the_annotated_video_is_as_long(written: Path) -> None:
     assert len(read) == SECONDS * RATE
 
 
-def test_without_a_classifier_its_columns_are_absent(video: Path, tmp_path: Path) -> None:
-    flags = [str(video), "--out", str(tmp_path), "--flow", "dis"]
+def test_without_a_classifier_its_columns_are_absent(short: Path, tmp_path: Path) -> None:
+    flags = [str(short), "--out", str(tmp_path), "--flow", "dis"]
     flags += ["--onset", "1.0s", "--apex", "1.2s", "--offset", "42"]
     run_main(predict_video.main, flags)
     text = (tmp_path / "events.csv").read_text(encoding="utf-8")
     header, row = text.splitlines()
     assert "score" not in header
-    assert row.startswith("drawn,micro,30,1.0,36,1.2,42,1.4,")
+    assert row.startswith("short,micro,30,1.0,36,1.2,42,1.4,")
     assert row.endswith(",True,not classified")
 
 
-def test_what_cannot_be_told_is_not_told(video: Path) -> None:
-    spotted = analyse(open_video(video), flow="dis").events[0].spotted
+def test_what_cannot_be_told_is_not_told(short: Path) -> None:
+    spotted = analyse(open_video(short), flow="dis").events[0].spotted
     classes = ("a", "b")
     assert verdict(spotted, classes, np.array([0.45, 0.55])) == "b"
     assert verdict(spotted, ("a", "b", "c"), np.array([0.4, 0.3, 0.3])) == NOTHING_TOLD
@@ -264,11 +297,11 @@ def test_what_cannot_be_told_is_not_told(video: Path) -> None:
     assert verdict(unclear, classes, np.array([0.0, 1.0])) == NOTHING_TOLD
 
 
-def test_wrong_input_ends_with_one_line(video: Path, tmp_path: Path) -> None:
+def test_wrong_input_ends_with_one_line(short: Path, tmp_path: Path) -> None:
     write_video(
         tmp_path / "empty.mp4", [(n / 30, np.full((64, 96), 99, np.uint8)) for n in range(9)]
     )
-    good, empty, out = str(video), str(tmp_path / "empty.mp4"), ["--out", str(tmp_path / "out")]
+    good, empty, out = str(short), str(tmp_path / "empty.mp4"), ["--out", str(tmp_path / "out")]
     cases = {
         "nothing to look at": [],
         "no face is found": [empty],
@@ -289,8 +322,8 @@ def test_wrong_input_ends_with_one_line(video: Path, tmp_path: Path) -> None:
         assert error.count("\n") == 1
 
 
-def test_one_bad_video_does_not_keep_the_others_from_it(video: Path, tmp_path: Path) -> None:
-    flags = [str(tmp_path / "absent.mp4"), str(video), "--out", str(tmp_path), "--flow", "dis"]
+def test_one_bad_video_does_not_keep_the_others_from_it(short: Path, tmp_path: Path) -> None:
+    flags = [str(tmp_path / "absent.mp4"), str(short), "--out", str(tmp_path), "--flow", "dis"]
     assert "absent.mp4 is not there" in run_main(predict_video.main, flags, refused=True)
-    assert (tmp_path / "drawn.html").is_file()
+    assert (tmp_path / "short.html").is_file()
     assert (tmp_path / "events.csv").is_file()

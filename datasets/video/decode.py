@@ -34,7 +34,7 @@ MILLISECOND = Fraction(1, 1000)
 Grey = NDArray[np.uint8]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class VideoFrame:
     """A frame: its number from 0, its time in seconds from the first, its pixels uint8 [H, W]."""
 
@@ -171,6 +171,8 @@ def record_camera(number: int, path: Path, seconds: float) -> None:
     Raises:
         UserError: there is no such camera, or it gives no picture.
     """
+    # An absent camera is said in one line, here, not in OpenCV's several.
+    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
     camera = cv2.VideoCapture(number)
     try:
         if not camera.isOpened():
