@@ -20,6 +20,7 @@ from datasets.frames.registration import (
     find_boxes,
     fit_face,
     fit_points,
+    largest_box,
 )
 from datasets.video.decode import VideoFrame
 
@@ -142,20 +143,20 @@ class FaceFollower:
     def _find(self, chunk: list[VideoFrame]) -> Box | None:
         """The face's box in the chunk's middle frame."""
         picture = chunk[len(chunk) // 2].grey
-        if self._transform is not None and self._chunks % CHUNKS_BETWEEN_SEARCHES:
-            near = _find_near(picture, self._transform)
-            if near is not None:
-                return near
-        boxes = find_boxes(picture, self._missed % CHUNKS_BETWEEN_THOROUGH == 0)
-        if not boxes:
-            return None
+        near = None if self._transform is None else _find_near(picture, self._transform)
+        if near is not None and self._chunks % CHUNKS_BETWEEN_SEARCHES:
+            return near
+        thorough = near is None and self._missed % CHUNKS_BETWEEN_THOROUGH == 0
+        boxes = find_boxes(picture, small_faces=thorough)
         if len(boxes) > 1:
             _note(self.report.crowds, chunk)
-        if self._transform is not None:
-            # The same face as before, not another one that has come nearer.
-            middle = _box_of(self._transform)
-            return min(boxes, key=lambda box: _box_distance(box, middle))
-        return max(boxes, key=lambda box: (box[2] - box[0]) * (box[3] - box[1]))
+        if near is not None or not boxes:
+            return near
+        if self._transform is None:
+            return largest_box(boxes)
+        # The same face as before, not another one that has come nearer.
+        last = _box_of(self._transform)
+        return min(boxes, key=lambda box: _box_distance(box, last))
 
 
 def _chunks(frames: Iterable[VideoFrame]) -> Iterator[list[VideoFrame]]:

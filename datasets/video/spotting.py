@@ -113,7 +113,7 @@ def given_movement(motion: Motion, numbers: tuple[int, int, int]) -> Spotted:
     if not numbers[0] < numbers[1] < numbers[2]:
         raise UserError(f"key frames {name_list(numbers)}: give onset < apex < offset.")
     at = [int(np.abs(motion.numbers - number).argmin()) for number in numbers]
-    step = np.median(np.diff(motion.numbers))
+    step = np.median(np.diff(motion.numbers)) if len(motion.numbers) > 1 else 1
     for place, number in zip(at, numbers, strict=True):
         if abs(motion.numbers[place] - number) >= step:
             raise UserError(f"no face is found at frame {number}. Give key frames with a face.")
