@@ -60,7 +60,12 @@ class Config:
     annotated_video: bool = False
     """Also write each video with its movements named."""
 
-    def __post_init__(self) -> None:
+    def check(self) -> None:
+        """Refuse settings that do not go together.
+
+        Raises:
+            UserError: they do not; the message says what to give.
+        """
         if not self.videos and self.camera is None:
             raise UserError("nothing to look at. Give video files, or --camera 0.")
         if not len(self.onset) == len(self.apex) == len(self.offset):
@@ -86,6 +91,7 @@ def main(classify: Classify | None = None, activations: Activations | None = Non
         activations: of the muscles, to tell blinks and gaze from expressions.
     """
     config = parse_settings(Config, __doc__)
+    config.check()
     key_frames = config.key_frames
     tables, problems = [], []
     for name, path in _inputs(config):
