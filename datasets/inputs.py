@@ -12,8 +12,9 @@ Inputs are the table and named arrays: `maps`, and where the clips' frames were 
 
 import hashlib
 import re
+import sys
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -27,6 +28,9 @@ from numpy.typing import NDArray
 from common.class_names import CLASS_NAMES
 from common.errors import UserError, name_list
 from common.files import write_bytes, write_text
+from common.first_bytes import impostor
+from common.refusals import Refusal, few
+from common.tables import number, numbers, read_table
 from datasets.arrays import READERS, StoredArray, open_array
 from datasets.input_records import read_class_names
 from datasets.maps import DIRECTION_MAPS, FLOW_MAPS, MAP_SIZE, direction_map
@@ -48,6 +52,7 @@ MAP_SHAPE = (MAP_SIZE, MAP_SIZE, 3)
 SYNTHETIC = "synthetic"
 # Names become file names, so a name that could leave the folder is refused.
 SAFE_NAME = re.compile(r"\w[\w.()+ -]*")
+CORRECT = "Correct the table."
 
 
 @dataclass(frozen=True)
@@ -127,13 +132,14 @@ def _csv_bytes(table: pd.DataFrame) -> bytes:
     return table.to_csv(index=False, lineterminator="\n").encode("utf-8")
 
 
-def read_inputs(folder: Path) -> Inputs:
+def read_inputs(folder: Path, allow_doubles: bool = False) -> Inputs:
     """Read every clip of a folder in the published layout.
 
     Direction maps that are not stored are computed. Files that belong to no clip are ignored.
 
     Args:
         folder: holds the table and the folder of maps, or is a clone of the published repository.
+        allow_doubles: take inputs in which two subjects have a clip with the same map.
 
     Raises:
         UserError: the folder, the table or a map is missing or cannot be used; the message lists
@@ -141,8 +147,13 @@ def read_inputs(folder: Path) -> Inputs:
     """
     table_path = _find_table(Path(folder))
     maps_folder = _find_maps(table_path)
-    clips, synthetic = read_table(table_path)
-    maps = _read_maps(maps_folder, clips["stem"].tolist())
+    clips, synthetic = read_clip_table(table_path)
+    present = {path.name for path in maps_folder.iterdir()}
+    clips = _with_leading_zeros(table_path, clips, present)
+    _warn_of_twin_names(table_path, clips)
+    maps = _read_maps(maps_folder, present, clips["stem"].tolist())
+    if not allow_doubles:
+        _refuse_doubles(maps_folder, maps, clips)
     return Inputs(maps, clips, Path(folder), synthetic, read_class_names(table_path.parent))
 
 
@@ -198,22 +209,16 @@ def _find_maps(table: Path) -> Path:
     return maps_folder
 
 
-def read_table(path: Path) -> tuple[pd.DataFrame, bool]:
+def read_clip_table(path: Path) -> tuple[pd.DataFrame, bool]:
     """The clips of the published table sorted by stem, and whether they are synthetic."""
-    try:
-        table = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig")
-    except (UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
-        raise UserError(f"{path} is not a comma-separated UTF-8 table: {error}.") from None
-    absent = [name for name in ("dataset", "sub", "filename_o", "label") if name not in table]
-    if absent:
-        raise UserError(f"{path} has no column {name_list(absent)}; it has {name_list(table)}.")
     columns = {"dataset": "dataset", "sub": "subject", "filename_o": "clip", "label": "label"}
-    clips = table[list(columns)].rename(columns=columns).apply(lambda column: column.str.strip())
+    table = read_table(path, list(columns), "Give the published table of clips.")
+    clips = table[list(columns)].rename(columns=columns)
     _check_rows(path, clips, read_class_names(path.parent))
-    clips["label"] = clips["label"].astype(np.int64)
+    clips["label"] = numbers(clips["label"]).astype(np.int64)
     clips["stem"] = clips["subject"] + "_" + clips["clip"]
     for name in KNOWN_COLUMNS:
-        if name in table and table[name].str.strip().any():
+        if name in table and table[name].any():
             clips[name] = _numbers(path, table[name])
     _check_file_names(path, clips["stem"].tolist())
     synthetic = "source" in table and bool((table["source"] == SYNTHETIC).any())
@@ -222,35 +227,31 @@ def read_table(path: Path) -> tuple[pd.DataFrame, bool]:
 
 def _numbers(path: Path, cells: pd.Series) -> pd.Series:
     """A column as float64, NaN where it is empty."""
-    texts = cells.str.strip()
-    numbers = pd.to_numeric(texts, errors="coerce").astype(np.float64)
-    wrong = texts[numbers.isna() & (texts != "")]
+    values = numbers(cells)
+    wrong = cells[values.isna() & (cells != "")]
     if len(wrong):
-        raise UserError(
-            f"{path}: {cells.name} must be a number, not {name_list(map(repr, wrong))}. "
-            "Correct the table."
-        )
-    return numbers
+        names = few(map(repr, wrong))
+        raise Refusal(path, f"is refused: {cells.name} must be a number, not {names}. {CORRECT}")
+    return values
 
 
 def _check_rows(path: Path, clips: pd.DataFrame, class_names: tuple[str, ...]) -> None:
     """Refuse an empty table, names that cannot be file names, and unknown labels."""
     if clips.empty:
-        raise UserError(f"{path} lists no clip.")
+        raise Refusal(path, "lists no clip. Give a table with a row for each clip.")
     for column in ("dataset", "subject", "clip"):
         unsafe = [name for name in clips[column] if not SAFE_NAME.fullmatch(name)]
         if unsafe:
-            raise UserError(
-                f"{path}: {column} names may hold letters, digits, spaces and _ - + . ( ) only, "
-                f"not {name_list(map(repr, unsafe))}. Correct the table."
+            raise Refusal(
+                path,
+                f"is refused: {column} names may hold letters, digits, spaces and _ - + . ( ) "
+                f"only, not {few(map(repr, unsafe))}. {CORRECT}",
             )
-    wrong = clips[~clips["label"].isin([str(label) for label in range(len(class_names))])]
+    wrong = clips[[number(text) not in range(len(class_names)) for text in clips["label"]]]
     if len(wrong):
         pairs = wrong["subject"] + "_" + wrong["clip"] + " has " + wrong["label"].map(repr)
-        raise UserError(
-            f"{path}: a label is {_label_list(class_names)}, but {name_list(pairs)}. "
-            "Correct the table."
-        )
+        labels = _label_list(class_names)
+        raise Refusal(path, f"is refused: a label is {labels}, but {few(pairs)}. {CORRECT}")
 
 
 def _label_list(class_names: tuple[str, ...]) -> str:
@@ -267,18 +268,79 @@ def _check_file_names(path: Path, stems: list[str]) -> None:
             owners[map_file_name(stem, map_index)].append(stem)
     shared = [" and ".join(names) for names in owners.values() if len(names) > 1]
     if shared:
-        raise UserError(
-            f"{path}: these clips would share a map file: {name_list(dict.fromkeys(shared))}. "
-            "Remove or rename the duplicates."
+        names = few(dict.fromkeys(shared))
+        raise Refusal(
+            path, f"is refused: these clips would share a map file: {names}. Rename one of each."
         )
 
 
-def _read_maps(folder: Path, stems: list[str]) -> NDArray[np.uint8]:
+def _with_leading_zeros(path: Path, clips: pd.DataFrame, present: set[str]) -> pd.DataFrame:
+    """The clips with the zeros in front of subjects that a spreadsheet took, where maps prove them.
+
+    A subject "6" whose clip has no map, while the same clip of exactly one of "06", "006" has one,
+    is that one.
+    """
+    stored: dict[str, list[str]] = defaultdict(list)
+    for name in present:
+        if name.startswith("0"):
+            stored[name.lstrip("0").replace(" .png", ".png")].append(name)
+    found = {}
+    for place, clip in clips.iterrows():
+        if clip["subject"].isdecimal() and not _stored_name(present, clip["stem"], 0):
+            names = stored.get(f"{clip['stem'].lstrip('0')}.png", [])
+            lengths = {len(name) - len(name.lstrip("0")) for name in names}
+            if len(lengths) == 1:
+                found[place] = "0" * lengths.pop() + clip["subject"].lstrip("0")
+    if not found:
+        return clips
+    clips = clips.copy()
+    clips.loc[list(found), "subject"] = list(found.values())
+    clips["stem"] = clips["subject"] + "_" + clips["clip"]
+    _check_file_names(path, clips["stem"].tolist())
+    _warn(f"{path}: zeros lost in front of subjects are put back: {few(sorted({*found.values()}))}")
+    return clips.sort_values("stem", ignore_index=True)
+
+
+def _warn_of_twin_names(path: Path, clips: pd.DataFrame) -> None:
+    """Name subjects of a dataset that differ in leading zeros alone: most likely they are one."""
+    twins: dict[tuple[str, str], list[str]] = defaultdict(list)
+    for dataset, subject in clips[["dataset", "subject"]].drop_duplicates().itertuples(index=False):
+        twins[dataset, re.sub(r"(?<!\d)0+(?=\d)", "", subject).lower()].append(subject)
+    pairs = [f"{' and '.join(names)} of {key[0]}" for key, names in twins.items() if names[1:]]
+    if pairs:
+        _warn(f"{path}: these count as different subjects: {few(pairs)}. Are they the same?")
+
+
+def _warn(text: str) -> None:
+    print(f"warning: {text}", file=sys.stderr)
+
+
+def _refuse_doubles(folder: Path, maps: NDArray[np.uint8], clips: pd.DataFrame) -> None:
+    """Refuse one flow map under two subjects: one of them would be tested on what it has seen."""
+    first: dict[bytes, int] = {}
+    doubles = []
+    names = (clips["subject"] + "/" + clips["clip"]).tolist()
+    subjects = (clips["dataset"] + "/" + clips["subject"]).tolist()
+    for index in (index for index in FLOW_MAPS if index < maps.shape[1]):
+        for place, pixels in enumerate(maps[:, index]):
+            # A map without any motion says nothing.
+            other = first.setdefault(pixels.tobytes(), place) if np.ptp(pixels) else place
+            if subjects[other] != subjects[place]:
+                doubles.append(f"{names[other]} and {names[place]}")
+    if doubles:
+        found = few(dict.fromkeys(doubles))
+        raise Refusal(
+            folder,
+            f"holds the same map for clips of two subjects: {found}. Correct the maps or the "
+            "subjects of the table; read_inputs(folder, allow_doubles=True) takes them.",
+        )
+
+
+def _read_maps(folder: Path, present: set[str], stems: Sequence[str]) -> NDArray[np.uint8]:
     """uint8 [N, 4, 28, 28, 3], or [N, 1, 28, 28, 3] where no clip has more than its first map.
 
     Every problem in the folder is found before any is reported.
     """
-    present = {path.name for path in folder.iterdir()}
     indices: tuple[int, ...] = (*FLOW_MAPS, *DIRECTION_MAPS)
     if not any(_stored_name(present, stem, index) for stem in stems for index in indices[1:]):
         indices = FLOW_MAPS[:1]
@@ -296,11 +358,10 @@ def _read_maps(folder: Path, stems: list[str]) -> NDArray[np.uint8]:
             else:
                 clip_maps[index] = pixels
     if problems:
-        parts = [f"{problem}: {name_list(names)}" for problem, names in problems.items()]
-        raise UserError(
-            f"{folder} does not fit its table of clips. {'; '.join(parts)}. "
-            "Restore these files or remove their clips from the table."
-        )
+        room = 140 // len(problems)
+        parts = [f"{problem}: {few(names, room)}" for problem, names in problems.items()]
+        reason = f"does not fit its table of clips. {'; '.join(parts)}. Restore these files."
+        raise Refusal(folder, reason)
     return maps
 
 
@@ -313,13 +374,14 @@ def _stored_name(present: set[str], stem: str, map_index: int) -> str | None:
 
 def _read_map(path: Path) -> tuple[NDArray[np.uint8] | None, str]:
     """The pixels of a stored map, or None and what is wrong with the file."""
-    content = np.frombuffer(path.read_bytes(), dtype=np.uint8)
     try:
-        pixels = cv2.imdecode(content, cv2.IMREAD_UNCHANGED)
-    except cv2.error:
-        pixels = None
+        content = path.read_bytes()
+        pixels = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED)
+    except (cv2.error, OSError):
+        content, pixels = b"", None
     if pixels is None:
-        return None, "not a readable PNG"
+        found = impostor(content)
+        return None, " (".join(found) + ")" if found else "not a readable PNG"
     if pixels.shape != MAP_SHAPE or pixels.dtype != np.uint8:
         return None, f"not {MAP_SIZE} x {MAP_SIZE} pixels of three 8-bit channels"
     return pixels.astype(np.uint8, copy=False), ""

@@ -17,11 +17,13 @@ from pathlib import Path
 
 import numpy as np
 
-from common.errors import UserError
 from common.files import write_text
+from common.refusals import Refusal
+from common.tables import number, read_text, undress
+from evaluation.predictions import MOST_CLASSES
 
 SUFFIX = "_acc.txt"
-_EPOCH = re.compile(r"best epoach: (\d+)")
+_EPOCH = re.compile(r"best epoach: (\d{1,9})(?:\.0*)?", re.ASCII)
 _ACCURACY = re.compile(r"best acc: (\S+)")
 _MATRIX = re.compile(r"matrix_acc: (\[.*\])")
 
@@ -36,18 +38,19 @@ def write_acc_file(path: Path, epoch: int, predicted: np.ndarray, true: np.ndarr
 def read_acc_file(path: Path) -> tuple[int, np.ndarray, np.ndarray]:
     """Epoch, predicted [N] and true [N] of one file.
 
+    Whole numbers are read in any dress: ``np.int64(1)``, ``tensor(1)``, ``1.0``.
+
     Raises:
-        UserError: several records, a line that cannot be parsed, or an empty matrix.
+        UserError: several records, a line that cannot be parsed, an empty matrix, or one that
+            contradicts ``best acc``.
     """
-    try:
-        lines = [line.strip() for line in path.read_text(encoding="utf-8").splitlines()]
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{path.name} cannot be read: {error}") from error
+    lines = [line.strip() for line in undress(read_text(path, "a result file")).splitlines()]
     lines = [line for line in lines if line]
     if len(lines) > 3:
-        raise UserError(
-            f"{path.name} holds {len(lines) / 3:g} records (the published code appends on a "
-            "rerun); keep the three lines of the run you mean"
+        raise Refusal(
+            path.name,
+            f"holds {len(lines) / 3:g} records (the published code appends on a rerun); keep the "
+            "three lines of the run you mean.",
         )
     patterns = (_EPOCH, _ACCURACY, _MATRIX)
     matches = [pattern.fullmatch(line) for pattern, line in zip(patterns, lines, strict=False)]
@@ -55,24 +58,37 @@ def read_acc_file(path: Path) -> tuple[int, np.ndarray, np.ndarray]:
         bad = next(
             (line for line, match in zip(lines, matches, strict=True) if not match), "end of file"
         )
-        raise UserError(f"{path.name} cannot be parsed at {bad[:60]!r}")
-    pairs = _parse_pairs(path.name, matches[2].group(1))  # type: ignore[union-attr]
-    return int(matches[0].group(1)), pairs[:, 0], pairs[:, 1]  # type: ignore[union-attr]
+        raise Refusal(path.name, f"cannot be parsed at {bad[:60]!r}.")
+    epoch, accuracy, matrix = (match[1] for match in matches if match)
+    pairs = _parse_pairs(path.name, matrix)
+    if not _agrees(accuracy, float(np.mean(pairs[:, 0] == pairs[:, 1]))):
+        raise Refusal(path.name, "has a best acc that its matrix_acc contradicts.")
+    return int(epoch), pairs[:, 0], pairs[:, 1]
+
+
+def _agrees(text: str, accuracy: float) -> bool:
+    """Whether an accuracy as written, rounded or in percent, is that of the matrix."""
+    value = number(text)
+    share = value / 100 if value > 1 else value
+    decimals = len(text.partition(".")[2]) or 6
+    return abs(share - accuracy) <= max(0.51 * 10.0 ** -(decimals + 2 * (value > 1)), 1e-6)
 
 
 def _parse_pairs(name: str, text: str) -> np.ndarray:
     """int [N, 2] from the list's text."""
     try:
         pairs = ast.literal_eval(text)
-    except (ValueError, SyntaxError) as error:
-        raise UserError(f"{name} has a matrix_acc that is not a list: {text[:60]!r}") from error
+    except (ValueError, SyntaxError, RecursionError, MemoryError):
+        raise Refusal(name, f"has a matrix_acc that is not a list: {text[:60]!r}.") from None
     if pairs == []:
-        raise UserError(f"{name} has an empty matrix_acc: its clips are missing, not wrong")
-    array = np.asarray(pairs, dtype=object)
-    if (
-        array.ndim != 2
-        or array.shape[1] != 2
-        or not all(type(x) is int and x >= 0 for x in array.flat)
-    ):
-        raise UserError(f"{name} has a matrix_acc that is not a list of [predicted, true] pairs")
-    return array.astype(int)
+        raise Refusal(name, "has an empty matrix_acc: its clips are missing, not wrong.")
+    if not isinstance(pairs, list) or not all(map(_is_pair, pairs)):
+        raise Refusal(name, "has a matrix_acc that is not a list of [predicted, true] pairs.")
+    return np.array(pairs).astype(int)
+
+
+def _is_pair(pair: object) -> bool:
+    """Whether it is two class numbers; 1.0 is 1."""
+    if not isinstance(pair, list | tuple) or len(pair) != 2:
+        return False
+    return all(type(x) in (int, float) and x in range(MOST_CLASSES) for x in pair)

@@ -9,6 +9,7 @@ from rich.console import Console
 from common.command_line import parse_settings
 from common.errors import UserError, name_list
 from common.files import write_text
+from common.refusals import Refusal
 from evaluation.epoch_rules import DEFAULT_RULE, published_table, selection_warnings
 from evaluation.fold_logits import StoredFold, read_folds_of_rows
 from evaluation.metrics import Metrics
@@ -52,12 +53,13 @@ def calculate(
     """
     results = read_results(folder, dataset)
     if results.problems and not partial:
-        raise UserError(
-            f"{folder} is not a complete set of results: {'; '.join(results.problems)}. "
-            "Correct it, or give --partial to compute from what is there."
+        raise Refusal(
+            folder,
+            f"is not a complete set of results: {results.complaint}. Correct it, or give "
+            "--partial.",
         )
     if results.rows.empty:
-        raise UserError(f"{folder} holds no usable result: {'; '.join(results.problems)}.")
+        raise Refusal(folder, f"holds no usable result: {results.complaint}.")
     folds = _read_folds(folder, results) if published else None
     class_names = read_class_names_column(results.rows)
     metrics = score_rows(results.rows, len(class_names))
@@ -94,7 +96,7 @@ def _read_folds(folder: Path, results: Results) -> list[StoredFold]:
 def _partial_note(results: Results) -> list[str]:
     if not results.problems:
         return []
-    return [f"PARTIAL: {results.missing_clips} clips missing; {'; '.join(results.problems)}"]
+    return [f"PARTIAL: {results.missing_clips} clips missing; {results.complaint}"]
 
 
 def _one_line(metrics: Metrics) -> str:

@@ -7,17 +7,20 @@ table of clips that the caller gives, else from the 68 subjects of the MEGC2019 
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
-from common.errors import UserError, name_list
 from common.files import write_text
+from common.refusals import Refusal, few
+from common.tables import numbers, read_table
 from evaluation.predictions import RECORDED
 
 FILE_NAME = "expected_clips.csv"
 PROTOCOL_TABLE = Path(__file__).with_name("protocol_clip_counts.csv")
+PROTOCOL = "the MEGC2019 protocol"
 _NEEDED = ("dataset", "subject", "clips", "file", "source")
 """Columns of every record; the records of early runs have no ``note``."""
+MOST_CLIPS = 1_000_000
+"""Of one subject; more is a slip of the pen."""
 _LEVELS_ABOVE = 2
 """A folder such as ``<run>/<configuration>/oracle`` lies two levels below the run's record."""
 
@@ -51,35 +54,32 @@ def expected_clips(folder: Path, clips: pd.DataFrame | None = None) -> tuple[pd.
         counts = clips.groupby(keys).size().rename("clips").reset_index()
         return counts.assign(note=""), "the inputs"
     counts = _read(PROTOCOL_TABLE, _NEEDED[:3])
-    return counts.assign(file=counts["subject"], source=RECORDED), "the MEGC2019 protocol"
+    return counts.assign(file=counts["subject"], source=RECORDED), PROTOCOL
 
 
 def _read(path: Path, needed: Sequence[str]) -> pd.DataFrame:
-    try:
-        counts = pd.read_csv(path, dtype=str)
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path} cannot be read as a table of clip counts: {error}") from error
+    advice = "Correct it, or run the grid search or eval.py again."
+    counts = read_table(path, needed, advice)
     faults = _find_faults(counts, needed)
     if faults:
-        raise UserError(f"{path} {faults}. Correct it, or run the grid search or eval.py again.")
-    notes = counts["note"].fillna("") if "note" in counts else ""
-    return counts.astype({"clips": int}).assign(note=notes)
+        raise Refusal(path, f"{faults}. {advice}")
+    notes = counts.get("note", "")
+    clips = numbers(counts["clips"]).astype(int)
+    return counts.assign(note=notes, clips=clips).reset_index(drop=True)
 
 
 def _find_faults(counts: pd.DataFrame, needed: Sequence[str]) -> str:
     """What is wrong with a table of counts, as the rest of a sentence; empty when it is right."""
-    missing = [name for name in needed if name not in counts]
-    if missing:
-        return f"has no column {name_list(missing)}"
     if counts.empty:
         return "has no rows"
     names = counts["dataset"] + "/" + counts["subject"]
-    blank = np.flatnonzero(counts[list(needed)].isna().any(axis=1)) + 2
+    blank = counts.index[(counts[list(needed)] == "").any(axis=1)]
     if len(blank):
-        return f"has an empty cell in line {name_list(blank)}"
-    wrong = ~counts["clips"].str.fullmatch(r"0*[1-9]\d{0,8}")
+        return f"has an empty cell in line {few(blank)}"
+    values = numbers(counts["clips"])
+    wrong = ~(values.between(1, MOST_CLIPS) & (values % 1 == 0))
     if wrong.any():
         pairs = names[wrong] + ": " + counts["clips"][wrong]
-        return f"holds counts of clips that are no whole numbers from 1 ({name_list(pairs)})"
+        return f"holds counts of clips that are no whole numbers from 1 ({few(pairs)})"
     twice = names[names.duplicated()].unique()
-    return f"holds these subjects more than once: {name_list(twice)}" if len(twice) else ""
+    return f"holds these subjects more than once: {few(twice)}" if len(twice) else ""

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from common.errors import UserError, name_list
+from common.refusals import Refusal
 from evaluation.epoch_rules import DEFAULT_RULE, RULES, UNKNOWN_RULE, get_rule, rule_title
 from evaluation.metrics import confusion_stack, subject_numbers
 from evaluation.predictions import SYNTHETIC_NOTE, read_class_names_column, score_columns
@@ -176,9 +177,10 @@ def _read_run(folder: Path, dataset: str | None, clips: pd.DataFrame | None) -> 
     results = read_results(folder, dataset, clips)
     if results.problems:
         elsewhere = "" if clips is not None else "; for results from elsewhere give --inputs"
-        raise UserError(
-            f"{folder} is not a complete set of results: {'; '.join(results.problems)}. "
-            f"Finish the run before comparing it{elsewhere}."
+        raise Refusal(
+            folder,
+            f"is not a complete set of results: {results.complaint}. Finish the run "
+            f"first{elsewhere}.",
         )
     rows = results.rows.sort_values(CLIP_COLUMNS, kind="stable", ignore_index=True)
     # Synthetic clips have their own line below the tables.

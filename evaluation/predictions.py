@@ -8,14 +8,15 @@ import numpy as np
 import pandas as pd
 
 from common.class_names import CLASS_NAMES
-from common.errors import UserError, name_list
+from common.errors import name_list
 from common.files import write_text
+from common.refusals import Refusal, few
+from common.tables import numbers, read_table
 from evaluation.metrics import Metrics, compute_metrics
 
 IDENTITY_COLUMNS = ("dataset", "subject", "clip", "true", "predicted")
 ORIGIN_COLUMNS = ("fold", "seed", "epoch", "epoch_rule", "configuration", "source")
 SCORE_PREFIX = "score_"
-TEXT_COLUMNS = ("dataset", "subject", "clip", "fold", "epoch_rule", "configuration", "source")
 
 MOST_CLASSES = 1000
 """Limit of class numbers where no score columns say how many classes there are."""
@@ -72,38 +73,47 @@ def read_predictions(path: Path) -> pd.DataFrame:
         UserError: not a CSV file, a column is missing, a class is not a class number, a score is
             not a finite number, a prediction is not the highest score, or a clip occurs twice.
     """
-    try:
-        rows = pd.read_csv(path, dtype=dict.fromkeys(TEXT_COLUMNS, str))
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path} cannot be read as a table of predictions: {error}") from error
-    missing = [name for name in IDENTITY_COLUMNS if name not in rows]
-    if missing or rows.empty:
-        what = f"has no column {name_list(missing)}" if missing else "has no rows"
-        raise UserError(
-            f"{path} {what}. It needs {name_list(IDENTITY_COLUMNS)} (docs/predictions.md)."
-        )
+    advice = f"It needs {name_list(IDENTITY_COLUMNS)} (docs/predictions.md)."
+    rows = read_table(path, IDENTITY_COLUMNS, advice)
+    if rows.empty:
+        raise Refusal(path, f"has no rows. {advice}")
+    for column in ("dataset", "subject", "clip"):
+        if (rows[column] == "").any():
+            lines = _lines(rows[column] == "")
+            raise Refusal(path, f"has an empty cell in column {column}, {lines}. Correct it.")
     _check_classes(path, rows)
     _check_scores(path, rows)
     twice = rows[rows.duplicated(["dataset", "subject", "clip"])]
     if len(twice):
         names = twice["dataset"] + "/" + twice["subject"] + "/" + twice["clip"]
-        raise UserError(f"{path} holds these clips more than once: {name_list(names)}.")
-    return rows
+        raise Refusal(path, f"holds these clips more than once: {few(names)}. Keep one of each.")
+    _read_origin_columns(rows)
+    return rows.reset_index(drop=True)
+
+
+def _read_origin_columns(rows: pd.DataFrame) -> None:
+    """Numbers where the origin is a number; nothing (nan) where a cell is empty."""
+    for column in set(ORIGIN_COLUMNS) & {*rows}:
+        blank, values = rows[column] == "", numbers(rows[column])
+        if column in ("seed", "epoch") and (values.notna() | blank).all():
+            rows[column] = values if blank.any() or (values % 1).any() else values.astype(int)
+        else:
+            rows[column] = rows[column].mask(blank)
 
 
 def _check_classes(path: Path, rows: pd.DataFrame) -> None:
     """Refuse anything but the class numbers 0, 1, ..."""
     classes = len(score_columns(rows)) or MOST_CLASSES
     for column in ("true", "predicted"):
-        # As text first: True is no class number.
-        numbers = pd.to_numeric(rows[column].astype(str), errors="coerce")
-        wrong = ~numbers.isin(range(classes))
+        values = numbers(rows[column])
+        wrong = ~values.isin(range(classes))
         if wrong.any():
-            raise UserError(
-                f"{path}: column {column} must hold class numbers from 0 to {classes - 1}, and "
-                f"does not in {_lines(wrong)}. Correct them, or write the file again."
+            raise Refusal(
+                path,
+                f"is refused: column {column} must hold class numbers from 0 to {classes - 1}, and "
+                f"does not in {_lines(wrong)}. Correct them, or write the file again.",
             )
-        rows[column] = numbers.astype(int)
+        rows[column] = values.astype(int)
 
 
 def _check_scores(path: Path, rows: pd.DataFrame) -> None:
@@ -111,26 +121,28 @@ def _check_scores(path: Path, rows: pd.DataFrame) -> None:
     columns = score_columns(rows)
     if not columns:
         return
-    scores = rows[columns].apply(pd.to_numeric, errors="coerce").to_numpy(float)
-    wrong = ~np.isfinite(scores).all(axis=1)
+    scores = rows[columns].apply(numbers).to_numpy(float)
+    wrong = pd.Series(~np.isfinite(scores).all(axis=1), rows.index)
     if wrong.any():
-        raise UserError(
-            f"{path}: the scores in {_lines(wrong)} are not all finite numbers. Write the file "
-            "again, or leave the score columns out."
+        raise Refusal(
+            path,
+            f"is refused: the scores in {_lines(wrong)} are not all finite numbers "
+            "(0.5). Write the file again, or leave the score columns out.",
         )
-    wrong = scores.argmax(axis=1) != rows["predicted"].to_numpy()
+    wrong = rows["predicted"] != scores.argmax(axis=1)
     if wrong.any():
-        raise UserError(
-            f"{path}: the predicted class in {_lines(wrong)} is not the one with the highest "
-            "score (the lower number on a tie). Correct the class or the scores."
+        raise Refusal(
+            path,
+            f"is refused: the predicted class in {_lines(wrong)} is not the one with "
+            "the highest score (the lower number on a tie). Correct the class or the scores.",
         )
     rows[columns] = scores
 
 
-def _lines(wrong: pd.Series | np.ndarray) -> str:
-    """The lines of a file, below its header, where bool [N] is true."""
-    numbers = np.flatnonzero(wrong) + 2
-    return f"line{'s' if len(numbers) > 1 else ''} {name_list(numbers)}"
+def _lines(wrong: pd.Series) -> str:
+    """The lines of a file where a column of bool is true."""
+    found = wrong.index[wrong]
+    return f"line{'s' if len(found) > 1 else ''} {few(found)}"
 
 
 def score_columns(rows: pd.DataFrame) -> list[str]:

@@ -4,18 +4,33 @@ Whatever is missing, doubled or unreadable is named; nothing vanishes from the t
 Where a folder holds both forms, ``predictions.csv`` is read, because it names the clips.
 """
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from common.errors import UserError, name_list
+from common.errors import UserError
+from common.refusals import Refusal, few, one_line, summarize_refusals
 from evaluation.acc_files import SUFFIX, read_acc_file
-from evaluation.expected_clips import expected_clips
-from evaluation.predictions import SYNTHETIC, SYNTHETIC_NOTE, read_predictions
+from evaluation.expected_clips import FILE_NAME, PROTOCOL, expected_clips
+from evaluation.predictions import (
+    RECORDED,
+    SYNTHETIC,
+    SYNTHETIC_NOTE,
+    read_predictions,
+    score_columns,
+)
+from evaluation.protocol_classes import (
+    PROTOCOL_CLASSES,
+    check_true_classes,
+    refuse_other_classes,
+)
 
 PREDICTIONS_NAME = "predictions.csv"
+UNKNOWN_DATASET = "unknown"
+ROOM_FOR_PROBLEMS = 145
 
 
 @dataclass(frozen=True)
@@ -35,6 +50,22 @@ class Results:
     synthetic: bool
     notes: list[str]
     problems: list[str]
+
+    @property
+    def complaint(self) -> str:
+        """The problems as part of a line: the first ones, and how many more there are."""
+        return describe_problems(self.problems)
+
+
+def describe_problems(problems: Sequence[str]) -> str:
+    """The problems that fit into a line, at least one, and how many more there are."""
+    shown = [one_line(problems[0], ROOM_FOR_PROBLEMS)] if problems else []
+    for problem in problems[1:]:
+        if len("; ".join([*shown, problem])) > ROOM_FOR_PROBLEMS:
+            break
+        shown.append(problem)
+    more = len(problems) - len(shown)
+    return "; ".join(shown) + (f"; and {more} more" if more else "")
 
 
 def holds_results(folder: Path) -> bool:
@@ -57,49 +88,91 @@ def read_results(
             these results do not have.
     """
     if not folder.is_dir():
-        raise UserError(f"{folder} is not a folder. Give the folder that holds the results.")
+        raise Refusal(folder, "is not a folder. Give the folder that holds the results.")
     counts, source = expected_clips(folder, clips)
     if dataset is not None:
         known = sorted(counts["dataset"].unique())
         if dataset not in known:
-            raise UserError(f"{folder} has no dataset {dataset!r}; it has {name_list(known)}.")
+            raise Refusal(folder, f"has no dataset {dataset!r}; it has {few(known)}.")
         counts = counts[counts["dataset"] == dataset]
     problems: list[str] = []
     if (folder / PREDICTIONS_NAME).is_file():
         rows = read_predictions(folder / PREDICTIONS_NAME)
+        if source == PROTOCOL and not score_columns(rows):
+            part = rows[rows["dataset"].isin(PROTOCOL_CLASSES)]
+            refuse_other_classes(folder / PREDICTIONS_NAME, part[["true", "predicted"]])
         if dataset is not None:
             rows = rows[rows["dataset"] == dataset]
     else:
-        rows, problems = _read_acc_files(folder, counts, clips, whole=dataset is None)
+        files = _list_acc_files(folder)
+        if source == PROTOCOL and dataset is None and files.keys().isdisjoint(counts["file"]):
+            counts, problems = _count_unknown(files)
+        of_protocol = source == PROTOCOL and not problems
+        rows, more = _read_acc_files(files, counts, clips, of_protocol, whole=dataset is None)
+        problems += more
+    problems += check_true_classes(rows, counts)
     return _compare(rows, counts, problems, source)
 
 
-def _read_acc_files(
-    folder: Path, counts: pd.DataFrame, clips: pd.DataFrame | None, whole: bool
-) -> tuple[pd.DataFrame, list[str]]:
-    """Rows of every expected subject's file; a file that cannot be used becomes a problem."""
+def _list_acc_files(folder: Path) -> dict[str, Path]:
     files = {path.name.removesuffix(SUFFIX): path for path in sorted(folder.glob(f"*{SUFFIX}"))}
     if not files:
         raise _nothing_here(folder)
-    parts, problems = [], []
+    return files
+
+
+def _count_unknown(files: dict[str, Path]) -> tuple[pd.DataFrame, list[str]]:
+    """The files of subjects of whom none is expected, as subjects of an unknown dataset."""
+    counts = pd.DataFrame({"subject": list(files), "file": list(files)})
+    counts = counts.assign(dataset=UNKNOWN_DATASET, clips=0, source=RECORDED, note="")
+    subjects = f"no subject is of {PROTOCOL} ({few(files, 30)})"
+    return counts, [f"{subjects}: a file {FILE_NAME} must say how many clips each has"]
+
+
+def _read_acc_files(
+    files: dict[str, Path],
+    counts: pd.DataFrame,
+    clips: pd.DataFrame | None,
+    of_protocol: bool,
+    whole: bool,
+) -> tuple[pd.DataFrame, list[str]]:
+    """Rows of every expected subject's file; a file that cannot be used becomes a problem.
+
+    Args:
+        of_protocol: whether the clips must have the protocol's classes.
+        whole: no dataset was chosen, so that every file must be of an expected subject.
+    """
+    parts, refusals = [], []
     for subject in counts.itertuples():
-        path = files.pop(str(subject.file), None)
+        path = files.get(str(subject.file))
         if path is None:
             continue
         names = {"dataset": subject.dataset, "subject": subject.subject}
         try:
             _, predicted, true = read_acc_file(path)
+            if of_protocol:
+                refuse_other_classes(path.name, pd.DataFrame({"true": true, "pred": predicted}))
             clip = _name_clips(path, true, names, clips)
         except UserError as error:
-            problems.append(str(error))
+            refusals.append(Refusal.of(path.name, error))
             continue
         parts.append(pd.DataFrame({**names, "clip": clip, "true": true, "predicted": predicted}))
-    if whole and files:
-        problems.append(f"files of subjects that are not expected: {name_list(files)}")
+    problems = [summarize_refusals(refusals).rstrip(".")] if refusals else []
+    unknown = [name for name in files if name not in set(counts["file"])]
+    if whole and unknown:
+        lost = _lost_zeros(unknown, [str(name) for name in counts["file"] if name not in files])
+        problems.append(lost or f"files of subjects that are not expected: {few(unknown)}")
     columns = ["dataset", "subject", "clip", "true", "predicted"]
     return (
         pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=columns)
     ), problems
+
+
+def _lost_zeros(unknown: Sequence[str], missing: Iterable[str]) -> str:
+    """What to say where unknown names are missing ones without their zeros; else nothing."""
+    short = {name.lstrip("0"): name for name in missing}
+    pairs = [f"{name} for {short[name]}" for name in unknown if name in short]
+    return f"zeros in front of subjects are lost: {few(pairs)}" if pairs else ""
 
 
 def _name_clips(
@@ -114,10 +187,10 @@ def _name_clips(
         return [f"#{number}" for number in range(len(true))]
     known = clips[(clips[list(subject)] == pd.Series(subject)).all(axis=1)]
     if sorted(true) != sorted(known["true"]):
-        raise UserError(
-            f"{path.name} has the true classes {name_list(sorted(true))}, but the inputs have "
-            f"{name_list(sorted(known['true']))}"
+        found, wanted = (
+            one_line(", ".join(map(str, sorted(classes))), 60) for classes in (true, known["true"])
         )
+        raise Refusal(path.name, f"has the true classes {found}, but the inputs have {wanted}.")
     names = np.empty(len(true), dtype=object)
     names[np.argsort(true, kind="stable")] = known["clip"].iloc[
         np.argsort(known["true"].to_numpy(), kind="stable")
@@ -134,10 +207,10 @@ def _nothing_here(folder: Path) -> UserError:
         if path.is_dir() and holds_results(path)
     )
     if not below:
-        return UserError(
-            f"{folder} holds no results. Give a folder with {PREDICTIONS_NAME} or *{SUFFIX} files."
-        )
-    return UserError(f"{folder} holds folders of results; name one of them: {name_list(below)}.")
+        advice = f"Give a folder with {PREDICTIONS_NAME} or *{SUFFIX} files."
+        return Refusal(folder, f"holds no results. {advice}")
+    names = few(path.relative_to(folder) for path in below)
+    return Refusal(folder, f"holds folders of results; give one of them: {names}.")
 
 
 def _compare(rows: pd.DataFrame, counts: pd.DataFrame, problems: list[str], source: str) -> Results:
@@ -145,19 +218,26 @@ def _compare(rows: pd.DataFrame, counts: pd.DataFrame, problems: list[str], sour
     expected = counts.set_index(["dataset", "subject"])["clips"]
     found = rows.groupby(["dataset", "subject"]).size().reindex(expected.index, fill_value=0)
     absent = [subject for (_, subject), clips in found.items() if clips == 0]
-    if absent:
-        problems.append(f"{len(absent)} of {len(expected)} subjects missing: {name_list(absent)}")
-    wrong = found[(found > 0) & (found != expected)]
-    for (dataset, subject), clips in wrong.items():
-        wanted = expected[(dataset, subject)]
-        problems.append(f"{dataset}/{subject} has {clips} clips, {wanted} expected by {source}")
     pairs = pd.MultiIndex.from_frame(rows[["dataset", "subject"]])
     known = pairs.isin(expected.index)
-    if not known.all():
-        names = sorted({f"{dataset}/{subject}" for dataset, subject in pairs[~known]})
-        problems.append(f"subjects that are not expected: {name_list(names)}")
+    unknown = sorted({f"{dataset}/{subject}" for dataset, subject in pairs[~known]})
+    lost = _lost_zeros([name.split("/", 1)[1] for name in unknown], absent)
+    if lost:
+        problems.append(lost)
+    if absent:
+        problems.append(f"{len(absent)} of {len(expected)} subjects missing: {few(absent)}")
+    # Of a dataset that nobody knows no count is expected.
+    wrong = found[(found > 0) & (found != expected) & (expected > 0)]
+    if len(wrong):
+        (dataset, subject), clips = next(iter(wrong.items()))
+        first = f"{dataset}/{subject} has {clips} clips, {expected[wrong.index[0]]} expected"
+        others = f" and {len(wrong) - 1} more subjects have other counts" if len(wrong) > 1 else ""
+        problems.append(f"{first} by {source}{others}")
+    if unknown and not lost:
+        problems.append(f"subjects that are not expected: {few(unknown)}")
     missing = int((expected - found).clip(lower=0).sum())
-    synthetic = bool((counts["source"] == SYNTHETIC).any())
+    said = "source" in rows and bool((rows["source"] == SYNTHETIC).any())
+    synthetic = said or bool((counts["source"] == SYNTHETIC).any())
     notes = [note for joined in counts["note"].unique() for note in joined.split("; ") if note]
     if synthetic and not notes:
         notes = [SYNTHETIC_NOTE]

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from common.errors import UserError
+from common.first_bytes import START, refuse_impostor
 from common.refusals import Refusal, few, one_line
 from models.systems import class_count, system_of
 
@@ -22,12 +23,6 @@ WRAPPERS = ("state_dict", "model", "net", "model_state_dict")
 """Names under which training scripts save a state dict beside other things."""
 PREFIXES = ("module.", "_orig_mod.")
 """What DataParallel and torch.compile put in front of every name."""
-NOT_WEIGHTS = {
-    b"version https://git-lfs": "is a Git LFS pointer, not the weights; run git lfs pull.",
-    b"<!doctype html": "is a web page, not the weights; download the file itself.",
-    b"<html": "is a web page, not the weights; download the file itself.",
-}
-"""First bytes, in lower case, of what a failed download leaves."""
 FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 WHOLE_NUMBERS = (torch.bool, torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64)
 GAMMA_TOLERANCE = 1e-6
@@ -92,10 +87,7 @@ def _check_first_bytes(path: Path) -> None:
     if not path.is_file():
         raise Refusal(path, "is not a file; give the weights of one subject, <subject>.pth.")
     with path.open("rb") as file:
-        start = file.read(64).lstrip().lower()
-    for first, what in NOT_WEIGHTS.items():
-        if start.startswith(first):
-            raise Refusal(path, what)
+        refuse_impostor(path, file.read(START), "the weights")
 
 
 def _first_sentence(error: Exception) -> str:

@@ -47,12 +47,12 @@ EXPECTED = {
     "no_face": ("no face", "excluded"),
 }
 EXPECTED_OF_SHEETS = {
-    "empty_sheet": "it is empty",
+    "empty_sheet": "is empty",
     "sheet_without_rows": "no row below it",
-    "no_workbook": "is not an .xlsx workbook",
+    "no_workbook": "has no column subject, filename; its closest row is This was a web page",
     "oversized_sheet": "unpacks to 80 MB",
     "folder_for_the_sheet": "is a folder",
-    "sheet_of_another_dataset": "is not a sheet of|has no row with the column names",
+    "sheet_of_another_dataset": "is not a sheet of",
 }
 # Said of any synthetic set, and of every SMIC clip: not what was planted.
 NOT_PLANTED = ("count", "no apex", "scheme")

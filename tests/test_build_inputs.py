@@ -484,7 +484,7 @@ def test_a_damaged_record_is_refused_in_one_line(content: str, drawn: Path, tmp_
 
 
 @pytest.mark.parametrize(
-    ("content", "reason"), [(None, "is missing"), ("", "is damaged"), ("a,b\n1,2\n", "no column")]
+    ("content", "reason"), [(None, "is missing"), ("", "is empty"), ("a,b\n1,2\n", "no column")]
 )
 def test_another_datasets_clips_are_needed(
     content: str | None, reason: str, own_copy: tuple[Path, Path], tmp_path: Path

@@ -190,7 +190,7 @@ def test_a_missing_column_is_named_with_those_that_are_needed(
     pd.read_csv(path).drop(columns=column).to_csv(path, index=False)
     assert run(monkeypatch, folder) == 2
     error = capsys.readouterr().err
-    assert f"predictions.csv has no column {column}. It needs dataset, subject, clip, " in error
+    assert f"predictions.csv has no column {column}; its closest row is " in error
 
 
 @pytest.fixture

@@ -17,7 +17,6 @@ import make_report
 from common.errors import UserError
 from evaluation.acc_files import write_acc_file
 from evaluation.epoch_rules import PUBLISHED_RULES, STAR_NOTE, get_rule
-from evaluation.expected_clips import PROTOCOL_TABLE
 from evaluation.fold_logits import predict_every_epoch
 from evaluation.metrics import compute_metrics
 from evaluation.predictions import SYNTHETIC, read_predictions
@@ -28,7 +27,7 @@ from evaluation.report.robustness import describe_seeds, read_robustness
 from evaluation.results_folder import Results
 from evaluation.run_record import find_record
 from evaluation.statistics import bootstrap_interval
-from tests.helpers.made_up_rows import Pairs, rows_of_subjects
+from tests.helpers.made_up_rows import Pairs, protocol_labels, rows_of_subjects
 from tests.helpers.report_pages import (
     SUBJECTS,
     read_page,
@@ -325,9 +324,8 @@ def test_names_are_escaped_wherever_they_stand(
 def test_a_published_folder_has_an_unknown_rule(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for row in pd.read_csv(PROTOCOL_TABLE, dtype={"subject": str}).itertuples():
-        labels = np.arange(row.clips) % 3
-        write_acc_file(tmp_path / f"{row.subject}_acc.txt", 7, labels, labels)
+    for subject, labels in protocol_labels().items():
+        write_acc_file(tmp_path / f"{subject}_acc.txt", 7, labels, labels)
     page = read_page(report(monkeypatch, tmp_path))
     text = text_of(page)
     assert "The files do not say how the epoch was chosen" in text
@@ -499,7 +497,7 @@ def test_damaged_noise_tables_are_refused_by_line(
 ) -> None:
     write_robustness(tmp_path)
     (tmp_path / name).write_text("\n".join(lines) + "\n")
-    with pytest.raises(UserError, match=f"{name}: .*{reason}"):
+    with pytest.raises(UserError, match=f"{name} is refused: .*{reason}"):
         read_robustness(tmp_path)
     # The line before the damaged one is usable: an empty cell is a missing value.
     (tmp_path / name).write_text("\n".join(lines[:2]).replace("z", "").replace("inf", "") + "\n")

@@ -18,6 +18,8 @@ from evaluation.expected_clips import PROTOCOL_TABLE, expected_clips
 from evaluation.metrics import compute_metrics
 from evaluation.predictions import prediction_rows, read_predictions, write_predictions
 from evaluation.result_files import write_result_files
+from evaluation.results_folder import read_results
+from tests.helpers.made_up_rows import protocol_labels
 from tests.helpers.scripts import ROOT, run_here
 
 PROTOCOL = pd.read_csv(PROTOCOL_TABLE, dtype={"subject": str})
@@ -25,9 +27,8 @@ PROTOCOL = pd.read_csv(PROTOCOL_TABLE, dtype={"subject": str})
 
 def write_published_folder(folder: Path) -> None:
     """A complete folder as the published code leaves it, with every clip right."""
-    for row in PROTOCOL.itertuples():
-        labels = np.arange(row.clips) % 3
-        write_acc_file(folder / f"{row.subject}_acc.txt", 7, labels, labels)
+    for subject, labels in protocol_labels().items():
+        write_acc_file(folder / f"{subject}_acc.txt", 7, labels, labels)
 
 
 def calculate(
@@ -126,8 +127,10 @@ def test_what_is_missing_is_named_and_partial_says_how_much(
     write_acc_file(tmp_path / "sub99_acc.txt", 1, np.array([0]), np.array([0]))
     assert calculate(monkeypatch, tmp_path) == 2
     error = capsys.readouterr().err
-    for words in ("sub17", "019_acc.txt has an empty matrix", "smic/s01 has 1 clips", "sub99"):
-        assert words in error
+    assert "019_acc.txt has an empty matrix" in error and "and 2 more. Correct it" in error
+    problems = "; ".join(read_results(tmp_path).problems)
+    for words in ("sub17", "smic/s01 has 1 clips", "sub99"):
+        assert words in problems
     assert not (tmp_path / "CausalNet.xlsx").exists()
     assert calculate(monkeypatch, tmp_path, "--partial") == 0
     clips = dict(zip(PROTOCOL["subject"], PROTOCOL["clips"], strict=True))
@@ -140,7 +143,7 @@ def test_a_folder_of_run_folders_lists_them(
 ) -> None:
     write_published_folder(tmp_path / "0.5_3_3_9")
     assert calculate(monkeypatch, tmp_path) == 2
-    assert str(tmp_path / "0.5_3_3_9") in capsys.readouterr().err
+    assert "give one of them: 0.5_3_3_9." in capsys.readouterr().err
 
 
 def make_rows(clips: int, logits: np.ndarray) -> pd.DataFrame:
@@ -187,7 +190,7 @@ def test_classes_outside_the_score_columns_are_refused_by_line(
     rows[column] = rows[column].astype(object)
     rows.loc[[1, 4], column] = value
     write_predictions(tmp_path / "predictions.csv", rows)
-    reason = f"predictions.csv: column {column} .* 0 to 2, and does not in lines 3, 6"
+    reason = f"predictions.csv is refused: column {column} .* 0 to 2, and does not in lines 3, 6"
     with pytest.raises(UserError, match=reason):
         read_predictions(tmp_path / "predictions.csv")
 
@@ -198,7 +201,7 @@ def test_scores_that_are_no_numbers_are_refused_by_line(value: object, tmp_path:
     rows["score_surprise"] = rows["score_surprise"].astype(object)
     rows.loc[3, "score_surprise"] = value
     write_predictions(tmp_path / "predictions.csv", rows)
-    with pytest.raises(UserError, match=r"predictions.csv: the scores in line 5 are not all"):
+    with pytest.raises(UserError, match=r"predictions.csv is refused: the scores in line 5 are"):
         read_predictions(tmp_path / "predictions.csv")
 
 

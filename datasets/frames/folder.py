@@ -18,6 +18,8 @@ from numpy.typing import NDArray
 
 from common.errors import UserError, name_list
 from common.files import write_text
+from common.refusals import Refusal
+from common.tables import numbers, read_table
 from datasets.arrays import flow_path, frames_path
 from datasets.frames.build import InputSettings, overview_path, picture_path
 from datasets.input_records import RECORD_NAME, read_records
@@ -194,24 +196,21 @@ def read_clips(out: Path, dataset: str) -> pd.DataFrame:
         UserError: its table is missing or damaged.
     """
     path = out / f"clips_{dataset}.csv"
-    text_columns = ("subject", "clip", "action_units", "emotion")
-    try:
-        table = pd.read_csv(path, dtype=dict.fromkeys(text_columns, str))
-    except FileNotFoundError:
-        raise UserError(
-            f"{path} is missing, although {out / RECORD_NAME} names {dataset}. "
-            f"Build {dataset} again, or build into another folder."
-        ) from None
-    except (UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
-        raise UserError(
-            f"{path} is damaged: {error}. Remove it and build {dataset} again."
-        ) from None
-    absent = [name for name in CLIP_COLUMNS if name not in table]
-    if absent:
-        raise UserError(
-            f"{path} has no column {name_list(absent)}. Remove it and build {dataset} again."
+    if not path.exists():
+        raise Refusal(
+            path,
+            f"is missing, although {RECORD_NAME} names {dataset}. Build {dataset} again, or build "
+            "into another folder.",
         )
-    return table
+    advice = f"Remove it and build {dataset} again."
+    table = read_table(path, CLIP_COLUMNS, advice)
+    for name in {"label", *KNOWN_COLUMNS} & {*table}:
+        values = numbers(table[name])
+        if (values.isna() & ((table[name] != "") | (name == "label"))).any():
+            raise Refusal(path, f"is damaged: {name} must be a number. {advice}")
+        is_whole = values.notna().all() and not table[name].str.contains(".", regex=False).any()
+        table[name] = values.astype(int) if is_whole else values
+    return table.reset_index(drop=True)
 
 
 def _csv(table: pd.DataFrame) -> str:

@@ -4,12 +4,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from common.errors import name_list
+from common.refusals import few
+from common.tables import reduce_name
 from datasets.raw.action_units import ActionUnit, parse_action_units
-from datasets.raw.corrections import FRAME_FIELDS, MIDDLE, Correction
+from datasets.raw.corrections import FRAME_FIELDS, MIDDLE, Correction, frame_number
 from datasets.raw.dataset_format import DatasetFormat
 from datasets.raw.findings import RowReport
 from datasets.raw.raw_clip import ApexSource
-from datasets.raw.sheets import reduce_name
+
+MOST_FRAMES = 100_000
+"""Of one clip; more is a slip of the pen."""
 
 
 @dataclass(frozen=True)
@@ -26,6 +30,7 @@ class Annotation:
 
 def read_annotation(
     dataset: DatasetFormat,
+    has_apex: bool,
     cells: Mapping[str, str],
     corrections: list[Correction],
     report: RowReport,
@@ -34,6 +39,7 @@ def read_annotation(
 
     Args:
         dataset: the row's dataset.
+        has_apex: whether the sheet has a column of apex frames.
         cells: its text by field.
         corrections: those that name its clip.
         report: takes a finding for every cell that is corrected or cannot be used.
@@ -43,7 +49,7 @@ def read_annotation(
     emotion = _emotion(dataset, cells, report)
     action_units = _action_units(cells.get("action_units", ""), report)
     _note_second_movement(cells.get("second_onset", ""), report)
-    frames = _key_frames(dataset, cells, middle, report)
+    frames = _key_frames(dataset, has_apex, cells, middle, report)
     if frames is None or emotion is None:
         return None
     onset, apex, offset = frames
@@ -80,13 +86,16 @@ def _note_inclusion(line: Correction, corrections: list[Correction], report: Row
 
 def _key_frames(
     dataset: DatasetFormat,
+    has_apex: bool,
     cells: Mapping[str, str],
     middle: Correction | None,
     report: RowReport,
 ) -> tuple[int, int | None, int] | None:
     """Onset, apex and offset, None for an apex that the middle frame replaces; None if unusable."""
-    numbers = {name: _frame_number(cells.get(name, "")) for name in FRAME_FIELDS}
-    needed = FRAME_FIELDS if dataset.has_apex and middle is None else ("onset", "offset")
+    numbers = {name: frame_number(cells.get(name, "")) for name in FRAME_FIELDS}
+    # Where the dataset has no apex, an empty cell of a column that somebody added is none either.
+    no_apex = not dataset.has_apex and cells.get("apex", "") == ""
+    needed = ("onset", "offset") if no_apex or middle is not None else FRAME_FIELDS
     for name in needed:
         if numbers[name] is None:
             report.add(
@@ -101,14 +110,15 @@ def _key_frames(
     if onset > offset:
         report.add("order", f"{onset}..{offset}", "excluded", "the onset comes after the offset.")
         return None
-    if apex is None and not dataset.has_apex:
-        report.add("no apex", "", "kept", f"{dataset.title} has none: the middle frame is used.")
+    if offset - onset > MOST_FRAMES:
+        detail = f"a clip of more than {MOST_FRAMES} frames: correct the sheet."
+        report.add("order", f"{onset}..{offset}", "excluded", detail)
+        return None
+    if no_apex:
+        owner = "this row" if has_apex else dataset.title
+        report.add("no apex", "", "kept", f"{owner} has none: the middle frame is used.")
         return onset, None, offset
     return _with_apex(onset, apex, offset, middle, report)
-
-
-def _frame_number(text: str) -> int | None:
-    return int(text) if text.isdecimal() else None
 
 
 def _with_apex(
@@ -151,11 +161,12 @@ def _emotion(dataset: DatasetFormat, cells: Mapping[str, str], report: RowReport
 
 def _action_units(text: str, report: RowReport) -> tuple[ActionUnit, ...]:
     cell = parse_action_units(text)
-    if cell.unreadable:
-        detail = f"not understood and left out: {name_list(cell.unreadable)}."
+    left_out = f"not understood and left out: {few(cell.unreadable)}" if cell.unreadable else ""
+    others = "the other alternatives" if left_out else "alternatives: all of them"
+    listed = f"{others} are listed" if cell.has_alternatives else ""
+    if left_out or listed:
+        detail = f"{'; '.join(filter(None, [left_out, listed]))}."
         report.add("action units", text, "kept", detail)
-    if cell.has_alternatives:
-        report.add("action units", text, "kept", "alternatives: all of them are listed.")
     return cell.units
 
 

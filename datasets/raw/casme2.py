@@ -2,27 +2,11 @@
 
 import re
 
-from datasets.raw.dataset_format import DatasetFormat, FrameLayout, frame_file
-
-
-def subject_name(text: str) -> str:
-    """ "4", "04" and "sub04" are all sub04."""
-    digits = text.lower().removeprefix("sub")
-    return f"sub{int(digits):02d}" if digits.isdecimal() else text
-
+from datasets.raw.dataset_format import DatasetFormat, FrameLayout, frame_file, numbered_subject
 
 CASME2 = DatasetFormat(
     name="casme2",
     title="CASME II",
-    columns={
-        "subject": ("subject",),
-        "clip": ("filename",),
-        "onset": ("onsetframe",),
-        "apex": ("apexframe",),
-        "offset": ("offsetframe",),
-        "action_units": ("actionunits", "actionunit", "au"),
-        "emotion": ("estimatedemotion", "emotion"),
-    },
     expected_rows=(255, 256),
     emotions={
         "happiness": "happiness",
@@ -33,8 +17,9 @@ CASME2 = DatasetFormat(
         "fear": "fear",
         "sadness": "sadness",
     },
-    clip_pattern=re.compile(r"EP\d+_\d+f?"),
-    subject_name=subject_name,
+    clip_pattern=re.compile(r"EP\d+(?:_\d+){0,2}f?"),
+    clip_example="EP02_01f",
+    subject_name=numbered_subject("sub", 2),
     layouts=(
         FrameLayout(
             "raw",

@@ -19,15 +19,6 @@ def folder_names(cells: Mapping[str, str]) -> Mapping[str, str]:
 CASME3 = DatasetFormat(
     name="casme3",
     title="CAS(ME)3 part A",
-    columns={
-        "subject": ("subject",),
-        "clip": ("filename",),
-        "onset": ("onset", "onsetframe"),
-        "apex": ("apex", "apexframe"),
-        "offset": ("offset", "offsetframe"),
-        "action_units": ("au", "actionunits"),
-        "emotion": ("emotion", "estimatedemotion"),
-    },
     expected_rows=(860,),
     emotions={
         "happy": "happiness",
@@ -41,6 +32,7 @@ CASME3 = DatasetFormat(
         "others": "others",
     },
     clip_pattern=re.compile(r"[a-z]{1,2}"),
+    clip_example="a",
     subject_name=str,
     clip_name=clip_name,
     folder_names=folder_names,

@@ -42,7 +42,8 @@ def attach_frames(
     safe = all(SAFE_NAME.fullmatch(name) for name in names.values())
     folder = finder.find(names) if safe else None
     if folder is None:
-        report.add("no frames", clip.clip, "excluded", "its folder is absent or holds no frame.")
+        detail = finder.explain(names) if safe else "these names lead out of the folder."
+        report.add("no frames", clip.clip, "excluded", detail)
         return clip
     numbers = _numbers_of(dataset, clip, folder)
     inside = [number for number in numbers if clip.onset <= number <= clip.offset]

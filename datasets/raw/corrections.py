@@ -8,8 +8,7 @@ frame), ``emotion``, ``action_units``, ``exclude`` (value: a label scheme, or ``
 (the same values; lifts an exclusion of the shipped table), ``note``.
 """
 
-import csv
-import io
+import re
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -17,6 +16,8 @@ from pathlib import Path
 
 from common.dataset_names import dataset_name
 from common.errors import UserError, name_list
+from common.refusals import Refusal
+from common.tables import read_table
 from datasets.raw.dataset_format import DatasetFormat
 from datasets.raw.label_schemes import ALL_SCHEMES, SCHEMES
 
@@ -25,6 +26,7 @@ FRAME_FIELDS = ("onset", "apex", "offset")
 SCHEME_FIELDS = ("exclude", "include")
 FIELDS = (*FRAME_FIELDS, "emotion", "action_units", *SCHEME_FIELDS, "note")
 MIDDLE = "middle"
+FRAME_NUMBER = re.compile(r"\d{1,9}", re.ASCII)
 SHIPPED = Path(__file__).with_name("corrections.csv")
 
 ClipKey = tuple[str, str]
@@ -79,26 +81,20 @@ def read_corrections(
     return dict(by_clip)
 
 
+def frame_number(text: str) -> int | None:
+    """The number of a frame; None for any other text."""
+    return int(text) if FRAME_NUMBER.fullmatch(text) else None
+
+
 def _read_table(path: Path, dataset: DatasetFormat, shipped: bool) -> list[Correction]:
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{path} cannot be read as a table of corrections: {error}.") from None
-    reader = csv.DictReader(io.StringIO(text, newline=""))
+    table = read_table(path, COLUMNS, f"It needs {name_list(COLUMNS)}.")
     lines = []
-    try:
-        if tuple(reader.fieldnames or ()) != COLUMNS:
-            raise UserError(f"{path} must have the columns {name_list(COLUMNS)}.")
-        for row in reader:
-            cells = {name: (row[name] or "").strip() for name in COLUMNS}
-            _check(f"{path}, line {reader.line_num}", cells)
-            if dataset_name(cells["dataset"]) == dataset.name:
-                lines.append(_correction(dataset, cells, shipped))
-    except csv.Error as error:
-        raise UserError(
-            f"{path}, after line {reader.line_num}: not a comma-separated table: {error}. "
-            "Correct the table."
-        ) from None
+    for number, row in zip(table.index, table.to_dict("records"), strict=True):
+        problem = _fault(row)
+        if problem:
+            raise Refusal(path, f"line {number}: {problem}")
+        if dataset_name(row["dataset"]) == dataset.name:
+            lines.append(_correction(dataset, row, shipped))
     return lines
 
 
@@ -107,23 +103,20 @@ def _correction(dataset: DatasetFormat, cells: dict[str, str], shipped: bool) ->
     return Correction(subject, clip, cells["field"], cells["value"], cells["reason"], shipped)
 
 
-def _check(where: str, cells: dict[str, str]) -> None:
+def _fault(cells: dict[str, str]) -> str:
+    """What is wrong with a line; empty where it is right."""
     try:
         dataset_name(cells["dataset"])
     except UserError as error:
-        raise UserError(f"{where}: {error}") from None
-    if cells["field"] not in FIELDS:
-        raise UserError(
-            f"{where}: unknown field {cells['field']!r}. Choose one of {name_list(FIELDS)}."
-        )
+        return str(error)
+    name, value = cells["field"], cells["value"]
+    if name not in FIELDS:
+        return f"unknown field {name!r}. Choose one of {name_list(FIELDS)}."
     if not cells["reason"]:
-        raise UserError(f"{where}: a correction needs a reason.")
-    value = cells["value"]
-    is_middle = cells["field"] == "apex" and value == MIDDLE
-    if cells["field"] in FRAME_FIELDS and not (value.isdecimal() or is_middle):
-        raise UserError(f"{where}: {cells['field']} {value!r} is not a frame number.")
-    if cells["field"] in SCHEME_FIELDS and value not in (*SCHEMES, ALL_SCHEMES):
-        raise UserError(
-            f"{where}: {value!r} is no label scheme. "
-            f"Choose one of {name_list((*SCHEMES, ALL_SCHEMES))}."
-        )
+        return "a correction needs a reason."
+    is_middle = name == "apex" and value == MIDDLE
+    if name in FRAME_FIELDS and frame_number(value) is None and not is_middle:
+        return f"{name} {value!r} is not a frame number."
+    if name in SCHEME_FIELDS and value not in (*SCHEMES, ALL_SCHEMES):
+        return f"{value!r} is no label scheme. Choose one of {name_list((*SCHEMES, ALL_SCHEMES))}."
+    return ""

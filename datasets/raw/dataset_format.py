@@ -23,6 +23,12 @@ class FrameLayout:
     folders: tuple[str, ...]
     file_name: re.Pattern[str]
 
+    @property
+    def file_in_words(self) -> str:
+        """A frame's file name for messages: reg_img{number}.jpg."""
+        prefix = self.file_name.pattern.partition("(")[0].replace(r"\d+", "{digits}")
+        return f"{prefix}{{number}}.jpg"
+
 
 @dataclass(frozen=True)
 class DatasetFormat:
@@ -31,10 +37,11 @@ class DatasetFormat:
     Attributes:
         name: its name on the command line and in tables.
         title: its name in sentences.
-        columns: for each field its possible column names, reduced. ``apex`` may be left out.
         expected_rows: row counts of the complete sheet, of all copies in circulation.
         emotions: reduced spelling in the sheet -> common name.
-        clip_pattern: matches a file-name cell of this dataset, and not those of others.
+        clip_pattern: matches a file-name cell of this dataset, and not those of others; its group
+            "subject", where it has one, is the subject in the clip's name.
+        clip_example: such a cell.
         subject_name: a subject cell -> the subject's name in tables.
         clip_name: cells of a row -> the clip's name in tables.
         written_clip: a clip's name in a user's table of corrections -> its name in tables.
@@ -43,14 +50,16 @@ class DatasetFormat:
         frame_rate: frames per second; None where it is not known.
         long_recordings: whether a frame folder holds a long recording around the clip.
         longest: a clip of more frames than this is remarked; None for no limit.
+        has_apex: whether a complete sheet names apex frames.
+        worksheets: names that the right worksheet of a workbook may have, reduced.
     """
 
     name: str
     title: str
-    columns: Mapping[str, tuple[str, ...]]
     expected_rows: tuple[int, ...]
     emotions: Mapping[str, str]
     clip_pattern: re.Pattern[str]
+    clip_example: str
     subject_name: Callable[[str], str]
     layouts: tuple[FrameLayout, ...]
     clip_name: Callable[[Mapping[str, str]], str] = field(default=lambda cells: cells["clip"])
@@ -59,11 +68,23 @@ class DatasetFormat:
     frame_rate: float | None = None
     long_recordings: bool = False
     longest: int | None = None
+    has_apex: bool = True
+    worksheets: tuple[str, ...] = ()
 
-    @property
-    def has_apex(self) -> bool:
-        """Whether the sheet names an apex frame."""
-        return "apex" in self.columns
+    def owns(self, clip: str) -> bool:
+        """Whether a file-name cell has the form of this dataset."""
+        return bool(self.clip_pattern.fullmatch(clip))
+
+
+def numbered_subject(prefix: str, width: int) -> Callable[[str], str]:
+    """From a cell a subject's name: with prefix s and width 2, "1", "s1" and "S01" are s01."""
+    pattern = re.compile(rf"(?:{prefix})?0*(\d{{1,9}})", re.ASCII | re.IGNORECASE)
+
+    def name(text: str) -> str:
+        match = pattern.fullmatch(text)
+        return f"{prefix}{int(match[1]):0{width}d}" if match else text
+
+    return name
 
 
 def frame_file(prefix: str) -> re.Pattern[str]:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from common.refusals import few
 from datasets.raw.dataset_format import DatasetFormat, FrameLayout
 
 
@@ -55,6 +56,30 @@ class FrameFinder:
                 if self.last.names:
                     return self.last
         return None
+
+    def explain(self, names: Mapping[str, str]) -> str:
+        """Where the frames of a clip without any were looked for and what is there, a sentence."""
+        places = [
+            (self.root / template.format_map(names), layout)
+            for layout in self.layouts
+            for template in layout.folders
+        ]
+        # The place of which most is there.
+        place, layout = max(places, key=lambda pair: len(_existing(pair[0]).parts))
+        there, file_name = _existing(place), layout.file_in_words
+        wanted = file_name if there == place else f"{place.relative_to(there)}/{file_name}"
+        try:
+            entries = sorted(entry.name for entry in os.scandir(there))
+        except OSError as error:
+            return f"{there} cannot be read: {error.strerror}."
+        holds = few(entries, 50) if entries else "nothing"
+        where = "the folder" if there == self.root else there.relative_to(self.root)
+        return f"{where} holds no {wanted}; it holds {holds}."
+
+
+def _existing(place: Path) -> Path:
+    """The folder, or the nearest above it that is there."""
+    return next((above for above in (place, *place.parents) if above.is_dir()), place)
 
 
 def wanted_layouts(dataset: DatasetFormat, registered: bool) -> list[FrameLayout]:

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from common.dataset_names import dataset_name
-from common.errors import UserError, name_list
+from common.errors import UserError
+from common.refusals import Refusal, few
 from datasets.inputs import SAFE_NAME, SYNTHETIC
 from datasets.raw.annotation import Annotation, read_annotation
 from datasets.raw.casme2 import CASME2
@@ -15,16 +16,15 @@ from datasets.raw.clip_frames import attach_frames
 from datasets.raw.corrections import ClipKey, Correction, exclusions, read_corrections
 from datasets.raw.dataset_format import DatasetFormat
 from datasets.raw.findings import Finding, RowReport
-from datasets.raw.frame_folders import FrameFinder, wanted_layouts
+from datasets.raw.frame_folders import FrameFinder
 from datasets.raw.mmew import MMEW
 from datasets.raw.raw_clip import RawClip
 from datasets.raw.samm import SAMM
-from datasets.raw.sheets import SheetRow, read_sheet
+from datasets.raw.sheets import COLUMN_NAMES, Sheet, SheetRow, read_sheet
 from datasets.raw.smic import SMIC
 
 FORMATS = {dataset.name: dataset for dataset in (CASME2, SAMM, SMIC, MMEW, CASME3)}
-# Fields that a sheet may lack: nothing is built from them.
-OPTIONAL_FIELDS = ("action_units", "second_onset")
+NEEDED_FIELDS = ("onset", "offset", "emotion")
 # Map files are named by subject and clip; file systems allow 255 bytes with the ending.
 MOST_NAME_BYTES = 200
 
@@ -96,55 +96,54 @@ def read_raw_dataset(source: RawSource) -> RawDataset:
     dataset = FORMATS[dataset_name(source.dataset)]
     if source.frames is not None and not source.frames.is_dir():
         raise UserError(f"{source.frames} is not a folder. Give the folder of the frames.")
-    rows = read_sheet(source.sheet, ("subject", "filename"))
-    _check_columns(source.sheet, dataset, rows)
-    reader = _RowReader(dataset, source)
-    clips = [clip for clip in map(reader.read, rows) if clip is not None]
-    findings = [*_check_count(dataset, rows), *reader.findings, *reader.unused_corrections()]
+    sheet = read_sheet(source.sheet, dataset.owns, dataset.worksheets)
+    _check_columns(source.sheet, dataset, sheet)
+    reader = _RowReader(dataset, source, sheet.column("apex") is not None)
+    clips = [clip for clip in map(reader.read, sheet.rows) if clip is not None]
+    findings = [*_sheet_findings(dataset, sheet), *reader.findings, *reader.unused_corrections()]
     raw = RawDataset(dataset, clips, findings)
     _check_any_frames(source, raw)
     return raw
 
 
-def _check_columns(path: Path, dataset: DatasetFormat, rows: list[SheetRow]) -> None:
+def _check_columns(path: Path, dataset: DatasetFormat, sheet: Sheet) -> None:
     """Refuse the sheet of another dataset: its columns or most of its clip names do not fit."""
-    absent = [
-        name
-        for name, variants in dataset.columns.items()
-        if name not in OPTIONAL_FIELDS and not set(variants) & set(rows[0].cells)
-    ]
-    names = [row.cells["filename"] for row in rows]
-    fitting = _fit(dataset, names)
-    if not absent and fitting >= 0.5:
+    needed = (*NEEDED_FIELDS, "apex") if dataset.has_apex else NEEDED_FIELDS
+    absent = [field for field in needed if sheet.column(field) is None]
+    names = [row.field("clip") for row in sheet.rows]
+    if not absent and _fit(dataset, names) >= 0.5:
         return
-    others = [other for other in FORMATS.values() if other != dataset]
-    likely = [other.title for other in others if _fit(other, names) >= 0.5]
-    guess = f" It looks like a sheet of {likely[0]}." if likely else ""
-    reason = f"clip names such as {name_list(names[:3])} are not {dataset.title}'s"
+    likely = [f.title for f in FORMATS.values() if f != dataset and _fit(f, names) >= 0.5]
+    guess = f"It looks like a sheet of {likely[0]}." if likely else "None of the datasets has them."
+    reason = f"clip names such as {few(names, 60)} are not {dataset.title}'s"
     if absent:
-        reason = f"it has no column for {name_list(absent)}"
-    raise UserError(f"{path} is not a sheet of {dataset.title}: {reason}.{guess}")
+        reason = f"it has no column for {few(absent)} among {few(sheet.columns.values(), 60)}"
+        guess = guess if likely else "Give the complete sheet."
+    raise Refusal(path, f"is not a sheet of {dataset.title}: {reason}. {guess}")
 
 
 def _fit(dataset: DatasetFormat, names: list[str]) -> float:
     """Share of the clip names that have this dataset's form."""
-    return sum(bool(dataset.clip_pattern.fullmatch(name)) for name in names) / len(names)
+    return sum(map(dataset.owns, names)) / len(names)
 
 
-def _check_count(dataset: DatasetFormat, rows: list[SheetRow]) -> list[Finding]:
-    if len(rows) in dataset.expected_rows:
-        return []
-    expected = " or ".join(map(str, dataset.expected_rows))
+def _sheet_findings(dataset: DatasetFormat, sheet: Sheet) -> list[Finding]:
     report = RowReport(dataset.name, 0)
-    report.add("count", len(rows), "kept", f"a complete {dataset.title} sheet has {expected} rows.")
+    for rule, value, detail in sheet.notes:
+        report.add(rule, value, "kept", detail)
+    own = sum(dataset.owns(row.field("clip")) for row in sheet.rows)
+    if own not in dataset.expected_rows:
+        expected = " or ".join(map(str, dataset.expected_rows))
+        detail = f"a complete {dataset.title} sheet has {expected} rows."
+        report.add("count", own, "kept", detail)
     return report.findings
 
 
 class _RowReader:
     """Reads one row after the other; keeps the names already seen and collects the findings."""
 
-    def __init__(self, dataset: DatasetFormat, source: RawSource) -> None:
-        self.dataset = dataset
+    def __init__(self, dataset: DatasetFormat, source: RawSource, has_apex: bool) -> None:
+        self.dataset, self.has_apex = dataset, has_apex
         self.frame_rate = source.frame_rate or dataset.frame_rate
         self.corrections = read_corrections(dataset, source.corrections)
         self.finder = None
@@ -166,7 +165,7 @@ class _RowReader:
         if key is None:
             return None
         corrections = self.corrections.get(key, [])
-        annotation = read_annotation(self.dataset, cells, corrections, report)
+        annotation = read_annotation(self.dataset, self.has_apex, cells, corrections, report)
         if annotation is None:
             return None
         clip = self._make_clip(row, key, annotation, corrections)
@@ -175,11 +174,8 @@ class _RowReader:
         return attach_frames(self.dataset, clip, self.finder, cells, report)
 
     def _fields(self, row: SheetRow) -> dict[str, str]:
-        """The row's text by field; the first of a field's column names that the sheet has."""
-        return {
-            name: next((row.cells[variant] for variant in variants if variant in row.cells), "")
-            for name, variants in self.dataset.columns.items()
-        }
+        """The row's text by field."""
+        return {name: row.field(name) for name in COLUMN_NAMES}
 
     def _identify(self, cells: Mapping[str, str], report: RowReport) -> ClipKey | None:
         """The clip's name; None for a row without a usable name or with one already seen."""
@@ -189,6 +185,8 @@ class _RowReader:
             if not cell or not SAFE_NAME.fullmatch(name):
                 self._refuse_name(cells, report)
                 return None
+        if self._is_foreign(cells["clip"], report):
+            return None
         key = report.subject, report.clip
         if len("_".join(key).encode("utf-8")) > MOST_NAME_BYTES:
             detail = f"over {MOST_NAME_BYTES} bytes with the subject: too long for a file name."
@@ -200,6 +198,22 @@ class _RowReader:
             return None
         self.first_rows[key] = report.row
         return key
+
+    def _is_foreign(self, name: str, report: RowReport) -> bool:
+        """Whether the clip's name is another dataset's or another subject's; a finding says so."""
+        match = self.dataset.clip_pattern.fullmatch(name)
+        if match is None:
+            owner = next((other.title for other in FORMATS.values() if other.owns(name)), None)
+            whose = f"this is a clip name of {owner}" if owner else "not this dataset's clip name"
+            example = f"{self.dataset.title} has such as {self.dataset.clip_example}"
+            report.add("foreign clip", name, "excluded", f"{whose}; {example}.")
+            return True
+        named = match.groupdict().get("subject")
+        if named is None or self.dataset.subject_name(named) == report.subject:
+            return False
+        detail = f"the clip's name says subject {named}: correct the sheet."
+        report.add("subject", report.subject, "excluded", detail)
+        return True
 
     def _refuse_name(self, cells: Mapping[str, str], report: RowReport) -> None:
         """Say which cell is no name; for a clip that is named by its onset, it may be the onset."""
@@ -243,13 +257,14 @@ class _RowReader:
 
 def _check_any_frames(source: RawSource, raw: RawDataset) -> None:
     """A folder without the frames of any clip is the wrong one: one error, not a list."""
-    if raw.clips or not any(finding.rule == "no frames" for finding in raw.findings):
+    absent = [finding for finding in raw.findings if finding.rule == "no frames"]
+    if raw.clips or not absent:
         return
-    layouts = wanted_layouts(raw.format, source.registered)
     kind = "registered" if source.registered else "raw"
-    places = name_list(dict.fromkeys(folder for layout in layouts for folder in layout.folders))
     hint = "" if source.registered else " For registered (cropped) frames add --registered."
-    raise UserError(
-        f"{source.frames} holds no {kind} frames of any clip of {source.sheet}. "
-        f"They are looked for in {places}.{hint}"
+    first = absent[0]
+    raise Refusal(
+        source.frames,
+        f"holds no {kind} frames of any of {len(absent)} clips. Of {first.subject}/{first.clip}: "
+        f"{first.detail}{hint}",
     )

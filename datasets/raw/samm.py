@@ -2,26 +2,11 @@
 
 import re
 
-from datasets.raw.dataset_format import DatasetFormat, FrameLayout, frame_file
-
-
-def subject_name(text: str) -> str:
-    """A spreadsheet may have turned "006" into the number 6."""
-    return f"{int(text):03d}" if text.isdecimal() else text
-
+from datasets.raw.dataset_format import DatasetFormat, FrameLayout, frame_file, numbered_subject
 
 SAMM = DatasetFormat(
     name="samm",
     title="SAMM",
-    columns={
-        "subject": ("subject",),
-        "clip": ("filename",),
-        "onset": ("onsetframe",),
-        "apex": ("apexframe",),
-        "offset": ("offsetframe",),
-        "action_units": ("actionunits", "actionunit", "au"),
-        "emotion": ("estimatedemotion", "emotion"),
-    },
     expected_rows=(159,),
     emotions={
         "anger": "anger",
@@ -34,8 +19,9 @@ SAMM = DatasetFormat(
         "other": "others",
         "others": "others",
     },
-    clip_pattern=re.compile(r"\d{3}_\d+_\d+"),
-    subject_name=subject_name,
+    clip_pattern=re.compile(r"(?P<subject>\d{3})_\d+_\d+"),
+    clip_example="006_1_2",
+    subject_name=numbered_subject("", 3),
     layouts=(
         FrameLayout("both", ("SAMM/{subject}/{clip}", "{subject}/{clip}"), frame_file(r"\d+_")),
     ),

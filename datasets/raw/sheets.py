@@ -1,45 +1,29 @@
-"""Reads annotation sheets as text: finds the header row by its names, runs no formula or macro."""
+"""Annotation sheets: which worksheet is read, what its columns are, what is left unused."""
 
-import csv
-import io
 import re
-import struct
-import zipfile
-import zlib
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
-from itertools import zip_longest
 from pathlib import Path
 
-from openpyxl import load_workbook
-from openpyxl.utils.exceptions import InvalidFileException
+from common.refusals import Refusal, few
+from common.tables import Header, Worksheet, read_worksheets, reduce_name
 
-from common.errors import UserError, name_list
-
-# Real sheets hold at most a few thousand rows and unpack to a few megabytes.
-MOST_BYTES = 64 * 2**20
-MOST_ROWS = 20_000
-MOST_COLUMNS = 200
-HEADER_WITHIN = 60
-WHOLE_NUMBER = re.compile(r"^(\d+)\.0+$")
-# What zip, inflating, XML and openpyxl raise at a damaged workbook.
-DAMAGE = (
-    AttributeError,
-    EOFError,
-    InvalidFileException,
-    LookupError,
-    OSError,
-    RuntimeError,
-    SyntaxError,
-    TypeError,
-    ValueError,
-    struct.error,
-    zipfile.BadZipFile,
-    zlib.error,
-)
-
-Row = tuple[str, ...]
+COLUMN_NAMES: dict[str, tuple[str, ...]] = {
+    "subject": ("subject", "subjects", "subjectid", "subjectno", "participant"),
+    "clip": ("filename", "clip", "clipname", "video", "videoname"),
+    "onset": ("onsetframe", "onsetf", "onset1f", "onset", "onsetframenumber"),
+    "apex": ("apexframe", "apexf", "apex1f", "apex", "apexframenumber"),
+    "offset": ("offsetframe", "offsetf", "offset1f", "offset", "offsetframenumber"),
+    "second_onset": ("onset2f",),
+    "action_units": ("actionunits", "actionunit", "au", "aus", "facs", "facscodes"),
+    "emotion": ("estimatedemotion", "emotion", "emotions", "emotionlabel"),
+}
+"""For each field its column names in all datasets, reduced; of several the first is read."""
+LOOKS_NEEDED = re.compile(r"subject|filename|onset|apex|offset|emotion|actionunit|facs|^aus?$")
+LATER_MOVEMENT = re.compile(r"(?:onset|apex|offset)[2-9]f?")
+WORKBOOK_ENDINGS = (".xlsx", ".xlsm")
+SHEET_ADVICE = "Give the annotation sheet of this dataset."
+WHOLE_NUMBER = re.compile(r"(\d+)\.0+", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -52,136 +36,110 @@ class SheetRow:
     number: int
     cells: dict[str, str]
 
+    def field(self, name: str) -> str:
+        """The text of one of ``COLUMN_NAMES``; empty where the sheet has no such column."""
+        names = (variant for variant in COLUMN_NAMES[name] if variant in self.cells)
+        return self.cells.get(next(names, ""), "")
 
-def read_sheet(path: Path, header_names: Iterable[str]) -> list[SheetRow]:
-    """Read the first worksheet that has the wanted header.
+
+@dataclass(frozen=True)
+class Sheet:
+    """A sheet that was read.
+
+    Attributes:
+        rows: at least one.
+        columns: reduced name -> the name as written.
+        notes: (rule, value, sentence) of what a reader must know of the sheet as a whole.
+    """
+
+    rows: list[SheetRow]
+    columns: dict[str, str]
+    notes: list[tuple[str, str, str]]
+
+    def column(self, field: str) -> str | None:
+        """The reduced name of the column from which a field is read; None if there is none."""
+        return next((name for name in COLUMN_NAMES[field] if name in self.columns), None)
+
+
+def read_sheet(
+    path: Path, fits: Callable[[str], bool] = bool, preferred: tuple[str, ...] = ()
+) -> Sheet:
+    """Read the worksheet that fits best: a visible one, one of a preferred name, most clips.
 
     Args:
-        path: an .xlsx file or a comma-separated .csv file.
-        header_names: reduced names that the header row must have, all of them.
+        path: a workbook or a text file.
+        fits: whether a cell is a clip's name of this dataset.
+        preferred: reduced names of worksheets.
 
     Raises:
-        UserError: not such a file, too large, no such header, or no row below it.
+        UserError: not such a file, no such header, no row below it, or needed cells that hold
+            formulas without a stored value.
     """
-    wanted = set(header_names)
-    seen: list[str] = []
-    for rows in _worksheets(path):
-        for number, row in enumerate(rows[:HEADER_WITHIN], start=1):
-            names = [reduce_name(cell) for cell in row]
-            if wanted <= set(names):
-                return _rows_below(path, rows, number, names)
-            seen.extend(cell for cell in row if cell)
-    found = f"its first cells are {name_list(seen[:12])}" if seen else "it is empty"
-    raise UserError(
-        f"{path} has no row with the column names {name_list(sorted(wanted))}: {found}. "
-        "Give the annotation sheet of this dataset."
-    )
+    header = Header([COLUMN_NAMES["subject"], COLUMN_NAMES["clip"]], reduce_name, SHEET_ADVICE)
+    found = [(sheet, _rows_of(sheet)) for sheet in read_worksheets(path, header)]
+
+    def goodness(pair: tuple[Worksheet, list[SheetRow]]) -> tuple[bool, bool, int]:
+        sheet, rows = pair
+        clips = sum(fits(row.field("clip")) for row in rows)
+        return not sheet.hidden and bool(rows), reduce_name(sheet.name) in preferred, clips
+
+    best, rows = max(found, key=goodness)
+    if not rows:
+        raise Refusal(path, f"has a header and no row below it. {SHEET_ADVICE}")
+    columns: dict[str, str] = {}
+    for cell in filter(reduce_name, best.header):
+        columns.setdefault(reduce_name(cell), cell)
+    sheet = Sheet(rows, columns, [])
+    _refuse_formulas(path, sheet)
+    if bool(best.name) != (path.suffix.lower() in WORKBOOK_ENDINGS):
+        kind = "a workbook" if best.name else "text and no workbook"
+        sheet.notes.append(("file", path.name, f"this is {kind}, and is read as that."))
+    others = [f"{s.name} ({len(r)} rows)" for s, r in found if s is not best]
+    if others or best.hidden:
+        hidden = " It is hidden." if best.hidden else ""
+        rest = f" Not read: {few(others)}." if others else ""
+        sheet.notes.append(("worksheet", best.name, f"this one is read.{hidden}{rest}"))
+    sheet.notes.extend(_unused_columns(sheet))
+    return sheet
 
 
-def reduce_name(text: str) -> str:
-    """A column name without case, blanks and signs."""
-    return re.sub(r"[^a-z0-9]", "", text.lower())
+def _rows_of(sheet: Worksheet) -> list[SheetRow]:
+    """A column without a header is skipped; of two columns with one name the first counts."""
+    names = [reduce_name(cell) for cell in sheet.header]
+    rows = []
+    for number, row in sheet.rows.items():
+        padded = (*row, *[""] * (len(names) - len(row)))
+        pairs = [(name, cell) for name, cell in zip(names, padded, strict=False) if name]
+        # pandas writes the whole numbers of a column with an empty cell as 46.0.
+        cells = {
+            name: WHOLE_NUMBER.sub(r"\1", cell) if WHOLE_NUMBER.fullmatch(cell) else cell
+            for name, cell in reversed(pairs)
+        }
+        if any(cells.values()):
+            rows.append(SheetRow(number, cells))
+    return rows
 
 
-def _rows_below(path: Path, rows: list[Row], header: int, names: list[str]) -> list[SheetRow]:
-    table = []
-    for number, row in enumerate(rows[header:], start=header + 1):
-        if any(row):
-            # Rows end at their last filled cell. A column without a header is skipped; of two
-            # columns with one name the first counts.
-            pairs = [pair for pair in zip_longest(names, row, fillvalue="") if pair[0]]
-            table.append(SheetRow(number, dict(reversed(pairs))))
-    if not table:
-        raise UserError(f"{path} has a header in row {header} and no row below it.")
-    return table
+def _refuse_formulas(path: Path, sheet: Sheet) -> None:
+    for field in COLUMN_NAMES:
+        column = sheet.column(field)
+        rows = [row.number for row in sheet.rows if row.field(field).startswith("=")]
+        if column and rows:
+            raise Refusal(
+                path,
+                f"has formulas without a stored value in column {sheet.columns[column]} (rows "
+                f"{few(rows)}). Open it in a spreadsheet program and save it once.",
+            )
 
 
-def _worksheets(path: Path) -> Iterator[list[Row]]:
-    if path.is_dir():
-        raise UserError(f"{path} is a folder. Give the sheet itself, an .xlsx or .csv file.")
-    if not path.is_file():
-        raise UserError(f"{path} does not exist. Give the dataset's annotation sheet.")
-    if path.stat().st_size > MOST_BYTES:
-        raise UserError(f"{path} is larger than {MOST_BYTES >> 20} MB: not an annotation sheet.")
-    if path.suffix.lower() == ".csv":
-        yield _csv_rows(path)
-    elif path.suffix.lower() in (".xlsx", ".xlsm"):
-        yield from _workbook_rows(path)
-    else:
-        raise UserError(f"{path} is neither .xlsx nor .csv. Save the sheet as one of them.")
-
-
-def _csv_rows(path: Path) -> list[Row]:
-    content = path.read_bytes()
-    try:
-        text = content.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        raise UserError(f"{path} is not UTF-8 text. Save the sheet as UTF-8 csv.") from None
-    try:
-        rows = list(csv.reader(io.StringIO(text, newline=""), strict=True))
-    except csv.Error as error:
-        raise UserError(f"{path} is not a comma-separated table: {error}.") from None
-    return _limited(path, rows)
-
-
-def _workbook_rows(path: Path) -> Iterator[list[Row]]:
-    _refuse_bomb(path)
-    with _damage_named(path):
-        workbook = load_workbook(path, read_only=True, data_only=True, keep_links=False)
-    try:
-        for sheet in workbook.worksheets:
-            with _damage_named(path):
-                # Some writers declare a million rows; the cells themselves are what counts.
-                sheet.reset_dimensions()
-                rows = _limited(path, sheet.iter_rows(values_only=True))
-            yield rows
-    finally:
-        workbook.close()
-
-
-@contextmanager
-def _damage_named(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except DAMAGE as error:
-        raise UserError(
-            f"{path} is not a readable .xlsx workbook: {error}. Get it anew, or save it again."
-        ) from None
-
-
-def _refuse_bomb(path: Path) -> None:
-    if not zipfile.is_zipfile(path):
-        raise UserError(
-            f"{path} is not an .xlsx workbook (an old .xls renamed?). Save it as .xlsx or .csv."
-        )
-    with _damage_named(path), zipfile.ZipFile(path) as archive:
-        unpacked = sum(item.file_size for item in archive.infolist())
-    if unpacked > MOST_BYTES:
-        raise UserError(
-            f"{path} unpacks to {unpacked >> 20} MB, more than {MOST_BYTES >> 20} MB: "
-            "not an annotation sheet."
-        )
-
-
-def _limited(path: Path, rows: Iterable[Iterable[object]]) -> list[Row]:
-    """All rows as text up to the last filled one; too many are refused."""
-    table: list[Row] = []
-    filled = 0
-    for number, row in enumerate(rows, start=1):
-        if number > MOST_ROWS:
-            raise UserError(f"{path} has more than {MOST_ROWS} rows: not an annotation sheet.")
-        cells = tuple(_cell_text(cell) for cell in row)[:MOST_COLUMNS]
-        table.append(cells)
-        filled = number if any(cells) else filled
-    return table[:filled]
-
-
-def _cell_text(cell: object) -> str:
-    """What a spreadsheet shows: 46.0 is the frame 46, an empty cell is no text."""
-    if cell is None:
-        return ""
-    if isinstance(cell, float) and cell.is_integer():
-        return str(int(cell))
-    text = str(cell).strip()
-    # pandas writes a column with an empty cell so, as text.
-    return WHOLE_NUMBER.sub(r"\1", text)
+def _unused_columns(sheet: Sheet) -> list[tuple[str, str, str]]:
+    """Columns whose names look needed, but from which nothing is read."""
+    used = {sheet.column(field): field for field in COLUMN_NAMES}
+    notes = []
+    for name, written in sheet.columns.items():
+        word = LOOKS_NEEDED.search(name)
+        if word and name not in used and not LATER_MOVEMENT.fullmatch(name):
+            read = next((sheet.columns[c] for c in used if c and word[0] in c), None)
+            instead = f"; {read} is read" if read else "; its name is not known"
+            notes.append(("column", written, f"this column is not used{instead}."))
+    return notes

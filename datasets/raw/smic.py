@@ -3,21 +3,16 @@
 import re
 from collections.abc import Mapping
 
-from datasets.raw.dataset_format import DatasetFormat, FrameLayout, frame_file
+from datasets.raw.dataset_format import DatasetFormat, FrameLayout, frame_file, numbered_subject
 
-CLIP = re.compile(r"s0*(\d+)_(ne|po|sur)_(\d+)")
-
-
-def subject_name(text: str) -> str:
-    """The tables of the field write s01 where the dataset writes s1."""
-    digits = text.lower().removeprefix("s")
-    return f"s{int(digits):02d}" if digits.isdecimal() else text
+CLIP = re.compile(r"(?P<subject>s\d+)_(ne|po|sur)_(\d+)")
+subject_name = numbered_subject("s", 2)
 
 
 def padded_clip(text: str) -> str:
     """Zero-padded as in the tables of the field: s1_ne_01 is s01_ne_01."""
     match = CLIP.fullmatch(text)
-    return f"s{int(match[1]):02d}_{match[2]}_{match[3]}" if match else text
+    return f"{subject_name(match['subject'])}_{match[2]}_{match[3]}" if match else text
 
 
 def clip_name(cells: Mapping[str, str]) -> str:
@@ -52,17 +47,10 @@ def places(*above: str) -> tuple[str, ...]:
 SMIC = DatasetFormat(
     name="smic",
     title="SMIC-HS",
-    columns={
-        "subject": ("subject",),
-        "clip": ("filename",),
-        "onset": ("onsetf", "onset1f", "onset"),
-        "offset": ("offsetf", "offset1f", "offset"),
-        "second_onset": ("onset2f",),
-        "emotion": ("emotion",),
-    },
     expected_rows=(164,),
     emotions={"negative": "negative", "positive": "positive", "surprise": "surprise"},
     clip_pattern=CLIP,
+    clip_example="s1_ne_01",
     subject_name=subject_name,
     clip_name=clip_name,
     written_clip=padded_clip,
@@ -78,4 +66,6 @@ SMIC = DatasetFormat(
         ),
     ),
     frame_rate=100,
+    has_apex=False,
+    worksheets=("hs", "smichs", "smichse"),
 )

@@ -10,7 +10,7 @@ from common.errors import UserError
 from common.files import write_text
 from common.process_pool import run_jobs
 from datasets.frames.flow import FlowMethod, clip_maps, phase_flows
-from datasets.inputs import TABLE_NAME, read_table, write_maps, write_table
+from datasets.inputs import TABLE_NAME, read_clip_table, write_maps, write_table
 from datasets.synthetic.clips import ClipSpec, draw_clip
 
 NOTICE = """These inputs are SYNTHETIC.
@@ -43,7 +43,7 @@ def write_synthetic_inputs(
 
 def _refuse_real_inputs(folder: Path) -> None:
     table = folder / TABLE_NAME
-    if table.exists() and not read_table(table)[1]:
+    if table.exists() and not read_clip_table(table)[1]:
         raise UserError(
             f"{folder} holds inputs that are not synthetic, and is left as it is. "
             "Give another folder for the synthetic ones."

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from common.errors import UserError, name_list
+from common.refusals import Refusal
 from evaluation.acc_files import SUFFIX
 from evaluation.epoch_rules import DEFAULT_RULE, RULES, UNKNOWN_RULE, Rule, get_rule
 from evaluation.fold_logits import StoredFold, predict_every_epoch, read_folds_of_rows
@@ -274,7 +275,7 @@ def _in_order(folder: Path, rules: list[RuleResults]) -> list[RuleResults]:
 def _read_rule(folder: Path) -> RuleResults:
     results = read_results(folder)
     if results.rows.empty:
-        raise UserError(f"{folder} holds no usable result: {'; '.join(results.problems)}.")
+        raise Refusal(folder, f"holds no usable result: {results.complaint}.")
     names = results.rows.get("epoch_rule", pd.Series([UNKNOWN_RULE])).unique()
     if len(names) > 1:
         raise UserError(f"{folder} mixes epoch rules: {name_list(names)}. Keep one in a folder.")

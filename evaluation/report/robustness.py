@@ -4,12 +4,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
 from common.errors import UserError, name_list
+from common.refusals import Refusal, few
+from common.tables import numbers as parse_numbers
+from common.tables import read_table
 from evaluation.report.drawing import MARKERS, SERIES, Picture, canvas, finish, shorten
 from evaluation.robustness import CURVE, CURVES_NAME, ROBUSTNESS_NAME, SETTINGS_NAME, SUMMARY_NAME
 
@@ -51,7 +53,8 @@ def read_robustness(folder: Path) -> Robustness | None:
     wrong = ~(rows["uf1"].between(0, 1) & rows["uar"].between(0, 1))
     if wrong.any():
         raise UserError(
-            f"{path}: uf1 and uar must be numbers in 0..1, but are not in line {_lines(wrong)}."
+            f"{path}: uf1 and uar must be numbers in 0..1, but are not in line "
+            f"{few(rows.index[wrong] + 2)}."
         )
     read_off = ("uf1_without_noise", "area", "level_of_loss")
     settings = folder / SETTINGS_NAME
@@ -71,34 +74,26 @@ def _read_table(path: Path, numbers: tuple[str, ...], identity: list[str]) -> pd
     """
     if not path.is_file():
         return None
-    try:
-        rows = pd.read_csv(path, dtype=str, keep_default_na=False).fillna("")
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path} cannot be read as a table: {error}") from error
-    missing = [name for name in (*CURVE, *numbers) if name not in rows]
-    if missing:
-        raise UserError(f"{path} has no column {name_list(missing)}. {_WHAT_TO_GIVE}")
+    rows = read_table(path, (*CURVE, *numbers), _WHAT_TO_GIVE)
     for name in numbers:
-        parsed = pd.to_numeric(rows[name], errors="coerce").astype(float)
-        wrong = ~np.isfinite(parsed) & (rows[name].str.strip() != "")
+        parsed = parse_numbers(rows[name])
+        wrong = parsed.isna() & (rows[name] != "")
         if wrong.any():
             value = rows.loc[wrong, name].iloc[0]
-            raise UserError(
-                f"{path}: {name} {value!r} in line {_lines(wrong)} is not a number. {_WHAT_TO_GIVE}"
+            raise Refusal(
+                path,
+                f"is refused: {name} {value!r} in line {few(rows.index[wrong])} is not a number. "
+                f"{_WHAT_TO_GIVE}",
             )
         rows[name] = parsed
     twice = rows.duplicated(identity)
     if twice.any():
-        raise UserError(
-            f"{path}: line {_lines(twice)} has the same {name_list(identity)} as a line above. "
-            f"Keep one of them. {_WHAT_TO_GIVE}"
+        raise Refusal(
+            path,
+            f"is refused: line {few(rows.index[twice])} has the same {name_list(identity)} as a "
+            f"line above. Keep one of them. {_WHAT_TO_GIVE}",
         )
-    return rows
-
-
-def _lines(marked: pd.Series) -> str:
-    """Line numbers in the file of the rows that are True; the head is line 1."""
-    return name_list(np.flatnonzero(marked) + 2)
+    return rows.reset_index(drop=True)
 
 
 def describe_seeds(robustness: Robustness) -> pd.DataFrame:

@@ -5,8 +5,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from evaluation.expected_clips import write_expected_clips
+from evaluation.expected_clips import PROTOCOL_TABLE, write_expected_clips
 from evaluation.predictions import RECORDED, prediction_rows, write_predictions
+from evaluation.protocol_classes import PROTOCOL_CLASSES
 from evaluation.results_folder import PREDICTIONS_NAME
 
 Pairs = list[tuple[int, int]]
@@ -79,6 +80,17 @@ def drawn_rows(
     subjects = {name: pairs[8 * i : 8 * i + 8] for i, name in enumerate(names)}
     origin = {"configuration": configuration, "rule": rule}
     return rows_of_subjects(subjects, seed=seed, scores=scores, **origin)
+
+
+def protocol_labels() -> dict[str, np.ndarray]:
+    """Subject -> true classes of its clips, with the protocol's number of each class a dataset."""
+    counts = pd.read_csv(PROTOCOL_TABLE, dtype={"subject": str})
+    labels: dict[str, np.ndarray] = {}
+    for dataset, part in counts.groupby("dataset"):
+        pool = np.repeat(np.arange(3), PROTOCOL_CLASSES[str(dataset)])
+        np.random.default_rng(1).shuffle(pool)
+        labels |= dict(zip(part["subject"], np.split(pool, part["clips"].cumsum()), strict=False))
+    return labels
 
 
 def write_methods(folder: Path, datasets: tuple[str, ...] = ("a",)) -> dict[str, Path]:

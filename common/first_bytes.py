@@ -1,0 +1,35 @@
+"""Files that are not what their name says: told from the first bytes, named with what to do."""
+
+from pathlib import Path
+
+from common.refusals import Refusal
+
+IMPOSTORS = {
+    b"version https://git-lfs": ("a Git LFS pointer", "run git lfs pull"),
+    b"<!doctype html": ("a web page", "download the file itself"),
+    b"<html": ("a web page", "download the file itself"),
+    b"<table": ("a web page", "download the file itself"),
+    b"<?xml": ("an XML file", "save it in the form that is asked for"),
+    b"%pdf": ("a PDF", "save it in the form that is asked for"),
+    b"{\\rtf": ("a text document", "save it in the form that is asked for"),
+}
+"""First bytes, in lower case, of what a failed download or a wrong click leaves."""
+START = 64
+"""How many bytes are looked at."""
+
+
+def impostor(content: bytes) -> tuple[str, str] | None:
+    """What a file is in truth and what to do; None where its first bytes say nothing."""
+    start = content[:START].removeprefix(b"\xef\xbb\xbf").lstrip().lower()
+    return next((what for first, what in IMPOSTORS.items() if start.startswith(first)), None)
+
+
+def refuse_impostor(path: Path, content: bytes, wanted: str) -> None:
+    """Refuse a file whose first bytes are of something else than what is wanted, in words.
+
+    Raises:
+        Refusal: it is such a file.
+    """
+    found = impostor(content)
+    if found:
+        raise Refusal(path, f"is {found[0]}, not {wanted}; {found[1]}.")
