@@ -5,8 +5,8 @@
     python make_report.py results/robustness
 
 Reads a raw dataset: its sheet and its frames. Moves key frames by this suite's own protocol (see
-datasets/frames/key_frame_noise.py; not the published paper's), computes the maps anew, and scores
-every method leave-one-subject-out at its last epoch:
+datasets/frames/key_frame_noise.py; not the published paper's), computes the methods' inputs anew
+(maps, flow, frames), and scores every method leave-one-subject-out at its last epoch:
 
 * test clips moved: onset, apex, offset or all of them, by a share of the phase or by frames;
 * training and test clips moved: trained anew for every condition;
@@ -15,10 +15,11 @@ every method leave-one-subject-out at its last epoch:
 --spotter-only measures the error of the spotted key frames instead, in frames and in percent of the
 clip, beside what the middle frame gives as the apex, and writes a row a clip to spotter.csv.
 
-Writes robustness.csv (a row for each figure), robustness_curves.csv (means with 95 % intervals),
-robustness_summary.csv (area under each curve, level at which five points of UF1 are lost),
-key_frames.csv, and robustness.yaml (the settings that the tables are of). Stopped, the same command
-goes on; the bytes depend neither on that nor on --workers.
+Writes robustness.csv (a row for each figure), robustness_curves.csv (means, and what is lost against
+the annotated key frames, with 95 % intervals), robustness_summary.csv (area under each curve, level
+at which five points of UF1 are lost), key_frames.csv, and robustness.yaml (the settings that the
+tables are of). Stopped, the same command goes on; the bytes depend neither on that nor on
+--workers.
 """
 
 import math
@@ -39,7 +40,7 @@ from datasets import Inputs
 from datasets.frames.build import InputSettings
 from datasets.frames.flow import FlowMethod
 from datasets.frames.key_frame_noise import FRAME_LEVELS, RELATIVE_LEVELS, NoisyFrames
-from datasets.frames.noise_sweep import NoiseSweep, sweep_key_frames
+from datasets.frames.noise_sweep import INPUTS, NoiseSweep, sweep_key_frames
 from datasets.frames.spotter_error import error_summary, spot_clips
 from datasets.raw import (
     DEFAULT_SCHEMES,
@@ -58,17 +59,21 @@ from evaluation.robustness import (
     SUMMARY_NAME,
     curve_points,
     curve_summary,
+    losses,
     robustness_rows,
     without_levels,
 )
 from evaluation.tables import print_table
-from models.method import load_method
+from models.method import Method, load_method
+from training.configuration import Configuration
 from training.executors.base import ExecutorSettings
 from training.grid_run import GridSearch
 from training.robustness import MethodBenchmark, Point, noise_points
-from training.run_settings import plan_search
+from training.run_settings import grid_configurations, plan_search
 from training.settings import RunSettings
 
+MAPS_FOLDER = "maps"
+"""What is computed from frames, below the results."""
 LISTS = ("methods", "moved", "levels", "frame_levels", "training_moved", "training_levels")
 """Settings whose values each are a part of the benchmark."""
 
@@ -91,8 +96,17 @@ class Config:
     """Your own table of corrections."""
     flow: FlowMethod = "tvl1"
     """Optical flow method."""
-    methods: tuple[str, ...] = ("majority", "linear", "ststnet", "causalnet_compact")
+    methods: tuple[str, ...] = (
+        "majority",
+        "linear",
+        "ststnet",
+        "au_kernel",
+        "au_rule",
+        "causalnet_compact",
+    )
     """Methods to measure: names of the suite's, or your own method files."""
+    set: tuple[str, ...] = ()
+    """Settings of single methods, as METHOD.NAME=VALUE, such as htnet.block_repeats=[1,1,2]."""
     moved: tuple[NoisyFrames, ...] = get_args(NoisyFrames)
     """Key frames that move in test clips, each a curve."""
     levels: tuple[float, ...] = RELATIVE_LEVELS
@@ -102,7 +116,8 @@ class Config:
     noise_seeds: int = 5
     """Noise seeds for test clips."""
     training_moved: tuple[NoisyFrames, ...] = ("all",)
-    """Key frames that move in training and test clips; none: no such training."""
+    """Key frames that move in training and test clips; none: nothing is trained on moved or spotted
+    ones."""
     training_levels: tuple[float, ...] = (0.1, 0.3)
     """Levels as shares of the phase; each is a training for every seed and method."""
     training_noise_seeds: int = 3
@@ -114,7 +129,11 @@ class Config:
     boundaries: bool = False
     """With --spotter-only: also spot onset and offset, else they are the first and last frame."""
     epochs: int | None = None
-    """Passes over the training clips. Default: the preset's."""
+    """Passes of every network over the training clips. Default: what the method's file says."""
+    method_epochs: tuple[str, ...] = ()
+    """Passes of single networks, as METHOD=NUMBER, such as htnet=20."""
+    frame_size: int = 224
+    """Side in pixels of the frames, where a method takes frames."""
     seed: int = 2025
     """Seed of the trainings."""
     threads: int = 1
@@ -151,9 +170,9 @@ def main() -> None:
     if config.spotter_only:
         measure_spotter(config)
         return
-    points = benchmark_points(config)
+    points, methods = benchmark_points(config), read_methods(config)
     with lock_folder(config.results):
-        inputs, sweep = read_clips(config, points)
+        inputs, sweep = read_clips(config, points, methods)
         too_short = int((sweep.key_frames["too_short"] != "").sum())
         print(
             f"{len(inputs.clips)} {'SYNTHETIC ' if inputs.synthetic else ''}clips, "
@@ -163,11 +182,10 @@ def main() -> None:
         if config.spotter:
             print(spotter_sentence(sweep.key_frames), flush=True)
         tables, stacks = [], []
-        for method in config.methods:
-            predicted = _benchmark(config, method, inputs, sweep).predictions(points)
+        for own in methods:
+            predicted = _benchmark(config, own, inputs, sweep).predictions(points)
             stacks.append(_confusions(inputs, predicted))
-            name = load_method(method).name
-            tables.append(pd.DataFrame([{"model": name, **p.columns()} for p in points]))
+            tables.append(pd.DataFrame([{"model": own.name, **p.columns()} for p in points]))
         report(config.results, inputs, pd.concat(tables, ignore_index=True), np.concatenate(stacks))
         # With the tables: a run that is refused above leaves a finished folder as it was.
         _write(config.results / "key_frames.csv", sweep.key_frames)
@@ -230,7 +248,9 @@ def benchmark_points(config: Config) -> list[Point]:
         )
     points += [Point("test", "annotated")]
     if config.spotter:
-        points += [Point("test", "spotted"), Point("training and test", "spotted")]
+        points += [Point("test", "spotted")]
+    if config.spotter and config.training_moved:
+        points += [Point("training and test", "spotted")]
     return points
 
 
@@ -248,8 +268,102 @@ def read_raw(config: Config) -> RawDataset:
     return read_raw_dataset(source)
 
 
-def read_clips(config: Config, points: list[Point]) -> tuple[Inputs, NoiseSweep]:
-    """The dataset's clips with their annotated maps, and their maps under every condition.
+@dataclass(frozen=True)
+class MeasuredMethod:
+    """A method with its settings."""
+
+    method: Method
+    settings: RunSettings
+
+    @property
+    def name(self) -> str:
+        """Names its rows and its folder."""
+        return self.method.name
+
+
+def read_methods(config: Config) -> list[MeasuredMethod]:
+    """The methods to measure, checked before any frame is read.
+
+    Raises:
+        UserError: an unknown method or setting, two methods of one name, a grid of several
+            configurations, or an input that frames do not give.
+    """
+    methods = {source: load_method(source) for source in config.methods}
+    names = [method.name for method in methods.values()]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise UserError(f"two methods are called {name_list(twice)}: rename one of the files.")
+    reserved = [name for name in names if name == MAPS_FOLDER]
+    if reserved:
+        raise UserError(f"a method called {MAPS_FOLDER} would share a folder: rename the file.")
+    given = _by_method("set", config.set, ".", names)
+    epochs = _by_method("method-epochs", config.method_epochs, "=", names)
+    found = []
+    for source, method in methods.items():
+        own = _settings(config, source, method, given[method.name], epochs[method.name])
+        _check_method(method, own)
+        found.append(MeasuredMethod(method, own))
+    return found
+
+
+def _by_method(
+    flag: str, texts: tuple[str, ...], between: str, names: list[str]
+) -> dict[str, list[str]]:
+    """What is given to each method, without its name."""
+    found: dict[str, list[str]] = {name: [] for name in names}
+    for text in texts:
+        name, _, rest = text.partition(between)
+        if name not in found or not rest:
+            raise UserError(
+                f"--{flag} {text}: begin with a method and {between!r}; measured are "
+                f"{name_list(names)}."
+            )
+        found[name].append(rest)
+    return found
+
+
+def _settings(
+    config: Config, source: str, method: Method, given: list[str], epochs: list[str]
+) -> RunSettings:
+    wrong = [text for text in epochs if not text.isdecimal() or int(text) < 1]
+    if wrong or len(epochs) > 1 or (epochs and not method.trained):
+        reason = "give one number of at least 1" if method.trained else "it is fitted at once"
+        raise UserError(f"--method-epochs {method.name}={name_list(epochs)}: {reason}.")
+    own = int(epochs[0]) if epochs else config.epochs
+    return RunSettings(
+        method=source,
+        set=tuple(given),
+        epochs=own if method.trained else None,
+        seed=config.seed,
+        device="cpu",
+        threads=config.threads,
+        group_size=config.group_size,
+    )
+
+
+def _check_method(method: Method, settings: RunSettings) -> None:
+    if method.input not in INPUTS:
+        raise UserError(
+            f"method {method.name} takes {method.input!r}, which a dataset's frames do not give "
+            f"({name_list(INPUTS)} they do). Leave it out of --methods."
+        )
+    grid = grid_configurations(settings, method)
+    if len(grid) > 1:
+        searched = [key for key in grid[0].settings if _varies(grid, key)]
+        raise UserError(
+            f"method {method.name} has a grid of {len(grid)} configurations. Give one value of "
+            f"{name_list(searched)}, such as --set {method.name}.{searched[0]}=VALUE."
+        )
+
+
+def _varies(grid: list[Configuration], key: str) -> bool:
+    return any(own.settings[key] != grid[0].settings[key] for own in grid)
+
+
+def read_clips(
+    config: Config, points: list[Point], methods: list[MeasuredMethod]
+) -> tuple[Inputs, NoiseSweep]:
+    """The dataset's clips with their annotated maps, and their inputs under every condition.
 
     Raises:
         UserError: the dataset is not fully named, or cannot be read or swept.
@@ -259,14 +373,17 @@ def read_clips(config: Config, points: list[Point]) -> tuple[Inputs, NoiseSweep]
     scheme = get_scheme(config.scheme or DEFAULT_SCHEMES[dataset], dataset)
     labelled = sorted(label_clips(raw.clips, scheme)[0], key=lambda item: item.clip.stem)
     conditions = list(dict.fromkeys(["annotated", *(point.maps_of for point in points)]))
-    print(f"computing the maps of {len(labelled)} clips", file=sys.stderr, flush=True)
-    settings = InputSettings(config.flow, registered=config.registered)
+    needed = sorted({"maps", *(own.method.input for own in methods)})
+    print(f"computing {name_list(needed)} of {len(labelled)} clips", file=sys.stderr, flush=True)
+    frame_size = config.frame_size if "frames" in needed else None
+    settings = InputSettings(config.flow, registered=config.registered, frame_size=frame_size)
     sweep = sweep_key_frames(
         [item.clip for item in labelled],
         conditions,
         settings,
-        config.results / "maps",
+        config.results / MAPS_FOLDER,
         config.workers,
+        needed,
     )
     clips = pd.DataFrame(
         {
@@ -281,22 +398,14 @@ def read_clips(config: Config, points: list[Point]) -> tuple[Inputs, NoiseSweep]
     return Inputs(maps, clips, config.results, raw.synthetic, scheme.classes), sweep
 
 
-def _benchmark(config: Config, name: str, inputs: Inputs, sweep: NoiseSweep) -> MethodBenchmark:
-    method = load_method(name)
-
-    def search(own: Inputs, results: Path, weights: Path | None) -> GridSearch:
-        settings = RunSettings(
-            method=name,
-            epochs=config.epochs if method.trained else None,
-            seed=config.seed,
-            device="cpu",
-            threads=config.threads,
-            group_size=config.group_size,
-        )
+def _benchmark(
+    config: Config, own: MeasuredMethod, inputs: Inputs, sweep: NoiseSweep
+) -> MethodBenchmark:
+    def search(swept: Inputs, results: Path, weights: Path | None) -> GridSearch:
         who = ExecutorSettings(workers=config.workers)
-        return plan_search(settings, own, results, weights, executor=who)
+        return plan_search(own.settings, swept, results, weights, executor=who)
 
-    return MethodBenchmark(inputs, sweep.maps, search, config.results / method.name)
+    return MethodBenchmark(inputs, sweep, search, config.results / own.name)
 
 
 def _confusions(inputs: Inputs, predicted: np.ndarray) -> np.ndarray:
@@ -319,6 +428,8 @@ def report(folder: Path, inputs: Inputs, points: pd.DataFrame, confusions: np.nd
     title = f"UF1 with key frames as annotated and as spotted{note}"
     bounds = "[low, high]: 95 % interval, bootstrap over subjects."
     print_table(Console(), without_levels(curves), title, bounds)
+    print(f"UF1 lost against the annotated key frames, by level, with 95 % intervals{note}")
+    print(losses(curves).to_string(index=False))
     print(f"written: {folder}")
 
 

@@ -4,6 +4,7 @@
 replaces single clips, and the datasets of a folder share nothing but the shape.
 """
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -117,8 +118,12 @@ def open_array(folder: Path, name: str, clips: pd.DataFrame) -> StoredArray:
     absent = [not path.is_file() for path in paths]
     if any(absent):
         raise UserError(_absent_message(folder, name, clips, clips[absent]))
-    stored = ClipArray(paths, read)
-    is_large = sum(path.stat().st_size for path in paths) > LARGE_BYTES
+    return held_if_small(ClipArray(paths, read))
+
+
+def held_if_small(stored: ClipArray) -> StoredArray:
+    """The array itself where it is large, else all of it in memory."""
+    is_large = math.prod(stored.shape) * stored.dtype.itemsize > LARGE_BYTES
     return stored if is_large else np.asarray(stored)
 
 

@@ -18,7 +18,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
@@ -78,7 +77,7 @@ class Inputs:
     folder: Path
     synthetic: bool
     class_names: tuple[str, ...] = CLASS_NAMES
-    arrays: Mapping[str, NDArray[Any]] = field(default_factory=dict)
+    arrays: Mapping[str, StoredArray] = field(default_factory=dict)
 
     @property
     def phases(self) -> int:

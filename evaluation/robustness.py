@@ -8,13 +8,16 @@ import pandas as pd
 from scipy.integrate import trapezoid
 
 from evaluation.metrics import compute_uar, compute_uf1
-from evaluation.statistics import bootstrap_interval
+from evaluation.statistics import bootstrap_difference, bootstrap_interval
 
 ROBUSTNESS_NAME, CURVES_NAME = "robustness.csv", "robustness_curves.csv"
 SUMMARY_NAME, SETTINGS_NAME = "robustness_summary.csv", "robustness.yaml"
 """Files of ``measure_robustness.py``, which the report reads."""
 CURVE = ["model", "condition", "frames"]
 """Rows that agree in these are one curve over the levels."""
+LOST = ("uf1_lost", "uf1_lost_low", "uf1_lost_high")
+ANNOTATED = "test: annotated"
+"""The condition that losses are counted from: nothing is moved."""
 LOSS = 0.05
 """The loss of UF1 whose level is read off a curve: five points."""
 
@@ -34,8 +37,11 @@ def curve_points(points: pd.DataFrame, confusions: np.ndarray) -> pd.DataFrame:
     """UF1 and UAR at every level of every curve: mean over the noise seeds with its 95 % interval.
 
     The interval is that of the bootstrap over subjects, all seeds resampled together.
+    ``uf1_lost`` is what is lost against the model's own ``ANNOTATED``, with the interval of that
+    difference over the same subjects; nan where the points lack it.
     """
     rows = []
+    annotated = points["condition"] == ANNOTATED
     for names, places in points.groupby(
         [*CURVE, "level"], sort=False, dropna=False
     ).indices.items():
@@ -48,8 +54,37 @@ def curve_points(points: pd.DataFrame, confusions: np.ndarray) -> pd.DataFrame:
                 f"{name}_low": interval.low,
                 f"{name}_high": interval.high,
             }
-        rows.append(row)
+        reference = np.flatnonzero(annotated & (points["model"] == row["model"]))
+        rows.append({**row, **_lost(confusions[reference], confusions[places])})
     return pd.DataFrame(rows)
+
+
+def _lost(reference: np.ndarray, moved: np.ndarray) -> dict[str, float]:
+    if not len(reference):
+        return dict.fromkeys(LOST, np.nan)
+    difference = bootstrap_difference(moved, reference, "UF1")
+    return dict(zip(LOST, (difference.value, difference.low, difference.high), strict=True))
+
+
+def losses(curves: pd.DataFrame) -> pd.DataFrame:
+    """UF1 lost at every level, a column for each of them, as text.
+
+    Args:
+        curves: what ``curve_points`` gives.
+
+    Returns:
+        A row for each curve: ``0.044 [0.012, 0.081]``, the 95 % interval in brackets.
+    """
+    moved = curves[curves["condition"] != ANNOTATED].copy()
+    moved["cell"] = [
+        f"{row.uf1_lost:.3f} [{row.uf1_lost_low:.3f}, {row.uf1_lost_high:.3f}]"
+        for row in moved.itertuples()
+    ]
+    moved["level"] = ["" if np.isnan(level) else f"{level:g}" for level in moved["level"]]
+    kept = moved[moved["level"] != "0"]
+    table = kept.pivot(index=CURVE, columns="level", values="cell").fillna("")
+    order = kept[CURVE].drop_duplicates()
+    return table.loc[pd.MultiIndex.from_frame(order), kept["level"].unique()].reset_index()
 
 
 def without_levels(curves: pd.DataFrame) -> pd.DataFrame:

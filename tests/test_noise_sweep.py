@@ -1,17 +1,22 @@
 """A sweep over key-frame conditions: right maps, each frame pair computed once and reused."""
 
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from common.errors import UserError
+from datasets.arrays import ClipArray, open_array
 from datasets.frames import noise_sweep
-from datasets.frames.build import InputSettings, compute_clip
+from datasets.frames.build import InputSettings, build_clips, compute_clip, plan_clips
 from datasets.frames.key_frame_noise import RELATIVE_LEVELS, KeyFrameNoise
 from datasets.frames.noise_sweep import KeyFrameCondition, sweep_key_frames
 from datasets.raw import RawClip, RawSource, read_raw_dataset
 from tests.helpers.raw_fixtures import write_drawn_casme2
+from tests.helpers.scripts import folder_bytes
 
 SETTINGS = InputSettings("dis", registered=True)
 LEVELS = [KeyFrameNoise("offset", level, seed=4) for level in RELATIVE_LEVELS]
@@ -74,14 +79,61 @@ def test_each_distinct_pair_is_computed_once_and_reused(
     assert pairs < len(counted_flows) <= pairs + moved
 
 
+def test_flow_and_frames_are_those_that_build_inputs_stores(
+    clips: list[RawClip], tmp_path: Path
+) -> None:
+    settings = InputSettings("dis", registered=True, frame_size=64)
+    names = ("flow", "frames")
+    conditions: list[KeyFrameCondition] = ["annotated", KeyFrameNoise("all", 0.3, seed=2)]
+    sweep = sweep_key_frames(clips, conditions, settings, tmp_path / "store", inputs=names)
+    table = pd.DataFrame({"dataset": "casme2", "stem": [clip.stem for clip in clips]})
+    for number, condition in enumerate(conditions):
+        columns, arrays = sweep.columns(condition), sweep.arrays(condition)
+        places: list[dict[str, Any]] = [
+            {name: int(columns[name][place]) for name in ("onset", "apex", "offset")}
+            for place in range(len(clips))
+        ]
+        moved = [replace(clip, **place) for clip, place in zip(clips, places, strict=True)]
+        out = tmp_path / str(number)
+        list(build_clips(plan_clips(moved, out, settings)[0], out, settings))
+        for name in names:
+            assert isinstance(arrays[name], ClipArray)
+            built = open_array(out, name, table)
+            np.testing.assert_array_equal(arrays[name], built)
+            np.testing.assert_array_equal(arrays[name][[2, 0]], built[[2, 0]])
+    still, noisy = (sweep.arrays(condition)["flow"] for condition in conditions)
+    assert (np.asarray(still) != np.asarray(noisy)).any()
+
+
+def test_each_frame_is_kept_once_and_other_sizes_leave_the_flow(
+    clips: list[RawClip], tmp_path: Path, counted_flows: list[int]
+) -> None:
+    settings = InputSettings("dis", registered=True, frame_size=64)
+    names = ("flow", "frames")
+    sweep_key_frames(clips[:1], CONDITIONS, settings, tmp_path, inputs=names)
+    with np.load(tmp_path / "frames" / f"casme2_{clips[0].stem}.npz") as stored:
+        assert 9 < len(stored.files) <= len(clips[0].frame_numbers)
+    computed = len(counted_flows)
+    sweep_key_frames(clips[:1], CONDITIONS, SETTINGS, tmp_path)
+    larger = replace(settings, frame_size=80)
+    sweep = sweep_key_frames(clips[:1], CONDITIONS, larger, tmp_path, inputs=names)
+    assert len(counted_flows) == computed
+    assert sweep.arrays("spotted")["frames"].shape == (1, 9, 80, 80, 3)
+
+
+def test_an_input_that_frames_do_not_give_is_refused(clips: list[RawClip], tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="frames give no input audio, but maps, flow, frames"):
+        sweep_key_frames(clips, ["annotated"], SETTINGS, tmp_path, inputs=("maps", "audio"))
+
+
 def test_two_workers_give_the_same_as_one(clips: list[RawClip], tmp_path: Path) -> None:
-    one = sweep_key_frames(clips, CONDITIONS, SETTINGS, tmp_path / "one", 1)
-    two = sweep_key_frames(clips, CONDITIONS, SETTINGS, tmp_path / "two", 2)
+    settings, names = replace(SETTINGS, frame_size=64), ("flow", "frames")
+    one = sweep_key_frames(clips, CONDITIONS, settings, tmp_path / "one", 1, names)
+    two = sweep_key_frames(clips, CONDITIONS, settings, tmp_path / "two", 2, names)
     assert one.key_frames.equals(two.key_frames)
     for condition in CONDITIONS:
         np.testing.assert_array_equal(one.maps[condition], two.maps[condition])
-    files = [sorted((tmp_path / name).iterdir()) for name in ("one", "two")]
-    assert [path.read_bytes() for path in files[0]] == [path.read_bytes() for path in files[1]]
+    assert folder_bytes(tmp_path / "one") == folder_bytes(tmp_path / "two")
 
 
 def test_changed_frames_and_settings_are_computed_anew(

@@ -15,13 +15,16 @@ from evaluation.report.drawing import shorten
 from evaluation.report.robustness import panel_texts
 from evaluation.results_folder import read_results
 from evaluation.robustness import (
+    ANNOTATED,
     curve_points,
     curve_summary,
     robustness_rows,
     without_levels,
 )
+from evaluation.statistics import bootstrap_difference
 from tests.helpers.raw_fixtures import write_drawn_casme2
 from tests.helpers.scripts import folder_bytes, run_here
+from training import robustness
 from training.robustness import Point, noise_points
 
 SMALL = (
@@ -60,8 +63,27 @@ def test_rows_and_curves_hold_the_pooled_figures() -> None:
     assert rows["uf1"].tolist() == compute_uf1(pooled).tolist()
     assert rows["uar"].tolist() == compute_uar(pooled).tolist()
     (row,) = curve_points(points, confusions).itertuples()
+    assert np.isnan(row.uf1_lost)
     assert row.uf1 == pytest.approx(compute_uf1(pooled).mean())
     assert row.uf1_low < row.uf1 < row.uf1_high and row.seeds == 3
+
+
+def test_what_is_lost_is_the_difference_to_the_annotated_key_frames() -> None:
+    confusions = np.random.default_rng(0).integers(0, 5, size=(6, 4, 3, 3))
+    rows = [
+        {"model": model, "condition": condition, "frames": "", "level": level, "seed": seed}
+        for model in ("a", "b")
+        for condition, level, seed in ((ANNOTATED, None, 0), ("moved", 0.1, 1), ("moved", 0.1, 2))
+    ]
+    curves = curve_points(pd.DataFrame(rows), confusions)
+    pooled = compute_uf1(confusions.sum(axis=1))
+    still, moved = curves[curves["model"] == "b"].itertuples()
+    assert still.uf1_lost == still.uf1_lost_low == still.uf1_lost_high == 0
+    assert moved.uf1_lost == pytest.approx(pooled[3] - pooled[4:].mean())
+    assert moved.uf1_lost_low < moved.uf1_lost < moved.uf1_lost_high
+    # Resampled together, a loss is surer than two intervals laid side by side.
+    own = bootstrap_difference(confusions[4:], confusions[3:4], "UF1")
+    assert (moved.uf1_lost_low, moved.uf1_lost_high) == (own.low, own.high)
 
 
 def test_conditions_without_levels_stand_beside_each_other_with_intervals() -> None:
@@ -163,6 +185,126 @@ def test_from_frames_to_tables_and_again_with_other_workers(
     assert {name: left[name] for name in left if not name.startswith("maps")} == {
         name: finished[name] for name in finished if not name.startswith("maps")
     }
+
+
+FLOW_NET = '''"""A network on the flow."""
+
+import torch
+from torch import nn
+
+input = "flow"
+training = {"epochs": 9, "batch_size": 4, "learning_rate": 1e-3}
+
+
+def prepare(stored, clips, generator):
+    return torch.from_numpy(stored[:, :, ::16, ::16]).float()
+
+
+def build(classes, hidden=4):
+    return nn.Sequential(
+        nn.Flatten(), nn.Linear(2 * 8 * 8 * 2, hidden), nn.ReLU(), nn.Linear(hidden, classes)
+    )
+'''
+FRAME_NET = '''"""A network on onset and apex frames, and on how far they are from each other."""
+
+import torch
+from torch import nn
+
+input = "frames"
+training = {"epochs": 9, "batch_size": 4, "learning_rate": 1e-3}
+
+
+def prepare(stored, clips, generator):
+    frames = torch.from_numpy(stored[:, :2, ::8, ::8]).float().flatten(1) / 255
+    length = torch.tensor((clips["apex"] - clips["onset"]).to_numpy())
+    return torch.cat([frames, length[:, None].float()], dim=1)
+
+
+def build(classes):
+    return nn.Linear(2 * 8 * 8 * 3 + 1, classes)
+'''
+FEW = (
+    "--dataset", "casme2", "--registered", "--flow", "dis", "--frame-size", "64", "--moved", "all",
+    "--levels", "0.05", "0.3", "--frame-levels", "--noise-seeds", "2", "--training-levels", "0.3",
+    "--training-noise-seeds", "1", "--no-spotter",
+)  # fmt: skip
+
+
+@pytest.fixture
+def own_methods(tmp_path: Path) -> tuple[str, ...]:
+    """Methods that take flow, frames, and maps whose phases are summed by the fold's gains."""
+    for name, source in (("flow_net", FLOW_NET), ("frame_net", FRAME_NET)):
+        (tmp_path / f"{name}.py").write_text(source, encoding="utf-8")
+    return str(tmp_path / "flow_net.py"), str(tmp_path / "frame_net.py"), "au_rule"
+
+
+def test_methods_that_take_flow_frames_and_summed_phases_are_measured(
+    raw: tuple[str, ...],
+    own_methods: tuple[str, ...],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    one, two = tmp_path / "one", tmp_path / "two"
+    tested = count_tested_clips(monkeypatch)
+    flags = (*raw, *FEW, "--methods", *own_methods, "--method-epochs", "flow_net=3",
+             "--set", "flow_net.hidden=5")  # fmt: skip
+    assert run_here(monkeypatch, measure_robustness.main, *flags, "--workers", 1,
+                    "--results", one) == 0, capsys.readouterr().err  # fmt: skip
+    rows = pd.read_csv(one / "robustness.csv")
+    assert rows["model"].unique().tolist() == ["flow_net", "frame_net", "au_rule"]
+    assert len(pd.read_csv(one / "flow_net/annotated/flow_net_hidden=5/losses.csv")) == 5 * 3
+    # Test clips are predicted once for each place of their key frames, whatever the condition.
+    frames = pd.read_csv(one / "key_frames.csv")
+    places = frames.drop_duplicates(["subject", "clip", "onset", "apex", "offset"])
+    assert sum(tested) == 3 * len(places) and len(places) < len(frames)
+    assert run_here(monkeypatch, measure_robustness.main, *flags, "--workers", 2,
+                    "--results", two) == 0  # fmt: skip
+    assert folder_bytes(one) == folder_bytes(two)
+
+
+def count_tested_clips(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Grows by the number of clips whenever a benchmark tests some."""
+    counted: list[int] = []
+    original = robustness.test_logits
+
+    def counting(model, origin, clips, rows):  # type: ignore[no-untyped-def]
+        counted.append(len(rows))
+        return original(model, origin, clips, rows)
+
+    monkeypatch.setattr(robustness, "test_logits", counting)
+    return counted
+
+
+@pytest.mark.parametrize(
+    ("flags", "reason"),
+    [
+        ("--methods causalnet", "method causalnet has a grid of 36 configurations. Give one value "
+         "of block_repeats, gamma, such as --set causalnet.block_repeats=VALUE"),
+        ("--methods audio_net.py", "method audio_net takes 'audio', which a dataset's frames do "
+         "not give"),
+        ("--methods linear linear.py", "two methods are called linear: rename one"),
+        ("--methods htnet --set off_tanet.variant=sa", "begin with a method and '.'; measured are "
+         "htnet"),
+        ("--methods htnet --set htnet.depth=3", "depth: method htnet has no such setting"),
+        ("--methods htnet --method-epochs htnet=0", "give one number of at least 1"),
+        ("--methods linear --method-epochs linear=3", "it is fitted at once"),
+    ],
+)  # fmt: skip
+def test_methods_that_cannot_be_measured_are_refused_before_any_frame_is_read(
+    flags: str,
+    reason: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    text = FLOW_NET.replace('"flow"', '"audio"')
+    for name in ("audio_net.py", "linear.py"):
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    assert run_here(monkeypatch, measure_robustness.main, *flags.split()) == 2
+    error = capsys.readouterr().err
+    assert reason in error and len(error.strip().splitlines()) == 1
 
 
 def test_what_is_missing_is_named(

@@ -1,6 +1,5 @@
 """Evaluates a folder of per-subject weights on the subjects that they have not seen."""
 
-import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -34,8 +33,8 @@ from training.fold_group import lone_logits
 from training.weights_folder import (
     DESCRIPTION_NAME,
     WeightsFile,
+    check_note,
     read_description,
-    read_weights_note,
     weights_path,
 )
 from training.worker import build_model
@@ -233,29 +232,6 @@ def _find_files(folder: Path, origin: WeightsOrigin, folds: list[Fold]) -> dict[
     if not present:
         raise Refusal(folder, f"holds no weights of these subjects, such as {names[0]}.skops.")
     return present
-
-
-def check_note(path: Path, fold: Fold, inputs: Inputs) -> WeightsFile | None:
-    """What is recorded of a fold's weights, checked against the file and the fold's test clips.
-
-    Raises:
-        UserError: the file has changed since it was written, or has seen a test subject.
-    """
-    note = read_weights_note(path.parent, fold.name)
-    if note is None:
-        return None
-    if hashlib.sha256(path.read_bytes()).hexdigest() != note.sha256:
-        raise Refusal(path, "has changed since it was written. Restore it or train again.")
-    own = inputs.clips.iloc[fold.test_indices]
-    tested = set(own[["dataset", "subject"]].agg("/".join, axis=1))
-    seen = sorted(tested & set(note.trained_on))
-    if seen:
-        raise Refusal(
-            path,
-            f"was trained on {name_list(seen)}, on whom it would be tested. Give weights that "
-            "have not seen the test subject.",
-        )
-    return note
 
 
 def fold_clips(

@@ -9,6 +9,7 @@ only networks that draw nothing and change no buffer in training (``training/sta
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -16,6 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from common.errors import UserError
+from models.checkpoint import load_into, load_weights
 from models.method import Method, describe
 from training.clips import Clips, stack_batches
 from training.configuration import TrainingSettings
@@ -29,12 +31,14 @@ TEST_BATCH = 128
 
 @dataclass(frozen=True)
 class FoldTask:
-    """One fold to train: row numbers of its training and test clips, and its seeds."""
+    """One fold to train: row numbers of its training and test clips, its seed, and the file of the
+    weights that it starts from, where it has one."""
 
     name: str
     train_indices: np.ndarray
     test_indices: np.ndarray
     seed: int
+    initial: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -116,9 +120,12 @@ class GroupTrainer:
         self.settings, self.shape, self.device = settings, shape, labels.device
         self.random = [seeded_random(fold.seed, self.device) for fold in folds]
         networks = []
-        for random in self.random:
+        for fold, random in zip(folds, self.random, strict=True):
             with random:
                 networks.append(create_network().to(self.device))
+            if fold.initial is not None:
+                state = load_weights(fold.initial, self.device)
+                load_into(networks[-1], state, fold.initial)
         self.networks = StackedNetworks(networks)
         self.generators = [torch.Generator().manual_seed(fold.seed) for fold in folds]
         step_clips = settings.batch_size if shape is None else shape.step_clips

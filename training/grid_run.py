@@ -88,6 +88,7 @@ def _start_worker(folder: RunFolder) -> Callable[[], Worker]:
         search.all_folds,
         search.weights is not None,
         folder.used_sizes,
+        search.initial,
     )
 
 

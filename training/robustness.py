@@ -5,7 +5,7 @@ one training serves every condition. ``training and test``: both are moved, and 
 trained anew. Every prediction is that of the last epoch.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -14,16 +14,24 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from datasets import Inputs, loso_folds
+from datasets import Fold, Inputs, loso_folds
+from datasets.arrays import held_if_small
 from datasets.frames.key_frame_noise import KeyFrameNoise, LevelUnit, NoisyFrames
-from datasets.frames.noise_sweep import KeyFrameCondition
+from datasets.frames.noise_sweep import KeyFrameCondition, NoiseSweep, condition_name
 from evaluation.predictions import read_predictions
-from training.evaluate_weights import check_note, fold_clips, load_model, read_origin, test_logits
+from training.evaluate_weights import (
+    WeightsOrigin,
+    fold_clips,
+    load_model,
+    read_origin,
+    test_logits,
+)
 from training.grid_run import GridSearch, run_grid
-from training.weights_folder import weights_folder, weights_path
+from training.weights_folder import check_note, weights_folder, weights_path
 
 Scope = Literal["test", "training and test"]
-MapsByCondition = Mapping[KeyFrameCondition, NDArray[np.uint8]]
+Predictions = dict[KeyFrameCondition, NDArray[np.int64]]
+"""For each condition the predicted class of every clip, int [N]."""
 UNIT_NAMES: dict[LevelUnit, str] = {"relative": "share of the phase", "frames": "number of frames"}
 
 
@@ -81,13 +89,13 @@ class MethodBenchmark:
 
     Attributes:
         inputs: the clips with their annotated maps.
-        maps: maps of the same clips under every condition.
+        sweep: inputs of the same clips under every condition.
         search: makes the run over these inputs in that folder, with weights where it is given one.
         folder: everything of this method goes below it.
     """
 
     inputs: Inputs
-    maps: MapsByCondition
+    sweep: NoiseSweep
     search: Callable[[Inputs, Path, Path | None], GridSearch]
     folder: Path
 
@@ -104,15 +112,27 @@ class MethodBenchmark:
         return np.stack([by_scope[point.scope][point.maps_of] for point in points])
 
     def _inputs(self, condition: KeyFrameCondition) -> Inputs:
-        return replace(self.inputs, maps=self.maps[condition])
+        """All inputs under a condition; flow and frames are read clip by clip, when used."""
+        return replace(
+            self.inputs,
+            maps=self.sweep.maps[condition],
+            clips=self.inputs.clips.assign(**self.sweep.columns(condition)),
+            arrays=self.sweep.arrays(condition),
+        )
+
+    def _search(self, condition: KeyFrameCondition) -> GridSearch:
+        """The run under one condition, of one configuration."""
+        # The run of the annotated key frames also keeps the weights that ``_tested`` needs.
+        weights = self.folder / "weights" if condition == "annotated" else None
+        folder = self.folder / condition_name(condition)
+        inputs = self._inputs(condition)
+        held = {name: held_if_small(own) for name, own in self.sweep.arrays(condition).items()}
+        search = self.search(replace(inputs, arrays=held), folder, weights)
+        return replace(search, run=replace(search.run, key_frames=difference_words(condition)))
 
     def _trained(self, condition: KeyFrameCondition) -> NDArray[np.int64]:
         """Train and test under one condition."""
-        name = condition if isinstance(condition, str) else condition.name
-        # The run of the annotated key frames also keeps the weights that ``_tested`` needs.
-        weights = self.folder / "weights" if condition == "annotated" else None
-        search = self.search(self._inputs(condition), self.folder / name, weights)
-        search = replace(search, run=replace(search.run, key_frames=difference_words(condition)))
+        search = self._search(condition)
         run_grid(search, lambda cost: print(cost.sentence(), flush=True))
         (configuration,) = search.configurations
         rows = read_predictions(search.folder(configuration) / "predictions.csv")
@@ -120,31 +140,63 @@ class MethodBenchmark:
         ordered = self.inputs.clips[identity].merge(rows, how="left", validate="1:1")
         return ordered["predicted"].to_numpy(np.int64)
 
-    def _tested(
-        self, conditions: Sequence[KeyFrameCondition]
-    ) -> dict[KeyFrameCondition, NDArray[np.int64]]:
+    def _tested(self, conditions: Sequence[KeyFrameCondition]) -> Predictions:
         """Test under every condition what was trained on the annotated key frames."""
         if not conditions:
             return {}
         self._trained("annotated")
-        search = self.search(self.inputs, self.folder / "annotated", self.folder / "weights")
+        search = self._search("annotated")
         (configuration,) = search.configurations
         weights = weights_folder(self.folder / "weights", search.results, configuration)
-        origin, folds = read_origin(weights), loso_folds(self.inputs.clips)
+        origin = read_origin(weights)
         torch.set_num_threads(search.run.threads)
-        device = search.run.device
-        trained = origin.training is not None
-        paths = [weights_path(weights, fold.name, trained) for fold in folds]
-        notes = [check_note(p, f, self.inputs) for p, f in zip(paths, folds, strict=True)]
-        models = [load_model(path, origin, None, device) for path in paths]
-        predicted = {}
-        for condition in conditions:
-            inputs = self._inputs(condition)
-            shared = origin.preparation.phase_sum or fold_clips(origin, inputs, None, device)
-            own = np.zeros(len(inputs.clips), dtype=np.int64)
-            for fold, note, model in zip(folds, notes, models, strict=True):
-                clips = fold_clips(origin, inputs, note, device) if shared is True else shared
-                logits = test_logits(model, origin, clips, fold.test_indices)
-                own[fold.test_indices] = logits.argmax(axis=1)
-            predicted[condition] = own
+        every = {condition: self._inputs(condition) for condition in conditions}
+        predicted = {own: np.zeros(len(self.inputs.clips), dtype=np.int64) for own in conditions}
+        for fold in loso_folds(self.inputs.clips, search.run.protocol):
+            predict = _Predictor(weights, origin, fold, self.inputs, search.run.device)
+            for condition, inputs in every.items():
+                predicted[condition][fold.test_indices] = predict(inputs)
         return predicted
+
+
+class _Predictor:
+    """The model of one fold; what it has seen of a clip under one condition it does not see again.
+
+    Raises:
+        UserError: the weights cannot be used, or have seen the test subject.
+    """
+
+    def __init__(
+        self, weights: Path, origin: WeightsOrigin, fold: Fold, inputs: Inputs, device: str
+    ) -> None:
+        path = weights_path(weights, fold.name, origin.training is not None)
+        self.origin, self.device, self.rows = origin, device, fold.test_indices
+        self.note = check_note(path, fold, inputs)
+        self.model = load_model(path, origin, None, device)
+        self.seen: dict[tuple[int, ...], int] = {}
+
+    def __call__(self, inputs: Inputs) -> NDArray[np.int64]:
+        """The predicted classes of the fold's test clips, int [T]."""
+        places = inputs.clips[["onset", "apex", "offset"]].to_numpy(np.int64)[self.rows]
+        keys = [(int(row), *place) for row, place in zip(self.rows, places.tolist(), strict=True)]
+        new = [key for key in keys if key not in self.seen]
+        if new:
+            self.seen |= zip(new, self._predict(inputs, [row for row, *_ in new]), strict=True)
+        return np.array([self.seen[key] for key in keys])
+
+    def _predict(self, inputs: Inputs, rows: list[int]) -> list[int]:
+        """Only these clips are prepared, so that frames of the others are not read."""
+        own = _chosen(inputs, rows)
+        clips = fold_clips(self.origin, own, self.note, self.device)
+        logits = test_logits(self.model, self.origin, clips, np.arange(len(rows)))
+        return [int(best) for best in logits.argmax(axis=1)]
+
+
+def _chosen(inputs: Inputs, rows: list[int]) -> Inputs:
+    """The clips of these rows."""
+    return replace(
+        inputs,
+        maps=inputs.maps[rows],
+        clips=inputs.clips.iloc[rows].reset_index(drop=True),
+        arrays={name: array[rows] for name, array in inputs.arrays.items()},
+    )

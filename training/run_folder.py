@@ -31,6 +31,7 @@ from training.executors.base import ExecutorSettings
 from training.fold_counts import fold_counts
 from training.grid_summary import remove_grid_report, report_grid
 from training.group_task import GroupTask, group_folds
+from training.initial_weights import InitialWeights
 from training.run_record import (
     CONFIGURATIONS,
     FILE_NAME,
@@ -68,6 +69,7 @@ class GridSearch:
             fold are all other subjects', whatever is named here.
         executor: who trains.
         tensorboard: whether curves are also written as event files.
+        initial: what the folds start from; None for fresh networks.
     """
 
     run: Run
@@ -79,6 +81,7 @@ class GridSearch:
     subjects: tuple[str, ...] = ()
     executor: ExecutorSettings = field(default_factory=ExecutorSettings)
     tensorboard: bool = False
+    initial: InitialWeights | None = None
 
     def __post_init__(self) -> None:
         self.all_folds = loso_folds(self.inputs.clips, self.run.protocol)
@@ -92,11 +95,12 @@ class GridSearch:
         """What is run, for the terminal."""
         run, grid, folds = self.run, len(self.configurations), len(self.folds)
         notes = "".join(f"; {note}" for note in run.notes)
+        started = "" if self.initial is None else f"; {self.initial.sentence()}"
         threads = "1 thread" if run.threads == 1 else f"{run.threads} threads"
         return (
             f"{run.clips} clips of {run.subjects} subjects{notes}; {grid} configuration"
             f"{'s' if grid > 1 else ''} x {folds} folds = {grid * folds} trainings; "
-            f"method {run.method}, seed {run.seed}, {run.device}, {threads} a worker"
+            f"method {run.method}, seed {run.seed}, {run.device}, {threads} a worker{started}"
         )
 
 
@@ -280,8 +284,10 @@ class RunFolder:
         folder = self.weights_folder(configuration)
         if folder is not None and outcome.weights is not None:
             path = weights_path(folder, fold.name, search.method.trained)
-            seen = sorted(set(self.subjects[fold.train_indices]))
-            write_weights(path, fold.name, outcome.weights, seen, trained.gains)
+            seen = set(self.subjects[fold.train_indices])
+            if search.initial is not None:
+                seen |= set(search.initial.folds[fold.name].trained_on)
+            write_weights(path, fold.name, outcome.weights, sorted(seen), trained.gains)
         identity = fold_identity(search.run, search.inputs, configuration, fold)
         stored = StoredFold(identity, outcome.logits, outcome.losses, trained.inner)
         write_fold(search.folder(configuration), stored)

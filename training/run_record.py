@@ -60,6 +60,8 @@ class Run:
     """Seed with which the labels were shuffled, for a check that chance comes out; else None."""
     key_frames: str | None = None
     """How the key frames differ from the annotated ones, as words; None where they are those."""
+    init_weights: str | None = None
+    """Folder's name and hash of the weights that the folds started from; None for fresh ones."""
     command: str = field(default="", compare=False)
     """The settings of the first command, for readers."""
 
@@ -73,6 +75,8 @@ class Run:
             notes.append(f"protocol {self.protocol}")
         if self.key_frames is not None:
             notes.append(f"KEY FRAMES {self.key_frames}")
+        if self.init_weights is not None:
+            notes.append(f"STARTED FROM WEIGHTS {self.init_weights}")
         return notes
 
     @property
@@ -107,6 +111,8 @@ class Run:
             content["method_sha256"] = self.method_sha256
         if self.protocol != "composite":
             content["protocol"] = self.protocol
+        if self.init_weights is not None:
+            content["init_weights"] = self.init_weights
         return short_hash(content)
 
 
@@ -144,6 +150,7 @@ class _Record(BaseModel):
     inner: bool = False
     label_shuffle: int | None = None
     key_frames: str | None = None
+    init_weights: str | None = None
     command: str = ""
     versions: dict[str, str] = {}
     environment: dict[str, str] = {}

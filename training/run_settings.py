@@ -18,6 +18,7 @@ from training.configuration import (
 )
 from training.device import pick_device
 from training.executors.base import ExecutorSettings
+from training.initial_weights import check_may_start, find_initial_weights
 from training.precision import check_precision
 from training.run_folder import GridSearch
 from training.run_record import Run, read_record
@@ -96,7 +97,14 @@ def plan_search(
     executor = executor or ExecutorSettings()
     run = resolve_run(settings, method, inputs, results, executor)
     grid = grid_configurations(settings, method)
-    return GridSearch(run, method, inputs, grid, results, weights, subjects, executor, tensorboard)
+    search = GridSearch(
+        run, method, inputs, grid, results, weights, subjects, executor, tensorboard
+    )
+    if settings.init_weights is None:
+        return search
+    check_may_start(method.trained, settings.inner, method.name)
+    initial = find_initial_weights(Path(settings.init_weights), search.folds, inputs)
+    return replace(search, run=replace(run, init_weights=initial.name), initial=initial)
 
 
 def _check_input(method: Method, inputs: Inputs) -> None:
@@ -222,7 +230,7 @@ def _flag(name: str, value: Any) -> str:
     flag = "--" + name.replace("_", "-")
     if value is True and name == "inner":
         return flag
-    if name == "method":
+    if name in ("method", "init_weights"):
         value = Path(value).name
     return f"{flag} {' '.join(map(str, value)) if isinstance(value, tuple) else value}"
 

@@ -1,6 +1,7 @@
 """The settings of a run, as flags or from Python. Imports nothing heavy: --help is quick."""
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 from common.choices import Ablation, Precision, Protocol, Schedule
@@ -65,6 +66,9 @@ class RunSettings:
     """Decay of the moving average of the weights that is tested; 0: none."""
     test_mirrored: bool | None = None
     """Average the logits of each test clip and its mirror image."""
+    init_weights: Path | None = None
+    """Folder of weights that each fold starts from, its own; refused where they have seen its test
+    subject, or where nobody knows (docs/your_own_method.md)."""
     seed: int = 2025
     """Seed of the run; every fold draws its own from it, its dataset and its subject."""
     device: Literal["auto", "cpu", "cuda"] = "auto"

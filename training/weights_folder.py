@@ -9,8 +9,10 @@ from typing import Any
 import yaml
 from pydantic import TypeAdapter, ValidationError
 
-from common.errors import UserError
+from common.errors import UserError, name_list
 from common.files import write_bytes, write_text
+from common.refusals import Refusal
+from datasets import Fold, Inputs
 from datasets.preprocessing import Gains
 from models.method import Method
 from training.configuration import Configuration
@@ -80,6 +82,29 @@ def read_weights_note(folder: Path, fold: str) -> WeightsFile | None:
         raise UserError(f"{path} cannot be read as a note on weights. Train again.") from error
 
 
+def check_note(path: Path, fold: Fold, inputs: Inputs) -> WeightsFile | None:
+    """What is recorded of a fold's weights, checked against the file and the fold's test clips.
+
+    Raises:
+        UserError: the file has changed since it was written, or has seen a test subject.
+    """
+    note = read_weights_note(path.parent, fold.name)
+    if note is None:
+        return None
+    if hashlib.sha256(path.read_bytes()).hexdigest() != note.sha256:
+        raise Refusal(path, "has changed since it was written. Restore it or train again.")
+    own = inputs.clips.iloc[fold.test_indices]
+    tested = set(own[["dataset", "subject"]].agg("/".join, axis=1))
+    seen = sorted(tested & set(note.trained_on))
+    if seen:
+        raise Refusal(
+            path,
+            f"was trained on {name_list(seen)}, on whom it would be tested. Give weights that "
+            "have not seen the test subject.",
+        )
+    return note
+
+
 def write_description(folder: Path, run: Run, method: Method, configuration: Configuration) -> None:
     """Write what ``eval.py`` must know to use the weights, and a copy of a user's method file.
 
@@ -103,6 +128,8 @@ def write_description(folder: Path, run: Run, method: Method, configuration: Con
         "epoch_rule": "last",
         "epoch": run.epochs,
     }
+    if run.init_weights is not None:
+        description["init_weights"] = run.init_weights
     if read_description(folder) not in (None, description):
         raise UserError(
             f"{folder} holds another run's weights. Give a --weights folder of its own."

@@ -27,6 +27,7 @@ from training.fold_group import (
     train_group,
 )
 from training.group_task import GroupTask
+from training.initial_weights import InitialWeights
 from training.inner_validation import validation_rows
 from training.memory_split import UsedSizes, on_parts_that_fit
 from training.run_record import Run
@@ -73,6 +74,7 @@ class Worker:
         folds: list[Fold],
         keep_weights: bool = False,
         used_sizes: UsedSizes | None = None,
+        initial: InitialWeights | None = None,
     ) -> None:
         torch.set_num_threads(run.threads)
         torch.use_deterministic_algorithms(True)
@@ -80,6 +82,7 @@ class Worker:
         torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
         self.run, self.method, self.inputs = run, method, inputs
         self.keep_weights = keep_weights
+        self.initial = {} if initial is None else initial.folds
         self.used_sizes = copy.deepcopy(used_sizes or {})
         self.tasks = {fold.name: self._fold_task(fold) for fold in folds}
         self.inner_tasks = (
@@ -268,7 +271,9 @@ class Worker:
 
     def _fold_task(self, fold: Fold) -> FoldTask:
         seed = fold_seed(self.run.seed, fold.dataset, fold.subject)
-        return FoldTask(fold.name, fold.train_indices, fold.test_indices, seed)
+        start = self.initial.get(fold.name)
+        path = None if start is None else start.path
+        return FoldTask(fold.name, fold.train_indices, fold.test_indices, seed, path)
 
     def _inner_task(self, fold: Fold) -> FoldTask:
         """The fold without its validation clips, which come after the test clips."""

@@ -193,7 +193,7 @@ def make_job(clip: RawClip, settings: InputSettings) -> ClipJob:
     if not settings.registered:
         numbers["first"] = clip.frame_numbers[0]
     frames = {name: clip.frame_path(number) for name, number in numbers.items()}
-    kept = tuple(_kept_frames(clip)) if settings.frame_size is not None else ()
+    kept = tuple(kept_frames(clip)) if settings.frame_size is not None else ()
     hashes = {path: hash_file(path) for path in dict.fromkeys([*frames.values(), *kept])}
     recipe = {
         "version": RECIPE_VERSION,
@@ -205,7 +205,7 @@ def make_job(clip: RawClip, settings: InputSettings) -> ClipJob:
     return ClipJob(clip.stem, frames, kept, content)
 
 
-def _kept_frames(clip: RawClip) -> Iterator[Path]:
+def kept_frames(clip: RawClip) -> Iterator[Path]:
     """The files of the frames in ``FRAME_ORDER``, or of the ones nearest to them."""
     inside = [number for number in clip.frame_numbers if clip.onset <= number <= clip.offset]
     key_frames = {"onset": clip.onset, "apex": clip.apex, "offset": clip.offset}
@@ -304,11 +304,11 @@ class ClipSquares:
     def __getitem__(self, index: int) -> NDArray[np.uint8]:
         if index not in self._squares:
             picture = read_frame(self._paths[index]).pixels
-            self._squares[index] = place_face(picture, self._transform, self._settings)
+            self._squares[index] = place_face(picture, self.transform, self._settings)
         return self._squares[index]
 
     @cached_property
-    def _transform(self) -> NDArray[np.float64]:
+    def transform(self) -> NDArray[np.float64]:
         """From the face in the clip's first frame; registered frames need none."""
         if self._settings.registered:
             return np.eye(2, 3)
