@@ -109,10 +109,6 @@ class Config:
     workers: int = 2
     """Processes; the files do not depend on it."""
 
-    def __post_init__(self) -> None:
-        if self.workers < 1:
-            raise UserError(f"workers is {self.workers}: give at least 1.")
-
     def settings(self, frame_size: int | None = None) -> InputSettings:
         """How inputs are computed."""
         margin = 0 if self.registered else self.margin

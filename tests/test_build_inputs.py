@@ -479,7 +479,7 @@ def test_files_of_a_killed_run_do_not_outlive_their_clips(drawn: Path, tmp_path:
 def test_a_damaged_record_is_refused_in_one_line(content: str, drawn: Path, tmp_path: Path) -> None:
     (tmp_path / "inputs.yaml").write_text(content)
     printed = build(drawn, tmp_path, refused=True)
-    assert f"{tmp_path / 'inputs.yaml'} is " in printed
+    assert f"{tmp_path / 'inputs.yaml'} " in printed
     assert printed.count("\n") == 1
 
 

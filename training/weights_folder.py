@@ -11,6 +11,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from common.errors import UserError
 from common.files import write_bytes, write_text
+from common.yaml_files import read_yaml
 from datasets.preprocessing import Gains
 from models.method import Method
 from training.configuration import Configuration
@@ -126,10 +127,7 @@ def read_description(folder: Path) -> dict[str, Any] | None:
     path = folder / DESCRIPTION_NAME
     if not path.is_file():
         return None
-    try:
-        description = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise UserError(f"{path} cannot be read: {' '.join(str(error).split())}.") from error
+    description = read_yaml(path)
     needed = ("settings", "preparation", "class_names", "configuration", "seed", "epoch")
     missing = [key for key in needed if not isinstance(description, dict) or key not in description]
     if missing:
