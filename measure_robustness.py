@@ -33,7 +33,7 @@ from rich.console import Console
 
 from common.command_line import parse_settings
 from common.errors import UserError, name_list, run_script
-from common.files import lock_folder, write_text
+from common.files import claim_folder, write_text
 from datasets import Inputs
 from datasets.frames.build import InputSettings
 from datasets.frames.flow import FlowMethod
@@ -68,6 +68,8 @@ from training.robustness import MethodBenchmark, Point, noise_points
 from training.run_settings import plan_search
 from training.settings import RunSettings
 
+KEY_FRAMES_NAME, SPOTTER_NAME = "key_frames.csv", "spotter.csv"
+TABLES = (ROBUSTNESS_NAME, CURVES_NAME, SUMMARY_NAME, SETTINGS_NAME, KEY_FRAMES_NAME)
 LISTS = ("methods", "moved", "levels", "frame_levels", "training_moved", "training_levels")
 """Settings whose values each are a part of the benchmark."""
 
@@ -142,7 +144,8 @@ def main() -> None:
         measure_spotter(config)
         return
     points = benchmark_points(config)
-    with lock_folder(config.results):
+    with claim_folder(config.results) as owned:
+        owned.check(config.results / name for name in TABLES)
         inputs, sweep = read_clips(config, points)
         too_short = int((sweep.key_frames["too_short"] != "").sum())
         print(
@@ -160,7 +163,7 @@ def main() -> None:
             tables.append(pd.DataFrame([{"model": name, **p.columns()} for p in points]))
         report(config.results, inputs, pd.concat(tables, ignore_index=True), np.concatenate(stacks))
         # With the tables: a run that is refused above leaves a finished folder as it was.
-        _write(config.results / "key_frames.csv", sweep.key_frames)
+        _write(config.results / KEY_FRAMES_NAME, sweep.key_frames)
         write_text(config.results / SETTINGS_NAME, yaml.safe_dump(settings_record(config)))
 
 
@@ -168,14 +171,15 @@ def measure_spotter(config: Config) -> None:
     """Spot the key frames of every clip; print and write how far they are from the annotated."""
     raw = read_raw(config)
     settings = InputSettings(registered=config.registered)
-    with lock_folder(config.results):
+    with claim_folder(config.results) as owned:
+        owned.check([config.results / SPOTTER_NAME])
         rows = spot_clips(raw.clips, settings, config.boundaries, config.workers)
         for row in rows[rows["problem"] != ""].itertuples():
             print(f"left out: {row.subject}/{row.clip}: {row.problem}")
         spotted = (rows["problem"] == "").sum()
         print(f"{'synthetic: ' if raw.synthetic else ''}{spotted} clips with an annotated apex")
         print(error_summary(rows).to_string(index=False, float_format="%.1f"))
-        _write(config.results / "spotter.csv", rows)
+        _write(config.results / SPOTTER_NAME, rows)
     print(f"written: {config.results / 'spotter.csv'}")
 
 

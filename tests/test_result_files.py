@@ -11,13 +11,14 @@ import pandas as pd
 import pytest
 
 from common.errors import UserError
+from common.files import claim_folder
 from evaluation.acc_files import read_acc_file, write_acc_file
 from evaluation.calculator import run_calculator
 from evaluation.epoch_rules import PUBLISHED_RULES
 from evaluation.expected_clips import PROTOCOL_TABLE, expected_clips
 from evaluation.metrics import compute_metrics
 from evaluation.predictions import prediction_rows, read_predictions, write_predictions
-from evaluation.result_files import write_result_files
+from evaluation.result_files import result_file_paths, write_result_files
 from tests.helpers.scripts import ROOT, run_here
 
 PROTOCOL = pd.read_csv(PROTOCOL_TABLE, dtype={"subject": str})
@@ -125,7 +126,8 @@ def test_what_is_missing_is_named_and_partial_says_how_much(
     write_acc_file(tmp_path / "s01_acc.txt", 1, np.array([0]), np.array([0]))
     write_acc_file(tmp_path / "sub99_acc.txt", 1, np.array([0]), np.array([0]))
     assert calculate(monkeypatch, tmp_path) == 2
-    error = capsys.readouterr().err
+    printed = capsys.readouterr()
+    error = printed.out + printed.err
     for words in ("sub17", "019_acc.txt has an empty matrix", "smic/s01 has 1 clips", "sub99"):
         assert words in error
     assert not (tmp_path / "CausalNet.xlsx").exists()
@@ -170,8 +172,12 @@ def test_a_fold_without_a_correct_clip_is_kept(tmp_path: Path) -> None:
 def test_result_files_replace_those_of_an_earlier_run(tmp_path: Path) -> None:
     (tmp_path / "sub77_acc.txt").write_text(RECORD)
     rows = make_rows(3, np.eye(3))
-    write_result_files(tmp_path, rows, title="right", note="synthetic clips")
-    write_result_files(tmp_path, rows, title="right", note="synthetic clips")
+    with claim_folder(tmp_path) as owned:
+        with pytest.raises(UserError, match=r"sub77_acc\.txt in .* would be replaced"):
+            owned.check(result_file_paths(tmp_path))
+        owned.adopt(result_file_paths(tmp_path))
+        for _ in range(2):
+            write_result_files(tmp_path, rows, title="right", note="synthetic clips")
     assert [path.name for path in tmp_path.glob("*_acc.txt")] == ["sub01_acc.txt"]
     assert len((tmp_path / "sub01_acc.txt").read_text().splitlines()) == 3
 

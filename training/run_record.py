@@ -89,7 +89,7 @@ class Run:
     def record(self) -> dict[str, Any]:
         """The run as plain YAML types, with the versions that its bytes depend on."""
         return {
-            **asdict(self),
+            **{n: v for n, v in asdict(self).items() if n != "key_frames" or v is not None},
             "class_names": list(self.class_names),
             "versions": {"torch": str(torch.__version__), "numpy": np.__version__},
             "environment": environment(),

@@ -12,6 +12,7 @@ from pydantic import TypeAdapter, ValidationError
 from common.errors import UserError
 from common.files import write_bytes, write_text
 from common.yaml_files import read_yaml
+from datasets import Fold
 from datasets.preprocessing import Gains
 from models.method import Method
 from training.configuration import Configuration
@@ -81,13 +82,16 @@ def read_weights_note(folder: Path, fold: str) -> WeightsFile | None:
         raise UserError(f"{path} cannot be read as a note on weights. Train again.") from error
 
 
-def write_description(folder: Path, run: Run, method: Method, configuration: Configuration) -> None:
-    """Write what ``eval.py`` must know to use the weights, and a copy of a user's method file.
+def weights_paths(folder: Path, folds: list[Fold], trained: bool) -> list[Path]:
+    """The files that a run may write or replace in a folder of weights."""
+    names = [fold.name for fold in folds]
+    weights = [weights_path(folder, name, trained) for name in names]
+    return [folder / DESCRIPTION_NAME, *weights, *(note_path(folder, name) for name in names)]
 
-    Raises:
-        UserError: the folder holds another run's weights.
-    """
-    description = {
+
+def describe_weights(run: Run, configuration: Configuration) -> dict[str, Any]:
+    """What ``eval.py`` must know to use the weights of a configuration."""
+    return {
         "method": run.method,
         "method_sha256": run.method_sha256,
         "settings": plain(configuration.settings),
@@ -104,10 +108,24 @@ def write_description(folder: Path, run: Run, method: Method, configuration: Con
         "epoch_rule": "last",
         "epoch": run.epochs,
     }
-    if read_description(folder) not in (None, description):
+
+
+def check_description(folder: Path, description: dict[str, Any]) -> bool:
+    """Whether the folder holds this description already.
+
+    Raises:
+        UserError: the folder holds another run's weights.
+    """
+    found = read_description(folder)
+    if found not in (None, description):
         raise UserError(
             f"{folder} holds another run's weights. Give a --weights folder of its own."
         )
+    return found is not None
+
+
+def write_description(folder: Path, description: dict[str, Any], method: Method) -> None:
+    """Write a description, and a copy of a user's method file."""
     keep_method(folder, method)
     write_text(folder / DESCRIPTION_NAME, yaml.safe_dump(description, sort_keys=False))
 

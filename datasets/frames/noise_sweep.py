@@ -19,6 +19,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from common.errors import UserError, name_list
+from common.owned_folder import owner_of
 from common.process_pool import run_jobs
 from datasets.arrays import write_arrays
 from datasets.frames.build import (
@@ -87,8 +88,11 @@ def sweep_key_frames(
 
     Raises:
         UserError: a frame that is needed cannot be used, or no face is found; all such clips are
-            named.
+            named. In a claimed folder: a stored file is not the suite's own, or has changed.
     """
+    owner = owner_of(store)
+    if owner is not None:
+        owner.check(_store_path(store, clip) for clip in clips)
     task = partial(_sweep_clip, conditions=conditions, settings=settings, store=store)
     jobs = list(enumerate(clips))
     swept = sorted(run_jobs(task, jobs, workers), key=lambda clip: clip.index)
@@ -131,6 +135,10 @@ def _sweep_clip(
     return _SweptClip(index, np.stack(maps), key_frames)
 
 
+def _store_path(store: Path, clip: RawClip) -> Path:
+    return store / f"{clip.dataset}_{clip.stem}.npz"
+
+
 class _PairMaps:
     """The flow maps of one clip by pairs of frames, from the store or computed.
 
@@ -144,7 +152,7 @@ class _PairMaps:
 
     def __init__(self, clip: RawClip, settings: InputSettings, store: Path) -> None:
         self.clip, self.settings = clip, settings
-        self.path = store / f"{clip.dataset}_{clip.stem}.npz"
+        self.path = _store_path(store, clip)
         self.stored = _load(self.path)
         self.has_new = False
         self.paths = [clip.frame_path(number) for number in clip.frame_numbers]
