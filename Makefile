@@ -25,12 +25,17 @@ FRAMES_smic := smic
 RAW = --dataset $* --sheet demo/raw/$*/$(SHEET_$*) --frames demo/raw/$(FRAMES_$*) --registered
 
 demo: .venv/.installed demo-raw demo-inputs-casme2 demo-inputs-samm demo-inputs-smic
-	$(BIN)/python main_train_for_parameter_tuning.py --inputs demo/inputs --preset compact \
-		--gammas 0.3 0.5 --threads 1 --workers 2 --group-size 6 \
+	$(BIN)/python main_train_for_parameter_tuning.py --inputs demo/inputs \
+		--method causalnet_compact --gammas 0.3 0.5 --workers 2 --group-size 6 \
 		--results demo/results --save-weights --weights demo/weights
 	$(BIN)/python eval.py --inputs demo/inputs --weights demo/weights/results-0.5_1_1_2 \
 		--results demo/results_eval
+	$(BIN)/python make_report.py demo/results
 	$(BIN)/python calculate_all_results.py demo/results/chosen/last
+	@echo "These are drawn clips: the figures say that everything works, and nothing about people."
+	@echo "Open demo/results/report/report.html; then try your own method:"
+	@echo "  $(BIN)/python main_train_for_parameter_tuning.py --inputs demo/inputs" \
+		"--method docs/examples/my_svc.py --results demo/my_svc"
 
 demo-raw: .venv/.installed
 	$(BIN)/python make_synthetic.py --what raw --out demo/raw --datasets casme2 samm smic \
@@ -56,55 +61,66 @@ benchmark: .venv/.installed-dev
 	$(BIN)/python -m benchmarks.scheduling
 
 # The figures of docs/results.md on the released samples: make results INPUTS=../CausalNet
-# Stopped, the same command goes on.
+# If it is stopped, the same command resumes.
 TRAIN = $(BIN)/python main_train_for_parameter_tuning.py --inputs $(INPUTS)
-FAST := --threads 1 --workers 2 --group-size 8
 SEEDS := 1 2 3 4 5
 ABLATIONS := no_cmplm no_cab no_direction contraction_only
-RUNS := linear majority $(SEEDS:%=compact-seed%) $(SEEDS:%=ststnet-seed%) \
-	$(ABLATIONS) null-linear null-compact compact-200
-# The first seed of a method is trained on a split of its training subjects too, for rule "inner".
-INNER = $(if $(filter 1,$*),--inner)
-
-COMPACT := 0.5_1_1_2
+SUM := --affine True --rms True --phase-sum True --center False
+KERNELS := no-network linear-only no-affine no-rms no-sum
+no-network := --set au_network=false
+linear-only := --set au_network=false orientation=false
+no-affine := --affine False
+no-rms := --rms False
+no-sum := --phase-sum False
+V1 := 0.5_1_1_2
+SEEDED := ststnet causalnet_compact_v1 causalnet_compact
+RUNS := majority linear linear-sum au_kernel au_rule $(KERNELS:%=au_kernel-%) \
+	$(foreach m,$(SEEDED),$(SEEDS:%=$(m)-seed%)) \
+	$(ABLATIONS:%=causalnet_compact_v1-%) null-linear null-causalnet_compact_v1 \
+	causalnet_compact_v1-200
 RULES := last inner inner_refit cross_fitted oracle
-NULL := results/null-linear/linear results/null-compact/$(COMPACT)
-results: $(RUNS:%=results-%) robustness
-	$(BIN)/python compare_results.py results/linear/linear results/majority/majority \
-		$(SEEDS:%=results/ststnet-seed%/ststnet) $(SEEDS:%=results/compact-seed%/$(COMPACT))
-	$(BIN)/python compare_results.py results/compact-seed1/$(COMPACT) \
-		$(foreach a,$(ABLATIONS),results/compact-$(a)/$(COMPACT)_$(a))
+
+METHODS := results/linear/linear results/majority/majority results/au_rule/au_rule \
+	results/au_kernel/au_kernel results/linear-sum/linear $(SEEDS:%=results/ststnet-seed%/ststnet) \
+	$(SEEDS:%=results/causalnet_compact_v1-seed%/$(V1)) \
+	$(SEEDS:%=results/causalnet_compact-seed%/$(V1))
+NAMES := linear majority au_rule au_kernel linear_sum ststnet causalnet_compact_v1 causalnet_compact
+ABLATED := results/causalnet_compact_v1-seed1/$(V1) \
+	$(foreach a,$(ABLATIONS),results/causalnet_compact_v1-$(a)/$(V1)_$(a))
+results: $(RUNS:%=results-%)
+	$(BIN)/python compare_results.py $(METHODS) --names $(NAMES) \
+		--table docs/results/methods_last.csv
 	for rule in $(RULES); do \
-		$(BIN)/python compare_results.py results/linear/linear results/majority/majority \
-			$(SEEDS:%=results/ststnet-seed%/ststnet) $(SEEDS:%=results/compact-seed%/$(COMPACT)) \
-			--names linear majority ststnet compact --rules $$rule \
-			--table docs/results/methods_$$rule.csv && \
-		$(BIN)/python compare_results.py results/compact-seed1/$(COMPACT) \
-			$(foreach a,$(ABLATIONS),results/compact-$(a)/$(COMPACT)_$(a)) \
-			--names compact $(ABLATIONS) --rules $$rule \
+		$(BIN)/python compare_results.py $(ABLATED) --names compact_v1 $(ABLATIONS) --rules $$rule \
 			--table docs/results/ablations_$$rule.csv || exit; \
 	done
-	$(BIN)/python compare_results.py $(NULL) results/null-compact/$(COMPACT)/inner \
-		results/null-compact/$(COMPACT)/oracle
-	$(BIN)/python -m benchmarks.oracle_by_epochs $(SEEDS:%=results/compact-seed%/$(COMPACT)) \
-		results/compact-200/$(COMPACT)
-	$(BIN)/python make_report.py results/compact-seed1
+	$(BIN)/python -m benchmarks.oracle_by_epochs \
+		$(SEEDS:%=results/causalnet_compact_v1-seed%/$(V1)) results/causalnet_compact_v1-200/$(V1)
 
-results-linear results-majority: results-%: inputs-given
-	$(TRAIN) --preset $* --results results/$*
-$(SEEDS:%=results-compact-seed%): results-compact-seed%: inputs-given
-	$(TRAIN) --preset compact --seed $* $(INNER) $(FAST) --results results/compact-seed$*
-$(SEEDS:%=results-ststnet-seed%): results-ststnet-seed%: inputs-given
-	$(TRAIN) --preset ststnet --seed $* $(INNER) $(FAST) --results results/ststnet-seed$*
-results-compact-200: inputs-given
-	$(TRAIN) --preset compact --seed 1 --epochs 200 --schedule constant $(FAST) \
-		--results results/compact-200
-$(ABLATIONS:%=results-%): results-%: inputs-given
-	$(TRAIN) --preset compact --seed 1 --ablation $* --inner $(FAST) --results results/compact-$*
+results-majority results-linear results-au_kernel results-au_rule: results-%: inputs-given
+	$(TRAIN) --method $* --results results/$*
+results-linear-sum: inputs-given
+	$(TRAIN) --method linear $(SUM) --results results/linear-sum
+$(KERNELS:%=results-au_kernel-%): results-au_kernel-%: inputs-given
+	$(TRAIN) --method au_kernel $($*) --results results/au_kernel-$*
+# The first seed of a network is trained without validation subjects too, for the rule "inner".
+define SEEDED_RUN
+results-$(1)-seed$(2): inputs-given
+	$$(TRAIN) --method $(1) --seed $(2) $(if $(filter 1,$(2)),--inner) \
+		--results results/$(1)-seed$(2)
+endef
+$(foreach m,$(SEEDED),$(foreach s,$(SEEDS),$(eval $(call SEEDED_RUN,$(m),$(s)))))
+$(ABLATIONS:%=results-causalnet_compact_v1-%): results-causalnet_compact_v1-%: inputs-given
+	$(TRAIN) --method causalnet_compact_v1 --seed 1 --ablation $* --inner \
+		--results results/causalnet_compact_v1-$*
+results-causalnet_compact_v1-200: inputs-given
+	$(TRAIN) --method causalnet_compact_v1 --seed 1 --epochs 200 --schedule constant \
+		--results results/causalnet_compact_v1-200
 results-null-linear: inputs-given
-	$(TRAIN) --preset linear --seed 1 --label-shuffle 1 $(FAST) --results results/null-linear
-results-null-compact: inputs-given
-	$(TRAIN) --preset compact --seed 1 --label-shuffle 1 --inner $(FAST) --results results/null-compact
+	$(TRAIN) --method linear --seed 1 --label-shuffle 1 --results results/null-linear
+results-null-causalnet_compact_v1: inputs-given
+	$(TRAIN) --method causalnet_compact_v1 --seed 1 --label-shuffle 1 --inner \
+		--results results/null-causalnet_compact_v1
 
 .PHONY: inputs-given
 inputs-given: .venv/.installed

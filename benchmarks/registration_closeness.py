@@ -4,8 +4,9 @@
 
 Draws clips as a camera sees them, and again with the face shifted, turned by up to 10 degrees and
 scaled by up to 15 percent; registers each by its own first frame, computes TV-L1 flow and maps as
-build_inputs.py does, and compares them with the unmoved face's. Also without the margin, and
-without registration, for comparison. Prints one JSON object as its last line.
+build_inputs.py does, and compares them with the unmoved face's. Also by the 5-point landmark model,
+without the margin, and without registration, for comparison. Prints one JSON object as its last
+line.
 """
 
 import json
@@ -27,7 +28,7 @@ from datasets.frames.build import (
     without_margin,
 )
 from datasets.frames.flow import flow_map
-from datasets.frames.registration import find_face
+from datasets.frames.registration import Landmarks, find_face
 from datasets.pictures.clip import (
     draw_tiles,
     flow_colors,
@@ -82,6 +83,7 @@ def main() -> None:
     specs = list_synthetic_clips(config.n_subjects, 1)
     clips = {
         "registered": _see_all(specs, SETTINGS),
+        "registered_by_5_points": _see_all(specs, SETTINGS, 5),
         "without_margin": _see_all(specs, replace(SETTINGS, margin=0)),
         "not_registered": _see_all(specs, InputSettings(registered=True)),
     }
@@ -91,16 +93,18 @@ def main() -> None:
     print(json.dumps({"clips": len(specs), "moves": len(MOVES) - 1, **figures}))
 
 
-def _see_all(specs: Sequence[ClipSpec], settings: InputSettings) -> list[list[Seen]]:
-    return [[_see(spec, move, settings) for move in MOVES.values()] for spec in specs]
+def _see_all(
+    specs: Sequence[ClipSpec], settings: InputSettings, landmarks: Landmarks = 68
+) -> list[list[Seen]]:
+    return [[_see(spec, move, settings, landmarks) for move in MOVES.values()] for spec in specs]
 
 
-def _see(spec: ClipSpec, move: Move, settings: InputSettings) -> Seen:
+def _see(spec: ClipSpec, move: Move, settings: InputSettings, landmarks: Landmarks) -> Seen:
     scale, angle, shift = move
     clip = draw_clip(spec, View(SIDE, SIDE, SCALE * scale, angle, shift))
     transform = np.empty((2, 3))
     if not settings.registered:
-        transform = find_face(clip.frames[0], settings.size)
+        transform = find_face(clip.frames[0], settings.size, landmarks)
     onset, apex = (place_face(clip.frames[n], transform, settings) for n in (clip.onset, clip.apex))
     flow = phase_flow(onset, apex, settings)
     return Seen(clip.frames[0], without_margin(onset, settings), flow)

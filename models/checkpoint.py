@@ -194,7 +194,7 @@ def _is_penalty(name: str) -> bool:
 
 
 def _gamma_of_penalty(penalty: Tensor, name: str) -> float:
-    """P holds -(key + 1) * gamma on its anti-diagonal (specification, 2.3)."""
+    """P holds -(key + 1) * gamma on its anti-diagonal (docs/causalnet.md, 2.3)."""
     if penalty.ndim != 2 or penalty.shape[0] != penalty.shape[1]:
         raise UserError(
             f"{few([name])} has shape {list(penalty.shape)}, not a square; it tells no gamma."

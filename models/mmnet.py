@@ -2,7 +2,7 @@
 
 Paper: "MMNet: Muscle Motion-guided Network for Micro-expression Recognition", IJCAI 2022, arXiv
 2201.05297.
-Source of facts: the project's MMNet specification; no code was read.
+Source of facts: the paper and a description of the published code; no code was read.
 Licence of the original: none, all rights reserved; nothing of it is here.
 
 Departures: with three classes the first convolution has one group (the published script asks for

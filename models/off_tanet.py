@@ -2,7 +2,7 @@
 
 Paper: "Off-TANet: A Lightweight Neural Micro-expression Recognizer with Optical Flow Features and
 Integrated Attention Mechanism", PRICAI 2021.
-Source of facts: the project's Off-TANet specification; no code was read.
+Source of facts: the paper and a description of the published code; no code was read.
 Licence of the original: GPL-3.0, its published weights too; nothing of either is here.
 
 Departures: the flow is the stored one, resized, where the original computes TV-L1 at 112 x 112;
@@ -199,7 +199,7 @@ def position_matrix() -> Tensor:
     """Pos[r, c] = u_r + u_c, [14, 14]; u is the sine or cosine of a frequency, not of a place.
 
     u is computed in float64 and rounded to float32, then summed in it: the stored logits tell this
-    from other orders (specification, section 2 and correction 8).
+    from other orders (as the published network does it).
     """
     place = torch.arange(GRID, dtype=torch.float64)
     frequency = 10_000 ** (-(place // 2) / GRID)

@@ -1,7 +1,7 @@
 """SRMCL: a vision transformer on one flow image; it rebuilds masked patches, keeps a memory.
 
 Paper: "SRMCL", IEEE Transactions on Affective Computing 2024, doi 10.1109/TAFFC.2024.3397701.
-Source of facts: the project's SRMCL specification; no code was read.
+Source of facts: the paper and a description of the published code; no code was read.
 Licence of the original: none, all rights reserved; nothing of it is here.
 
 Chosen here, once, because the published repository has no training script and no input generator:

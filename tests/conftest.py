@@ -16,8 +16,14 @@ CLIPS_PER_SUBJECT = 4
 
 @pytest.fixture(scope="session")
 def tiny_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Four subjects of three datasets with four clips each; noise with a class-dependent offset."""
+    """The folder that ``write_tiny_inputs`` writes."""
     folder = tmp_path_factory.mktemp("tiny_inputs")
+    write_tiny_inputs(folder)
+    return folder
+
+
+def write_tiny_inputs(folder: Path) -> None:
+    """Four subjects of three datasets with four clips each; noise with a class-dependent offset."""
     random = np.random.default_rng(5)
     rows = []
     for dataset, subject in SUBJECTS:
@@ -29,7 +35,6 @@ def tiny_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
             write_maps(folder, f"{subject}_{subject}_ep{number}", noise.astype(np.uint8))
     clips = pd.DataFrame(rows, columns=["dataset", "subject", "clip", "label"])
     write_table(folder, clips, synthetic=False)
-    return folder
 
 
 @pytest.fixture(scope="session")

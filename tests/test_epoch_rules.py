@@ -452,7 +452,7 @@ def test_stored_validation_clips_are_training_clips_and_shape_the_rules(
 def test_inner_changes_no_other_rule_and_is_equal_in_groups(
     searched: Path, tiny_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert search(monkeypatch, tiny_folder, tmp_path / "one") == 0
+    assert search(monkeypatch, tiny_folder, tmp_path / "one", "--group-size", 1) == 0
     plain = ("--no-inner", "--group-size", 1)
     assert search(monkeypatch, tiny_folder, tmp_path / "plain", *plain) == 0
     for name in ("sub01", "s01"):

@@ -150,8 +150,8 @@ def test_stacked_networks_give_the_logits_of_each_alone(
     torch.testing.assert_close(together, alone, rtol=1e-3, atol=1e-3)
 
 
-STACKED = {"causalnet"}
-"""Can be stacked, but is too large for it to pay."""
+STACKED = {"causalnet", "htnet"}
+"""Can be stacked, but are too large for it to pay."""
 
 
 @pytest.mark.parametrize("name", ESTIMATORS)

@@ -6,7 +6,9 @@ import shlex
 import sys
 from pathlib import Path
 
+import nbformat
 import pytest
+from nbclient import NotebookClient
 
 import common.command_line
 from tests.helpers.scripts import ROOT, run_here
@@ -73,5 +75,44 @@ def test_the_three_jobs_run_one_after_the_other(
             arguments += ["--epochs", "1", "--threads", "1"]
         module = importlib.import_module(Path(script).stem)
         assert run_here(monkeypatch, module.main, *arguments) == 0, capsys.readouterr().err
-    assert (tmp_path / "results/one/0.5_1_1_2/CausalNet_SMIC.xlsx").is_file()
+    assert (tmp_path / "results/one/ststnet/CausalNet_SMIC.xlsx").is_file()
     assert (tmp_path / "results_eval/predictions.csv").is_file()
+
+
+PAGE = (ROOT / "docs" / "your_own_method.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("name", ["my_cnn.py", "my_svc.py"])
+def test_the_page_on_own_methods_shows_the_example_files(name: str) -> None:
+    assert f"```python\n{(ROOT / 'docs' / 'examples' / name).read_text()}```" in PAGE
+
+
+def test_the_page_on_own_methods_runs(
+    tiny_folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "docs").symlink_to(ROOT / "docs")
+    block = re.search(r"```sh\n(.*?)```", PAGE, flags=re.DOTALL)
+    assert block is not None
+    for command in block[1].splitlines():
+        script, *arguments = shlex.split(command)[1:]
+        arguments = [str(tiny_folder) if word == "demo/inputs" else word for word in arguments]
+        arguments += ["--epochs", "1"] if "docs/examples/my_cnn.py" in arguments else []
+        module = importlib.import_module(Path(script).stem)
+        assert run_here(monkeypatch, module.main, *arguments) == 0, capsys.readouterr().err
+    trained, again = (
+        tmp_path / "results" / place / "predictions.csv"
+        for place in ("my_cnn/my_cnn", "my_cnn_again")
+    )
+    assert trained.read_bytes() == again.read_bytes()
+
+
+def test_the_notebook_runs(tiny_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    notebook = nbformat.read(ROOT / "docs" / "own_method.ipynb", as_version=4)
+    monkeypatch.setenv("NOTEBOOK_INPUTS", str(tiny_folder))
+    resources = {"metadata": {"path": str(ROOT)}}
+    NotebookClient(notebook, timeout=300, resources=resources).execute()
+    assert "text/html" in notebook.cells[2].outputs[-1]["data"]

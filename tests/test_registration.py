@@ -1,6 +1,7 @@
 """Registration: found faces land on the published points, however the picture was moved."""
 
 import sys
+from typing import get_args
 
 import cv2
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 from common.errors import UserError
 from datasets.frames import registration
 from datasets.frames.flow import compute_flow
-from datasets.frames.registration import NoFaceError, find_face, register
+from datasets.frames.registration import Landmarks, NoFaceError, find_face, register
 from datasets.synthetic.clips import draw_clip, list_synthetic_clips
 from datasets.synthetic.faces import View
 
@@ -17,17 +18,24 @@ SIZE = 128
 SPEC = list_synthetic_clips()[0]
 
 
-def registered_pair(view: View) -> tuple[np.ndarray, np.ndarray]:
+def registered_pair(view: View, landmarks: Landmarks) -> tuple[np.ndarray, np.ndarray]:
     """Onset and apex of one drawn clip as seen by a camera, registered by the first frame."""
     clip = draw_clip(SPEC, view)
-    transform = find_face(clip.frames[0], SIZE)
+    transform = find_face(clip.frames[0], SIZE, landmarks)
     onset, apex = (register(clip.frames[n], transform, SIZE) for n in (clip.onset, clip.apex))
     return onset, apex
 
 
+@pytest.fixture(scope="module", params=get_args(Landmarks))
+def landmarks(request: pytest.FixtureRequest) -> Landmarks:
+    """Each of the landmark models."""
+    model: Landmarks = request.param
+    return model
+
+
 @pytest.fixture(scope="module")
-def unmoved_flow() -> np.ndarray:
-    return compute_flow(*registered_pair(View(256, 256, 1.3)), "dis")
+def unmoved_flow(landmarks: Landmarks) -> np.ndarray:
+    return compute_flow(*registered_pair(View(256, 256, 1.3), landmarks), "dis")
 
 
 @pytest.mark.parametrize(
@@ -36,10 +44,14 @@ def unmoved_flow() -> np.ndarray:
      (0.85, 0.0, (0.0, 0.0)), (1.15, 6.0, (-15.0, 12.0))],
 )  # fmt: skip
 def test_a_moved_face_gives_the_unmoved_ones_flow(
-    scale: float, angle: float, shift: tuple[float, float], unmoved_flow: np.ndarray
+    scale: float,
+    angle: float,
+    shift: tuple[float, float],
+    landmarks: Landmarks,
+    unmoved_flow: np.ndarray,
 ) -> None:
     view = View(256, 256, 1.3 * scale, angle, shift)
-    flow = compute_flow(*registered_pair(view), "dis")
+    flow = compute_flow(*registered_pair(view, landmarks), "dis")
     error = np.linalg.norm(flow - unmoved_flow, axis=2).mean()
     assert error < 0.15 * np.linalg.norm(unmoved_flow, axis=2).mean()
     for channel in (0, 1):
@@ -47,10 +59,12 @@ def test_a_moved_face_gives_the_unmoved_ones_flow(
         assert correlation[0, 1] > 0.9
 
 
-def test_the_face_of_a_real_photograph_lands_on_the_published_points() -> None:
+def test_the_face_of_a_real_photograph_lands_on_the_published_points(
+    landmarks: Landmarks,
+) -> None:
     data = pytest.importorskip("skimage.data")
     photograph = cv2.cvtColor(data.astronaut(), cv2.COLOR_RGB2GRAY)
-    transform = find_face(photograph, SIZE)
+    transform = find_face(photograph, SIZE, landmarks)
     # Eyes and mouth corners of the photograph, read off by hand, to 3 pixels of 512.
     points = np.array([[205, 102], [245, 102], [201, 139], [246, 141]])
     placed = points @ transform[:, :2].T + transform[:, 2]
@@ -96,4 +110,4 @@ def test_without_the_optional_packages_the_install_command_is_named(
         find_face(np.zeros((200, 200), np.uint8), SIZE)
     monkeypatch.setattr(registration, "MODEL_PACKAGE", "no_such_package")
     with pytest.raises(UserError, match=r"pip install -r requirements-faces\.txt"):
-        registration.landmark_model_path()
+        registration.landmark_model_path(5)

@@ -14,7 +14,7 @@ def fold_counts(
     A fold that leaves a whole dataset out holds several subjects, and all are in its one file.
 
     Args:
-        notes: what must stand beside every figure of these folds.
+        notes: what must be said with every figure of these folds.
     """
     parts = []
     for fold in folds:

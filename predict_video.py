@@ -1,0 +1,172 @@
+"""Find the movements of a face in videos: when, where, how long, and how far to trust it.
+
+    python predict_video.py me.mp4 --out results/me
+
+Reads videos of any usual format, folders of numbered frames (--frame-rate), or a camera
+(--camera 0). Writes, below the folder given by --out, events.csv with a row for every movement, one
+web page for every video, and with --annotated-video a copy of each in which they are named. With
+--onset, --apex and --offset (frame numbers such as 12, or seconds such as 0.4s) nothing is spotted:
+the movements of these key frames are described instead. Needs requirements-video.txt.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import pandas as pd
+import tyro
+
+from common.command_line import parse_settings
+from common.errors import UserError, run_script
+from common.files import check_output_folder, write_text
+from common.progress import with_progress
+from datasets.frames.flow import FlowMethod
+from datasets.frames.registration import Landmarks
+from datasets.video.analysis import Activations, Classify, KeyFrame, analyse
+from datasets.video.decode import Video, open_video, record_camera, write_video
+from datasets.video.page import annotated_frames, render_page, table_of
+
+EVENTS_NAME = "events.csv"
+CAMERA_NAME = "camera.mp4"
+
+KeyFrames = list[tuple[KeyFrame, KeyFrame, KeyFrame]]
+
+
+@dataclass(frozen=True)
+class Config:
+    """What to look at and where to write."""
+
+    videos: Annotated[tuple[Path, ...], tyro.conf.Positional] = ()
+    """Video files, or folders of numbered frames."""
+    out: Path = Path("results/video")
+    """Folder to write to; made if absent."""
+    onset: tuple[str, ...] = ()
+    """Key frames of the movements: frame numbers, or seconds with an s, such as 0.4s."""
+    apex: tuple[str, ...] = ()
+    """As many as of onset."""
+    offset: tuple[str, ...] = ()
+    """As many as of onset."""
+    camera: int | None = None
+    """Number of a camera to record first, into the output folder."""
+    camera_seconds: float = 10.0
+    """How long to record."""
+    frame_rate: float | None = None
+    """Frames a second of folders of frames."""
+    landmarks: Landmarks = 5
+    """dlib's landmark model: 5 points (public domain), or 68 (not for commercial use)."""
+    flow: FlowMethod = "tvl1"
+    """Optical flow of what may be expressions; tvl1 is the published one."""
+    annotated_video: bool = False
+    """Also write each video with its movements named."""
+
+    def check(self) -> None:
+        """Refuse settings that do not go together.
+
+        Raises:
+            UserError: they do not; the message says what to give.
+        """
+        if not self.videos and self.camera is None:
+            raise UserError("nothing to look at. Give video files, or --camera 0.")
+        if not len(self.onset) == len(self.apex) == len(self.offset):
+            raise UserError("give as many --apex and --offset as --onset.")
+        if self.onset and len(self.videos) + (self.camera is not None) > 1:
+            raise UserError("key frames belong to one video. Give one.")
+        if not self.camera_seconds > 0:
+            raise UserError(f"camera-seconds is {self.camera_seconds}: give more than 0.")
+        check_output_folder(self.out)
+
+    @property
+    def key_frames(self) -> KeyFrames:
+        """Onset, apex and offset of every given movement."""
+        three = zip(self.onset, self.apex, self.offset, strict=True)
+        return [(_key_frame(a), _key_frame(b), _key_frame(c)) for a, b, c in three]
+
+
+def main(classify: Classify | None = None, activations: Activations | None = None) -> None:
+    """Analyse every video; one that cannot be analysed does not keep the others from it.
+
+    Args:
+        classify: gives scores to movements; None leaves their columns out.
+        activations: of the muscles, to tell blinks and gaze from expressions.
+    """
+    config = parse_settings(Config, __doc__)
+    config.check()
+    key_frames = config.key_frames
+    tables, problems = [], []
+    for name, path in _inputs(config):
+        try:
+            video = open_video(path, config.frame_rate)
+            tables.append(_predict(name, video, config, key_frames, classify, activations))
+        except UserError as error:
+            problems.append(str(error))
+    if tables:
+        rows = pd.concat(tables, ignore_index=True)
+        write_text(config.out / EVENTS_NAME, rows.to_csv(index=False, lineterminator="\n"))
+        print(f"{len(rows)} movements: {config.out / EVENTS_NAME}")
+    if problems:
+        raise UserError("; ".join(problems))
+
+
+def _inputs(config: Config) -> Iterator[tuple[str, Path]]:
+    """Names that are no other video's, and paths."""
+    if config.camera is not None:
+        path = config.out / CAMERA_NAME
+        print(f"recording camera {config.camera} for {config.camera_seconds:g} seconds")
+        record_camera(config.camera, path, config.camera_seconds)
+        yield path.stem, path
+    taken: set[str] = {Path(CAMERA_NAME).stem} if config.camera is not None else set()
+    for path in config.videos:
+        stem = path.resolve().stem or "video"
+        name = next(
+            n for k in range(1, 10**6) if (n := stem if k == 1 else f"{stem}_{k}") not in taken
+        )
+        taken.add(name)
+        yield name, path
+
+
+def _predict(
+    name: str,
+    video: Video,
+    config: Config,
+    key_frames: KeyFrames,
+    classify: Classify | None,
+    activations: Activations | None,
+) -> pd.DataFrame:
+    """Write a video's page, and the annotated video; returns the rows of its table."""
+    analysis = analyse(
+        video,
+        key_frames,
+        config.landmarks,
+        config.flow,
+        lambda frames, total: with_progress(frames, total, name),
+        activations,
+    )
+    for warning in analysis.warnings:
+        print(f"{name}: {warning}")
+    clips = [event.clip for event in analysis.events]
+    verdicts = classify(clips) if classify is not None and clips else None
+    table = table_of(name, analysis, verdicts)
+    page = config.out / f"{name}.html"
+    write_text(page, render_page(name, video, analysis, verdicts))
+    print(f"{name}: {len(table)} movements, {page}")
+    if config.annotated_video:
+        frames = annotated_frames(video, analysis, table.to_dict("records"))
+        write_video(config.out / f"{name}_annotated.mp4", frames)
+    return table
+
+
+def _key_frame(text: str) -> KeyFrame:
+    """12 is a frame, 0.4s are seconds.
+
+    Raises:
+        UserError: it is neither.
+    """
+    try:
+        return float(text.removesuffix("s")) if text.endswith("s") else int(text)
+    except ValueError:
+        raise UserError(f"key frame {text!r}: give a frame number, or seconds as 0.4s.") from None
+
+
+if __name__ == "__main__":
+    run_script(main)
