@@ -27,8 +27,7 @@ from common.errors import UserError, run_script
 from common.files import (
     check_output_file,
     check_output_folder,
-    lock_folder,
-    remove_unfinished,
+    claim_folder,
     write_text,
 )
 from common.progress import with_progress
@@ -43,6 +42,7 @@ from datasets.frames.flow import FlowMethod
 from datasets.frames.folder import (
     DatasetRecord,
     begin,
+    check_files,
     check_other_datasets,
     finish,
     others_kept,
@@ -108,10 +108,6 @@ class Config:
     """Frames per second; needed for the record where the dataset does not say it (casme3)."""
     workers: int = 2
     """Processes; the files do not depend on it."""
-
-    def __post_init__(self) -> None:
-        if self.workers < 1:
-            raise UserError(f"workers is {self.workers}: give at least 1.")
 
     def settings(self, frame_size: int | None = None) -> InputSettings:
         """How inputs are computed."""
@@ -187,9 +183,10 @@ def build(config: Config, out: Path, raw: RawDataset) -> None:
     labelled, left_out = label_clips(raw.clips, scheme)
     settings = config.settings(kept_frame_size(config, out, dataset))
     record = DatasetRecord(scheme, settings, raw.synthetic)
-    with lock_folder(out), others_kept(out):
-        remove_unfinished(out)
-        check_other_datasets(out, dataset, record, [item.clip.stem for item in labelled])
+    with claim_folder(out) as owned, others_kept(out):
+        stems = [item.clip.stem for item in labelled]
+        check_other_datasets(out, dataset, record, stems)
+        check_files(out, owned, dataset, stems)
         clips = [item.clip for item in labelled]
         results = compute(clips, out, dataset, settings, config.workers)
         problems = [

@@ -16,13 +16,14 @@ from rich.console import Console
 
 from common.command_line import parse_settings
 from common.errors import UserError, name_list, run_script
-from common.files import lock_folder, remove_unfinished
+from common.files import claim_folder
 from common.refusals import summarize_refusals
 from datasets import Fold, Inputs, loso_folds, read_inputs
+from evaluation.expected_clips import FILE_NAME as EXPECTED_NAME
 from evaluation.expected_clips import write_expected_clips
 from evaluation.fold_logits import FOLDER as STORED_FOLDS
 from evaluation.predictions import SYNTHETIC_NOTE, metrics_per_dataset
-from evaluation.result_files import write_result_files
+from evaluation.result_files import result_file_paths, write_result_files
 from evaluation.tables import print_metrics
 from training.device import pick_device
 from training.evaluate_weights import UNKNOWN_RULE, Evaluation, evaluate_weights, read_origin
@@ -57,13 +58,24 @@ def main() -> None:
         raise UserError(f"--weights {config.weights} is not a folder.")
     _refuse_folder_of_a_run(config.results)
     inputs = read_inputs(config.inputs)
-    origin = read_origin(config.weights, config.method)
+    with claim_folder(config.results) as owned:
+        owned.check([config.results / EXPECTED_NAME, *result_file_paths(config.results)])
+        evaluate(config, config.weights, inputs)
+
+
+def evaluate(config: Config, weights: Path, inputs: Inputs) -> None:
+    """Evaluate, write, print.
+
+    Raises:
+        UserError: no weights could be used; or, after the others are written, some could not.
+    """
+    origin = read_origin(weights, config.method)
     if not origin.method.built_in:
         print(f"runs the method file {origin.method.path}")
     device = pick_device(config.device)
     if origin.threads is not None:
         torch.set_num_threads(origin.threads)
-    evaluation = evaluate_weights(config.weights, inputs, origin, gamma=config.gamma, device=device)
+    evaluation = evaluate_weights(weights, inputs, origin, gamma=config.gamma, device=device)
     _say_what_is_known(evaluation, origin.epoch_rule)
     if origin.inputs_sha256 not in (None, inputs.sha256_of(origin.method.input)):
         print("note: the weights were trained on other inputs than these")
@@ -71,7 +83,7 @@ def main() -> None:
         note = "; ".join(_notes(evaluation, inputs.synthetic))
         _write(config, inputs, loso_folds(inputs.clips, origin.protocol), evaluation.rows, note)
         figures = metrics_per_dataset(evaluation.rows, len(origin.class_names))
-        title = f"weights {config.weights.name}" + (f" ({note})" if note else "")
+        title = f"weights {weights.name}" + (f" ({note})" if note else "")
         print_metrics(Console(), {origin.epoch_rule: figures}, title)
         print(f"written: {config.results}")
     if evaluation.refused:
@@ -90,12 +102,10 @@ def _refuse_folder_of_a_run(results: Path) -> None:
 def _write(
     config: Config, inputs: Inputs, folds: list[Fold], rows: pd.DataFrame, note: str
 ) -> None:
-    with lock_folder(config.results):
-        remove_unfinished(config.results)
-        notes = [SYNTHETIC_NOTE] if inputs.synthetic else []
-        counts = fold_counts(inputs.clips, folds, inputs.synthetic, notes)
-        write_expected_clips(config.results, counts)
-        write_result_files(config.results, rows, title=f"weights {config.weights}", note=note)
+    notes = [SYNTHETIC_NOTE] if inputs.synthetic else []
+    counts = fold_counts(inputs.clips, folds, inputs.synthetic, notes)
+    write_expected_clips(config.results, counts)
+    write_result_files(config.results, rows, title=f"weights {config.weights}", note=note)
 
 
 def _say_what_is_known(evaluation: Evaluation, rule: str) -> None:

@@ -56,10 +56,6 @@ class Config:
     workers: int = 2
     """Processes; the files do not depend on it."""
 
-    def __post_init__(self) -> None:
-        if self.workers < 1:
-            raise UserError(f"workers is {self.workers}: give at least 1.")
-
 
 def main() -> None:
     """Draw, write, and say that it is synthetic."""

@@ -15,14 +15,13 @@ datasets/frames/key_frame_noise.py; not the published paper's), computes the met
 --spotter-only measures the error of the spotted key frames instead, in frames and in percent of the
 clip, beside what the middle frame gives as the apex, and writes a row a clip to spotter.csv.
 
-Writes robustness.csv (a row for each figure), robustness_curves.csv (means, and what is lost against
-the annotated key frames, with 95 % intervals), robustness_summary.csv (area under each curve, level
+Writes robustness.csv (a row for each figure), robustness_curves.csv (means, and what is lost to
+wrong key frames, with 95 % intervals), robustness_summary.csv (area under each curve, level
 at which five points of UF1 are lost), key_frames.csv, and robustness.yaml (the settings that the
 tables are of). Stopped, the same command goes on; the bytes depend neither on that nor on
 --workers.
 """
 
-import math
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,7 +34,7 @@ from rich.console import Console
 
 from common.command_line import parse_settings
 from common.errors import UserError, name_list, run_script
-from common.files import lock_folder, write_text
+from common.files import claim_folder, write_text
 from datasets import Inputs
 from datasets.frames.build import InputSettings
 from datasets.frames.flow import FlowMethod
@@ -74,6 +73,8 @@ from training.settings import RunSettings
 
 MAPS_FOLDER = "maps"
 """What is computed from frames, below the results."""
+KEY_FRAMES_NAME, SPOTTER_NAME = "key_frames.csv", "spotter.csv"
+TABLES = (ROBUSTNESS_NAME, CURVES_NAME, SUMMARY_NAME, SETTINGS_NAME, KEY_FRAMES_NAME)
 LISTS = ("methods", "moved", "levels", "frame_levels", "training_moved", "training_levels")
 """Settings whose values each are a part of the benchmark."""
 
@@ -146,22 +147,13 @@ class Config:
     """Folder to write to."""
 
     def __post_init__(self) -> None:
-        for name in ("noise_seeds", "training_noise_seeds", "workers", "threads", "group_size"):
-            if getattr(self, name) < 1:
-                raise UserError(f"{name} is {getattr(self, name)}: give at least 1.")
         if not self.methods:
             raise UserError("methods is empty: give at least one.")
-        for name in ("levels", "frame_levels", "training_levels"):
-            wrong = [v for v in getattr(self, name) if not (math.isfinite(v) and v >= 0)]
-            if wrong:
-                raise UserError(f"{name} has {name_list(wrong)}: give numbers of at least 0.")
         for name in LISTS:
             # Levels as they stand in the names of runs.
             texts = [v if isinstance(v, str) else f"{v:g}" for v in getattr(self, name)]
             if len(set(texts)) < len(texts):
                 raise UserError(f"{name} is {name_list(texts)}: give each once.")
-        if self.epochs is not None and self.epochs < 1:
-            raise UserError(f"epochs is {self.epochs}: give at least 1.")
 
 
 def main() -> None:
@@ -171,7 +163,8 @@ def main() -> None:
         measure_spotter(config)
         return
     points, methods = benchmark_points(config), read_methods(config)
-    with lock_folder(config.results):
+    with claim_folder(config.results) as owned:
+        owned.check(config.results / name for name in TABLES)
         inputs, sweep = read_clips(config, points, methods)
         too_short = int((sweep.key_frames["too_short"] != "").sum())
         print(
@@ -188,7 +181,7 @@ def main() -> None:
             tables.append(pd.DataFrame([{"model": own.name, **p.columns()} for p in points]))
         report(config.results, inputs, pd.concat(tables, ignore_index=True), np.concatenate(stacks))
         # With the tables: a run that is refused above leaves a finished folder as it was.
-        _write(config.results / "key_frames.csv", sweep.key_frames)
+        _write(config.results / KEY_FRAMES_NAME, sweep.key_frames)
         write_text(config.results / SETTINGS_NAME, yaml.safe_dump(settings_record(config)))
 
 
@@ -196,14 +189,15 @@ def measure_spotter(config: Config) -> None:
     """Spot the key frames of every clip; print and write how far they are from the annotated."""
     raw = read_raw(config)
     settings = InputSettings(registered=config.registered)
-    with lock_folder(config.results):
+    with claim_folder(config.results) as owned:
+        owned.check([config.results / SPOTTER_NAME])
         rows = spot_clips(raw.clips, settings, config.boundaries, config.workers)
         for row in rows[rows["problem"] != ""].itertuples():
             print(f"left out: {row.subject}/{row.clip}: {row.problem}")
         spotted = (rows["problem"] == "").sum()
         print(f"{'synthetic: ' if raw.synthetic else ''}{spotted} clips with an annotated apex")
         print(error_summary(rows).to_string(index=False, float_format="%.1f"))
-        _write(config.results / "spotter.csv", rows)
+        _write(config.results / SPOTTER_NAME, rows)
     print(f"written: {config.results / 'spotter.csv'}")
 
 

@@ -1,31 +1,42 @@
 """Atomic writes and a folder lock: a kill leaves the old file or the new, never half a file."""
 
+import fcntl
 import os
+import re
+import stat
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from filelock import BaseFileLock, FileLock, Timeout
 
 from common.errors import UserError
+from common.owned_folder import RECORD_NAME, OwnedFolder, claimed, owner_of
 
 LOCK_NAME = ".lock"
 TEMPORARY_PREFIX = ".unfinished-"
+TEMPORARY_NAME = re.compile(re.escape(TEMPORARY_PREFIX) + "[a-z0-9_]{8}")
+"""As ``tempfile`` makes them."""
 
 
 def check_output_file(path: Path) -> None:
     """Refuse a name under which no file can be written; scripts ask before they compute.
 
     Raises:
-        UserError: it is a folder, or a folder above it is a file.
+        UserError: it is a folder, a link, a pipe or a device, or a folder above it is a file.
     """
     try:
-        is_folder = path.is_dir()
+        mode = path.lstat().st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        mode = None
     except OSError as error:
         raise UserError(_cannot_write(path, error)) from None
-    if is_folder:
+    if mode is not None and stat.S_ISDIR(mode):
         raise UserError(f"{path} is a folder. Give the name of a file.")
+    if mode is not None and not stat.S_ISREG(mode):
+        kind = "a symbolic link" if stat.S_ISLNK(mode) else "a pipe or a device"
+        raise UserError(f"{path} is {kind}, and no file. Give the name of a file.")
     check_output_folder(path.parent)
 
 
@@ -51,28 +62,49 @@ def _cannot_write(path: Path, error: OSError) -> str:
 def atomic_path(path: Path) -> Iterator[Path]:
     """A temporary path beside ``path``; what was written there takes its place at the end.
 
-    An error within leaves ``path`` as it was and removes the temporary file.
+    An error within leaves ``path`` as it was and removes the temporary file. Below a claimed folder
+    the write is recorded (``common/owned_folder.py``).
 
     Raises:
-        UserError: there can be no such file, or none may be written there.
+        UserError: there can be no such file, or none may be written there; below a claimed folder
+            also where a file that is not the suite's own is in the way.
     """
     check_output_file(path)
+    owner = owner_of(path)
+    if owner is not None:
+        owner.check_there()
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=TEMPORARY_PREFIX)
+        handle, temporary = _open_temporary(path.parent)
     except OSError as error:
         raise UserError(_cannot_write(path, error)) from None
-    os.close(handle)
-    temporary = Path(name)
     try:
         yield temporary
         with temporary.open("rb+") as file:
             os.fsync(file.fileno())
         temporary.chmod(0o644)
+        if owner is not None:
+            owner.admit(path, temporary)
         temporary.replace(path)
-    except BaseException:
+    except OSError as error:
+        raise UserError(_cannot_write(path, error)) from error
+    finally:
         temporary.unlink(missing_ok=True)
-        raise
+        os.close(handle)
+
+
+def _open_temporary(folder: Path) -> tuple[int, Path]:
+    """A new temporary file and an open handle that holds its lock.
+
+    The lock dies with the process: a temporary file that is not locked belongs to nobody.
+    """
+    while True:
+        handle, name = tempfile.mkstemp(dir=folder, prefix=TEMPORARY_PREFIX)
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        if os.fstat(handle).st_nlink:
+            return handle, Path(name)
+        # Another process has removed it before it was locked.
+        os.close(handle)
 
 
 def write_bytes(path: Path, content: bytes) -> None:
@@ -87,23 +119,77 @@ def write_text(path: Path, content: str) -> None:
 
 
 def remove_unfinished(folder: Path) -> None:
-    """Delete the temporary files that a killed process left below ``folder``."""
+    """Delete the temporary files that killed processes left below ``folder``; not those of
+    processes that are at work."""
     for path in folder.rglob(f"{TEMPORARY_PREFIX}*"):
-        path.unlink(missing_ok=True)
+        if TEMPORARY_NAME.fullmatch(path.name) and path.is_file() and not path.is_symlink():
+            with suppress(FileNotFoundError):
+                _remove_unlocked(path)
+
+
+def _remove_unlocked(path: Path) -> None:
+    with path.open("rb") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return
+        path.unlink()
+
+
+class lock_folder:
+    """Hold a folder for this process; a context manager.
+
+    The lock dies with the process, even when killed. A process that fails before anything is
+    written leaves the folder as it was.
+
+    Raises:
+        UserError: on entry: another process holds it, or it can be no folder to write to.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def __enter__(self) -> None:
+        self._made = _missing_folders(self.folder)
+        self._had_lock = (self.folder / LOCK_NAME).exists()
+        self._lock = acquire_folder(self.folder)
+
+    def __exit__(self, *exception: object) -> None:
+        path = self.folder / LOCK_NAME
+        is_unused = not self._had_lock and not any(self._others())
+        if is_unused:
+            path.unlink(missing_ok=True)
+        self._lock.release()
+        if is_unused:
+            for folder in self._made:
+                if folder.is_dir() and not any(folder.iterdir()):
+                    folder.rmdir()
+
+    def _others(self) -> Iterator[Path]:
+        """What else lies in a folder that this process has made; the record of another."""
+        if self._made:
+            return (path for path in self.folder.glob("*") if path.name != LOCK_NAME)
+        return self.folder.glob(RECORD_NAME)
 
 
 @contextmanager
-def lock_folder(folder: Path) -> Iterator[None]:
-    """Hold ``folder`` for this process; the lock dies with the process, even when killed.
+def claim_folder(folder: Path) -> Iterator[OwnedFolder]:
+    """Hold ``folder``, and record what is written there (``common/owned_folder.py``).
+
+    At the end, temporary files of killed processes are removed.
 
     Raises:
-        UserError: another process holds it, or it can be no folder to write to.
+        UserError: see ``lock_folder``; or something that was written there has vanished at the end.
     """
-    lock = acquire_folder(folder)
-    try:
-        yield
-    finally:
-        lock.release()
+    with lock_folder(folder), claimed(OwnedFolder(folder)) as owned:
+        yield owned
+        owned.finish()
+        remove_unfinished(folder)
+
+
+def _missing_folders(folder: Path) -> list[Path]:
+    """The folders that must be made for this one, the innermost first."""
+    return [place for place in (folder, *folder.parents) if not place.exists()]
 
 
 def acquire_folder(folder: Path) -> BaseFileLock:

@@ -17,11 +17,13 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
 from multiprocessing.connection import Connection, wait
+from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 import cv2
 
 from common.errors import UserError
+from common.owned_folder import claim_for_good, claimed_roots
 
 Job = TypeVar("Job")
 Result = TypeVar("Result")
@@ -222,7 +224,7 @@ def run_jobs(
         with _one_opencv_thread():
             yield from map(function, jobs)
         return
-    pool = ProcessPool(_set_opencv_threads, min(workers, len(jobs)))
+    pool = ProcessPool(partial(_start_worker, claimed_roots()), min(workers, len(jobs)))
     try:
         for _, result in pool.map(partial(_without_state, function), jobs):
             yield result
@@ -239,8 +241,10 @@ def _without_state(function: Callable[[Job], Result], _: None, job: Job) -> Resu
     return function(job)
 
 
-def _set_opencv_threads(_: int) -> None:
+def _start_worker(roots: Sequence[Path], _: int) -> None:
+    """What is claimed here is claimed there: writes of workers are recorded too."""
     cv2.setNumThreads(1)
+    claim_for_good(roots)
 
 
 @contextmanager

@@ -3,9 +3,8 @@
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from common.errors import UserError
+from common.errors import LONGEST_LINE, UserError, printable
 
-LONGEST_LINE = 300
 LONGEST_FILE = 90
 NAMES_SHOWN = 3
 ROOM_FOR_NAMES = 100
@@ -33,7 +32,7 @@ class Refusal(UserError):
 
 def one_line(text: str, longest: int, *, keep_end: bool = False) -> str:
     """The text with unprintable characters escaped, cut to ``longest`` characters."""
-    clean = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    clean = printable(text)
     if len(clean) <= longest:
         return clean
     return f"…{clean[1 - longest :]}" if keep_end else f"{clean[: longest - 1]}…"

@@ -3,10 +3,9 @@
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from common.class_names import CLASS_NAMES
 from common.errors import UserError
+from common.yaml_files import read_yaml
 
 RECORD_NAME = "inputs.yaml"
 NEXT_STEP = "Restore it, or build the inputs into another folder."
@@ -21,11 +20,7 @@ def read_records(folder: Path) -> dict[str, dict[str, Any]]:
     path = folder / RECORD_NAME
     if not path.exists():
         return {}
-    try:
-        records = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (UnicodeDecodeError, yaml.YAMLError) as error:
-        reason = " ".join(str(error).split())
-        raise UserError(f"{path} is damaged: {reason}. {NEXT_STEP}") from None
+    records = read_yaml(path, NEXT_STEP)
     records = {} if records is None else records
     if not isinstance(records, dict) or not all(map(_is_record, records.values())):
         raise UserError(f"{path} is not a list of datasets with their settings. {NEXT_STEP}")

@@ -9,6 +9,7 @@ from rich.console import Console
 from common.command_line import parse_settings
 from common.errors import UserError, name_list
 from common.files import write_text
+from common.owned_folder import shared_record
 from common.refusals import Refusal
 from evaluation.epoch_rules import DEFAULT_RULE, published_table, selection_warnings
 from evaluation.fold_logits import StoredFold, read_folds_of_rows
@@ -17,6 +18,9 @@ from evaluation.predictions import list_epoch_rules, read_class_names_column, sc
 from evaluation.results_folder import PREDICTIONS_NAME, Results, read_results
 from evaluation.spreadsheet import write_spreadsheet
 from evaluation.tables import DATASET_TITLES, print_confusion, print_published
+
+ROOM_FOR_PROBLEMS = 120
+"""Characters of a message."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +55,15 @@ def calculate(
         UserError: the folder is faulty, or incomplete and ``partial`` is off, or ``published`` is
             on and there are no stored epochs.
     """
+    with shared_record(folder) as owned:
+        paths = [_sheet_path(folder, dataset)]
+        if published:
+            paths.append(_rules_path(folder, dataset))
+        owned.check(paths)
+        _calculate(folder, dataset, partial, published)
+
+
+def _calculate(folder: Path, dataset: str | None, partial: bool, published: bool) -> None:
     results = read_results(folder, dataset)
     if results.problems and not partial:
         raise Refusal(
@@ -65,8 +78,7 @@ def calculate(
     metrics = score_rows(results.rows, len(class_names))
     warnings = selection_warnings(list_epoch_rules(results.rows))
     note = "; ".join([*results.notes, *warnings, *_partial_note(results)])
-    suffix = "" if dataset is None else "_" + DATASET_TITLES[dataset].replace(" ", "")
-    path = folder / f"CausalNet{suffix}.xlsx"
+    path = _sheet_path(folder, dataset)
     write_spreadsheet(path, metrics, class_names, note)
     title = "composite" if dataset is None else DATASET_TITLES[dataset]
     subjects = results.rows.groupby(["dataset", "subject"]).ngroups
@@ -76,11 +88,23 @@ def calculate(
     if warnings:
         _print_default_rule(folder, dataset, len(class_names))
     if folds is not None:
-        table, place = published_table(folds), folder / f"published_rules{suffix}.csv"
+        table, place = published_table(folds), _rules_path(folder, dataset)
         write_text(place, table.to_csv(index=False, lineterminator="\n"))
         print_published(Console(), table, note)
         print(f"written: {place}")
     print(f"written: {path}")
+
+
+def _sheet_path(folder: Path, dataset: str | None) -> Path:
+    return folder / f"CausalNet{_suffix(dataset)}.xlsx"
+
+
+def _rules_path(folder: Path, dataset: str | None) -> Path:
+    return folder / f"published_rules{_suffix(dataset)}.csv"
+
+
+def _suffix(dataset: str | None) -> str:
+    return "" if dataset is None else "_" + DATASET_TITLES[dataset].replace(" ", "")
 
 
 def _read_folds(folder: Path, results: Results) -> list[StoredFold]:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from common.owned_folder import remove_file
 from evaluation.acc_files import SUFFIX, write_acc_file
 from evaluation.epoch_rules import selection_warnings
 from evaluation.predictions import (
@@ -20,10 +21,17 @@ SPREADSHEET_NAME = "CausalNet.xlsx"
 PICTURE_NAME = "confusion_matrix.png"
 
 
+def result_file_paths(folder: Path) -> list[Path]:
+    """What ``write_result_files`` may replace or remove in a folder."""
+    names = (PREDICTIONS_NAME, SPREADSHEET_NAME, PICTURE_NAME)
+    return [*sorted(folder.glob(f"*{SUFFIX}")), *(folder / name for name in names)]
+
+
 def write_result_files(folder: Path, rows: pd.DataFrame, *, title: str, note: str) -> None:
     """Write ``<fold>_acc.txt``, ``predictions.csv``, the spreadsheet and the confusion picture.
 
-    Files of folds that are not among the rows are removed: a folder holds one set of rows.
+    Files of folds that are not among the rows are removed: a folder holds one set of rows. Where
+    there are such, the folder must be claimed (``common/owned_folder.py``).
 
     Args:
         rows: prediction rows with their origin columns.
@@ -40,7 +48,7 @@ def write_result_files(folder: Path, rows: pd.DataFrame, *, title: str, note: st
         write_acc_file(path, int(part["epoch"].iloc[0]), part["predicted"], part["true"])
         kept.add(path)
     for path in set(folder.glob(f"*{SUFFIX}")) - kept:
-        path.unlink()
+        remove_file(path)
     write_predictions(folder / PREDICTIONS_NAME, rows)
     write_spreadsheet(folder / SPREADSHEET_NAME, metrics, class_names, note)
     write_confusion_picture(folder / PICTURE_NAME, metrics.confusion, class_names, title, note)

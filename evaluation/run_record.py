@@ -4,10 +4,10 @@ import reprlib
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from common.errors import UserError
+from common.yaml_files import read_yaml
 
 FILE_NAME = "config.yaml"
 
@@ -37,11 +37,7 @@ def read_record(folder: Path) -> dict[str, Any] | None:
     path = folder / FILE_NAME
     if not path.is_file():
         return None
-    try:
-        record = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        reason = " ".join(str(error).split())
-        raise UserError(f"{path} cannot be read: {reason}. Correct it or move it away.") from error
+    record = read_yaml(path)
     if not isinstance(record, dict):
         raise UserError(f"{path} is not a run's record. Correct it or move it away.")
     try:

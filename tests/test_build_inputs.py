@@ -16,7 +16,8 @@ import build_inputs
 import make_synthetic
 import measure_robustness
 from common.errors import UserError
-from common.files import lock_folder
+from common.files import claim_folder, lock_folder, write_bytes
+from common.owned_folder import RECORD_NAME
 from datasets import direction_map, read_inputs
 from datasets.arrays import flow_path, frames_path
 from datasets.frames.build import InputSettings, compute_clip, make_job, plan_clips
@@ -465,10 +466,10 @@ def test_what_breaks_off_a_run_takes_only_its_dataset_out(
 def test_files_of_a_killed_run_do_not_outlive_their_clips(drawn: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     stems = ["sub01_EP01_01", "sub99_EP01_01"]
-    begin(out, "casme2", stems)
-    for stem in stems:
-        flow_path(out, stem).parent.mkdir(exist_ok=True)
-        flow_path(out, stem).write_bytes(b"of a killed run")
+    with claim_folder(out):
+        begin(out, "casme2", stems)
+        for stem in stems:
+            write_bytes(flow_path(out, stem), b"of a killed run")
     build(drawn, out)
     assert len(list((out / "flows").iterdir())) == 6
     assert not flow_path(out, "sub99_EP01_01").exists()
@@ -479,7 +480,7 @@ def test_files_of_a_killed_run_do_not_outlive_their_clips(drawn: Path, tmp_path:
 def test_a_damaged_record_is_refused_in_one_line(content: str, drawn: Path, tmp_path: Path) -> None:
     (tmp_path / "inputs.yaml").write_text(content)
     printed = build(drawn, tmp_path, refused=True)
-    assert f"{tmp_path / 'inputs.yaml'} is " in printed
+    assert f"{tmp_path / 'inputs.yaml'} " in printed
     assert printed.count("\n") == 1
 
 
@@ -492,6 +493,8 @@ def test_another_datasets_clips_are_needed(
     raw, out = own_copy
     records = (out / "inputs.yaml").read_text().replace("synthetic", "dataset")
     (out / "inputs.yaml").write_text(records)
+    # As a version without records of files left it.
+    (out / RECORD_NAME).unlink()
     clips = out / "clips_casme2.csv"
     clips.unlink() if content is None else clips.write_text(content)
     printed = build_smic(tmp_path / "smic", out, refused=True)

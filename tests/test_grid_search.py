@@ -213,7 +213,7 @@ def test_a_loss_that_is_not_finite_stops_its_fold_only(
     ("arguments", "message"),
     [
         (("--subjects", "sub99"), "no subject is called sub99"),
-        (("--epochs", 0), "epochs is 0"),
+        (("--epochs", 0), "--epochs 0: give a whole number from 1"),
         (("--gammas", -1), "gamma -1"),
         (("--set", "depth=3"), "depth: method causalnet_compact has no such setting"),
         (("--set", "depth"), "--set depth: give NAME=VALUE"),

@@ -11,13 +11,14 @@ import pandas as pd
 import pytest
 
 from common.errors import UserError
+from common.files import claim_folder
 from evaluation.acc_files import read_acc_file, write_acc_file
 from evaluation.calculator import run_calculator
 from evaluation.epoch_rules import PUBLISHED_RULES
 from evaluation.expected_clips import PROTOCOL_TABLE, expected_clips
 from evaluation.metrics import compute_metrics
 from evaluation.predictions import prediction_rows, read_predictions, write_predictions
-from evaluation.result_files import write_result_files
+from evaluation.result_files import result_file_paths, write_result_files
 from evaluation.results_folder import read_results
 from tests.helpers.made_up_rows import protocol_labels
 from tests.helpers.scripts import ROOT, run_here
@@ -173,8 +174,12 @@ def test_a_fold_without_a_correct_clip_is_kept(tmp_path: Path) -> None:
 def test_result_files_replace_those_of_an_earlier_run(tmp_path: Path) -> None:
     (tmp_path / "sub77_acc.txt").write_text(RECORD)
     rows = make_rows(3, np.eye(3))
-    write_result_files(tmp_path, rows, title="right", note="synthetic clips")
-    write_result_files(tmp_path, rows, title="right", note="synthetic clips")
+    with claim_folder(tmp_path) as owned:
+        with pytest.raises(UserError, match=r"sub77_acc\.txt in .* would be replaced"):
+            owned.check(result_file_paths(tmp_path))
+        owned.adopt(result_file_paths(tmp_path))
+        for _ in range(2):
+            write_result_files(tmp_path, rows, title="right", note="synthetic clips")
     assert [path.name for path in tmp_path.glob("*_acc.txt")] == ["sub01_acc.txt"]
     assert len((tmp_path / "sub01_acc.txt").read_text().splitlines()) == 3
 

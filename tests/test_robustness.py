@@ -313,7 +313,7 @@ def test_what_is_missing_is_named(
     assert run_here(monkeypatch, measure_robustness.main, "--results", tmp_path / "r") == 2
     assert "--dataset" in capsys.readouterr().err
     assert run_here(monkeypatch, measure_robustness.main, "--noise-seeds", 0) == 2
-    assert "noise_seeds is 0" in capsys.readouterr().err
+    assert "--noise-seeds 0" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -325,8 +325,8 @@ def test_what_is_missing_is_named(
         ("--frame-levels 1 1", "frame_levels is 1, 1: give each once"),
         ("--training-moved all all", "training_moved is all, all: give each once"),
         ("--training-levels 0.3 0.3", "training_levels is 0.3, 0.3: give each once"),
-        ("--levels 0.1 nan", "levels has nan: give numbers of at least 0"),
-        ("--frame-levels=-2", "frame_levels has -2.0: give numbers of at least 0"),
+        ("--levels 0.1 nan", "--levels nan: give a number from 0 to 1000"),
+        ("--frame-levels=-2", "--frame-levels -2.0: give a number from 0"),
     ],
 )
 def test_values_that_would_count_twice_or_cannot_be_levels_are_refused(

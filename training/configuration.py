@@ -15,6 +15,8 @@ from common.choices import Precision, Schedule
 from common.errors import UserError, name_list
 from models.method import Method
 
+MOST_CONFIGURATIONS = 10_000
+
 
 @checked_dataclass(frozen=True, config=ConfigDict(extra="forbid"))
 class TrainingSettings:
@@ -118,6 +120,10 @@ def configurations(
         known = name_list(method.settings) or "none"
         raise UserError(
             f"{name_list(unknown)}: method {method.name} has no such setting. It has {known}."
+        )
+    if math.prod(map(len, searched.values())) > MOST_CONFIGURATIONS:
+        raise UserError(
+            f"The grid has more than {MOST_CONFIGURATIONS} configurations. Give fewer values."
         )
     points = [
         {**dict(zip(searched, values, strict=True)), **given}

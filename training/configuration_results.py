@@ -8,11 +8,11 @@ from common.errors import UserError
 from common.files import write_text
 from datasets import Fold, Inputs
 from evaluation.epoch_choices import Choice
-from evaluation.epoch_rules import DEFAULT_RULE, choose, rules_for
-from evaluation.fold_logits import FoldIdentity, StoredFold, read_fold
+from evaluation.epoch_rules import DEFAULT_RULE, RULES, choose, rules_for
+from evaluation.fold_logits import FoldIdentity, StoredFold, fold_path, read_fold
 from evaluation.metrics import Metrics
 from evaluation.predictions import RECORDED, SYNTHETIC, prediction_rows
-from evaluation.result_files import write_result_files
+from evaluation.result_files import result_file_paths, write_result_files
 from training.configuration import Configuration, fold_seed
 from training.run_record import Run
 
@@ -43,6 +43,13 @@ def read_folds(
     identities = [fold_identity(run, inputs, configuration, fold) for fold in folds]
     stored = [read_fold(folder, identity) for identity in identities]
     return [fold for fold in stored if fold is not None]
+
+
+def configuration_paths(folder: Path, folds: list[Fold]) -> list[Path]:
+    """The files that a configuration may write, replace or remove in its folder."""
+    places = [folder, *(folder / rule for rule in RULES if rule != DEFAULT_RULE)]
+    stored = [fold_path(folder, fold.name) for fold in folds]
+    return [*stored, folder / LOSSES_NAME, *(p for own in places for p in result_file_paths(own))]
 
 
 def rows_of(run: Run, stored: list[StoredFold], rule: str) -> pd.DataFrame:

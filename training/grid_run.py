@@ -4,7 +4,7 @@ from what is on disk. A kill at any moment loses at most the groups of folds in 
 import math
 from collections import Counter
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import ExitStack, closing
 from functools import cache, partial
 
 from rich.console import Console
@@ -48,14 +48,20 @@ def run_grid(
         tasks = folder.pending(partial(_group_size, folder, probe))
         folds = sum(len(task.folds) for task in tasks)
         console = Console(highlight=False)
-        with Progress(folds, f"{search.run.method}, folds", math.inf) as progress:
+        with ExitStack() as stack:
+            # Whatever may refuse the start comes before anything is written.
+            executor = None
+            if tasks:
+                executor = stack.enter_context(closing(_start(folder, tasks, confirm, create)))
+            folder.begin()
+            progress = Progress(folds, f"{search.run.method}, folds", math.inf)
+            stack.enter_context(progress)
             pending = {task.configuration.name for task in tasks}
             for configuration in search.configurations:
                 if configuration.name not in pending:
                     folder.report(configuration, console)
-            if tasks:
-                with closing(_start(folder, tasks, confirm, create)) as executor:
-                    _train(folder, executor, tasks, progress, console)
+            if executor is not None:
+                _train(folder, executor, tasks, progress, console)
         folder.report_grid(console)
         for failure in folder.failures:
             folder.log(failure)

@@ -1,17 +1,17 @@
 """Writes and prints what may be quoted of a whole grid search, one set of metrics per rule."""
 
-import shutil
 from pathlib import Path
 
 import pandas as pd
 from rich.console import Console
 
 from common.files import write_text
+from common.owned_folder import remove_file
 from evaluation.epoch_choices import Grid, join_configurations
-from evaluation.epoch_rules import choose_in_grid, rule_title, rules_footnote, rules_for
+from evaluation.epoch_rules import RULES, choose_in_grid, rule_title, rules_footnote, rules_for
 from evaluation.metrics import Metrics
 from evaluation.predictions import metrics_per_dataset
-from evaluation.result_files import write_result_files
+from evaluation.result_files import result_file_paths, write_result_files
 from evaluation.tables import print_metrics
 from training.configuration import Configuration, short_hash
 from training.configuration_results import fold_rows
@@ -26,11 +26,20 @@ WARNING = (
 )
 
 
+def grid_report_paths(results: Path) -> list[Path]:
+    """The files that the report of a search may write, replace or remove."""
+    folders = [results / FOLDER / rule for rule in RULES]
+    own = [path for folder in folders for path in result_file_paths(folder)]
+    return [results / SUMMARY_NAME, *own, *(folder / CHOICES_NAME for folder in folders)]
+
+
 def remove_grid_report(results: Path) -> None:
     """Remove the report of the finished search before the search continues."""
-    if (results / FOLDER).is_dir():
-        shutil.rmtree(results / FOLDER)
-    (results / SUMMARY_NAME).unlink(missing_ok=True)
+    for path in grid_report_paths(results):
+        remove_file(path)
+    for folder in (*(results / FOLDER / rule for rule in RULES), results / FOLDER):
+        if folder.is_dir() and not any(folder.iterdir()):
+            folder.rmdir()
 
 
 def report_grid(

@@ -1,6 +1,7 @@
 """Owns the results folder of a run: claims it, reads what is there once, keeps folds, reports."""
 
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -9,7 +10,8 @@ from typing import Any
 from rich.console import Console
 
 from common.errors import UserError, name_list
-from common.files import acquire_folder, remove_unfinished
+from common.files import check_output_file, claim_folder
+from common.owned_folder import OwnedFolder
 from datasets import Fold, Inputs, loso_folds
 from evaluation.epoch_rules import pooled_uf1, rule_title, rules_footnote, rules_for
 from evaluation.expected_clips import FILE_NAME as EXPECTED_NAME
@@ -20,6 +22,8 @@ from evaluation.tables import print_metrics
 from models.method import Method
 from training.configuration import Configuration
 from training.configuration_results import (
+    SUMMARY_NAME,
+    configuration_paths,
     fold_identity,
     read_folds,
     replace_summary_lines,
@@ -29,7 +33,8 @@ from training.configuration_results import (
 )
 from training.executors.base import ExecutorSettings
 from training.fold_counts import fold_counts
-from training.grid_summary import remove_grid_report, report_grid
+from training.grid_summary import FOLDER as GRID_FOLDER
+from training.grid_summary import grid_report_paths, remove_grid_report, report_grid
 from training.group_task import GroupTask, group_folds
 from training.initial_weights import InitialWeights
 from training.run_record import (
@@ -44,11 +49,13 @@ from training.run_record import (
 )
 from training.tensorboard import FoldCurves
 from training.weights_folder import (
-    DESCRIPTION_NAME,
+    check_description,
+    describe_weights,
     keep_method,
     read_weights_note,
     weights_folder,
     weights_path,
+    weights_paths,
     write_description,
     write_weights,
 )
@@ -114,33 +121,50 @@ def _select(folds: list[Fold], subjects: tuple[str, ...]) -> list[Fold]:
     return [fold for fold in folds if not subjects or {fold.subject, fold.name} & set(subjects)]
 
 
-class RunFolder:
-    """The folder of one search on disk; a context manager that holds its lock.
+@dataclass(frozen=True)
+class _Claim:
+    """A folder of this run, the files in it that are from before there were records, and the
+    description to write where it is one of weights."""
 
-    A run that fails or is refused before its first fold leaves no record behind.
+    owned: OwnedFolder
+    adopted: list[Path]
+    description: dict[str, Any] | None = None
+
+
+class RunFolder:
+    """The folder of one search on disk, and those of its weights; a context manager that claims
+    them.
+
+    On entry everything is read and checked, and nothing written; ``begin`` writes. A run that is
+    refused before, or fails before its first fold, leaves nothing behind.
 
     Raises:
-        UserError: on entry: the folder is in use, holds another run, or a file in it is damaged.
+        UserError: on entry: a folder is in use or holds another run, a file in it is damaged, or
+            one that is not this suite's own is in the way.
     """
 
     def __init__(self, search: GridSearch) -> None:
         self.search = search
         self.results = search.results
         self.record: dict[str, Any] = {}
-        self.fresh = False
         self.stored: dict[str, dict[str, StoredFold]] = {}
         self.failures: list[str] = []
         self.curves = FoldCurves(search.results) if search.tensorboard else None
         self.subjects = search.inputs.clips[["dataset", "subject"]].agg("/".join, axis=1).to_numpy()
+        self._found: dict[str, Any] | None = None
+        self._claims: list[_Claim] = []
+        self._lines: list[str] | None = []
 
     def __enter__(self) -> "RunFolder":
-        self.lock = acquire_folder(self.results)
-        try:
-            self._claim()
-        except BaseException:
-            self._release()
-            self.lock.release()
-            raise
+        with ExitStack() as stack:
+            self.owned = stack.enter_context(claim_folder(self.results))
+            self._read()
+            for configuration in self.search.configurations:
+                folder = self.weights_folder(configuration)
+                if folder is not None:
+                    owned = stack.enter_context(claim_folder(folder))
+                    self._claim_weights(folder, owned, configuration)
+            self._stack = stack.pop_all()
         return self
 
     def __exit__(
@@ -149,40 +173,76 @@ class RunFolder:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if error is not None:
-            self._release()
-        self.lock.release()
+        if error is not None and self._found is None and not any(self.stored.values()):
+            self._remove_all()
+        self._stack.__exit__(kind, error, trace)
 
-    def _claim(self) -> None:
+    def _read(self) -> None:
+        """Read and check what is there; refuse what is in the way."""
         search = self.search
-        found = read_record(self.results)
-        record = merge_record(self.results, found, search.run, search.configurations)
-        self.fresh = found is None
-        self.record = record
-        write_record(self.results, record)
-        remove_unfinished(self.results)
-        keep_method(self.results, search.method)
-        self._write_expected_clips()
+        self._found = read_record(self.results)
+        self.record = merge_record(self.results, self._found, search.run, search.configurations)
+        paths = self._paths()
+        check_output_file(self.results / LOG_NAME)
+        if self._found is not None and not self.owned.exists:
+            self._claims.append(_Claim(self.owned, paths))
+        else:
+            self.owned.check(paths)
+        folds = search.all_folds
         for configuration in search.configurations:
-            read = read_folds(
-                search.folder(configuration),
-                search.run,
-                search.inputs,
-                configuration,
-                search.all_folds,
-            )
+            folder = search.folder(configuration)
+            read = read_folds(folder, search.run, search.inputs, configuration, folds)
             self.stored[configuration.name] = {fold.identity.name: fold for fold in read}
-        remove_grid_report(self.results)
-        self._claim_weights()
-        if found is not None:
-            self._say_what_differs(found)
 
-    def _claim_weights(self) -> None:
-        for configuration in self.search.configurations:
-            folder = self.weights_folder(configuration)
-            if folder is not None:
-                write_description(folder, self.search.run, self.search.method, configuration)
-                remove_unfinished(folder)
+    def _paths(self) -> list[Path]:
+        """Everything that this run may write, replace or remove in its folder."""
+        search, results = self.search, self.results
+        names = [FILE_NAME, EXPECTED_NAME, SUMMARY_NAME]
+        if not search.method.built_in:
+            names.append(search.method.path.name)
+        if self._found is None:
+            names.append(LOG_NAME)
+        paths = [results / name for name in names]
+        # A part that holds a record is another run's folder.
+        for configuration in search.configurations:
+            folder = search.folder(configuration)
+            paths += [folder / FILE_NAME, *configuration_paths(folder, search.all_folds)]
+        if len(self.record[CONFIGURATIONS]) > 1:
+            paths += [results / GRID_FOLDER / FILE_NAME, *grid_report_paths(results)]
+        return paths
+
+    def _claim_weights(
+        self, folder: Path, owned: OwnedFolder, configuration: Configuration
+    ) -> None:
+        search = self.search
+        description = describe_weights(search.run, configuration)
+        is_known = check_description(folder, description)
+        paths = weights_paths(folder, search.all_folds, search.method.trained)
+        if not search.method.built_in:
+            paths.append(folder / search.method.path.name)
+        adopts = is_known and not owned.exists
+        if not adopts:
+            owned.check(paths)
+        self._claims.append(_Claim(owned, paths if adopts else [], description))
+
+    def begin(self) -> None:
+        """Write the record of the run, and what its results are of; called once, when nothing
+        speaks against the start any more."""
+        for claim in self._claims:
+            claim.owned.adopt(claim.adopted)
+        write_record(self.results, self.record)
+        keep_method(self.results, self.search.method)
+        self._write_expected_clips()
+        if len(self.record[CONFIGURATIONS]) > 1:
+            remove_grid_report(self.results)
+        for claim in self._claims:
+            if claim.description is not None:
+                write_description(claim.owned.root, claim.description, self.search.method)
+        if self._found is not None:
+            for phrase in other_environment(self._found):
+                self.log(f"note: this run was begun elsewhere: {phrase}")
+        lines, self._lines = self._lines or [], None
+        self._write_log(lines)
 
     def _write_expected_clips(self) -> None:
         """What the folder's results must hold, and what must be said beside each of them."""
@@ -193,30 +253,25 @@ class RunFolder:
         counts = fold_counts(self.search.inputs.clips, self.search.all_folds, run.synthetic, notes)
         write_expected_clips(self.results, counts)
 
-    def _say_what_differs(self, found: dict[str, Any]) -> None:
-        for phrase in other_environment(found):
-            self.log(f"note: this run was begun elsewhere: {phrase}")
-
-    def _release(self) -> None:
+    def _remove_all(self) -> None:
         """Remove what a run that has kept nothing wrote, so that another may have the folder."""
-        if not self.fresh or any(self.stored.values()):
-            return
-        names = [FILE_NAME, EXPECTED_NAME, LOG_NAME]
-        if not self.search.method.built_in:
-            names.append(self.search.method.path.name)
-        for name in names:
-            (self.results / name).unlink(missing_ok=True)
-        for configuration in self.search.configurations:
-            folder = self.weights_folder(configuration)
-            if folder is not None and (folder / DESCRIPTION_NAME).is_file():
-                (folder / DESCRIPTION_NAME).unlink()
-        self.fresh = False
+        if self._lines is None:
+            (self.results / LOG_NAME).unlink(missing_ok=True)
+        for owned in (self.owned, *(claim.owned for claim in self._claims)):
+            owned.remove_written()
 
     def log(self, line: str) -> None:
-        """Print a line, and keep it in ``log.txt``."""
+        """Print a line, and keep it in ``log.txt`` once the run has begun."""
         print(line, flush=True)
-        with (self.results / LOG_NAME).open("a", encoding="utf-8") as file:
-            file.write(line + "\n")
+        if self._lines is None:
+            self._write_log([line])
+        else:
+            self._lines.append(line)
+
+    def _write_log(self, lines: list[str]) -> None:
+        if lines:
+            with (self.results / LOG_NAME).open("a", encoding="utf-8") as file:
+                file.writelines(f"{line}\n" for line in lines)
 
     def weights_folder(self, configuration: Configuration) -> Path | None:
         """Where a configuration's weights go; None where none are kept."""

@@ -22,6 +22,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from common.errors import UserError
 from common.files import write_text
 from common.version import VERSION
+from common.yaml_files import read_yaml
 from datasets import Preparation, Protocol
 from evaluation.predictions import SYNTHETIC_NOTE
 from training.configuration import Configuration, TrainingSettings, non_defaults, short_hash
@@ -92,7 +93,7 @@ class Run:
     def record(self) -> dict[str, Any]:
         """The run as plain YAML types, with the versions that its bytes depend on."""
         return {
-            **asdict(self),
+            **{n: v for n, v in asdict(self).items() if n != "key_frames" or v is not None},
             "class_names": list(self.class_names),
             "versions": {"torch": str(torch.__version__), "numpy": np.__version__},
             "environment": environment(),
@@ -167,10 +168,7 @@ def read_record(results: Path) -> dict[str, Any] | None:
     path = results / FILE_NAME
     if not path.is_file():
         return None
-    try:
-        record = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise UserError(f"{path} cannot be read: {' '.join(str(error).split())}.") from error
+    record = read_yaml(path, _WITHOUT_IT)
     if not isinstance(record, dict):
         raise UserError(f"{path} is not a run's record. {_WITHOUT_IT}")
     try:

@@ -5,9 +5,9 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from common.bounds import check_bounds
 from common.errors import UserError, name_list
+from common.yaml_files import parse_yaml
 from datasets import Inputs, Preparation, shuffle_labels
 from models.method import Method, load_method
 from training.configuration import (
@@ -88,10 +88,9 @@ def plan_search(
     """
     if settings.method is None:
         raise UserError("no method is given. Choose one of --list-methods, or your own file.")
+    check_bounds(settings)
     method = load_method(settings.method)
     if settings.label_shuffle is not None:
-        if settings.label_shuffle < 0:
-            raise UserError(f"--label-shuffle {settings.label_shuffle}: give a seed of 0 or more.")
         inputs = shuffle_labels(inputs, settings.label_shuffle)
     _check_input(method, inputs)
     executor = executor or ExecutorSettings()
@@ -161,8 +160,8 @@ def _parse_pairs(pairs: tuple[str, ...]) -> dict[str, Any]:
         if not equals or not name:
             raise UserError(f"--set {pair}: give NAME=VALUE, such as variant=cbam.")
         try:
-            value = yaml.safe_load(text)
-        except yaml.YAMLError:
+            value = parse_yaml(text)
+        except ValueError:
             raise UserError(
                 f"--set {pair}: {text!r} is no value. Give a number or a word."
             ) from None

@@ -12,6 +12,7 @@ from pydantic import TypeAdapter, ValidationError
 from common.errors import UserError, name_list
 from common.files import write_bytes, write_text
 from common.refusals import Refusal
+from common.yaml_files import read_yaml
 from datasets import Fold, Inputs
 from datasets.preprocessing import Gains
 from models.method import Method
@@ -105,12 +106,15 @@ def check_note(path: Path, fold: Fold, inputs: Inputs) -> WeightsFile | None:
     return note
 
 
-def write_description(folder: Path, run: Run, method: Method, configuration: Configuration) -> None:
-    """Write what ``eval.py`` must know to use the weights, and a copy of a user's method file.
+def weights_paths(folder: Path, folds: list[Fold], trained: bool) -> list[Path]:
+    """The files that a run may write or replace in a folder of weights."""
+    names = [fold.name for fold in folds]
+    weights = [weights_path(folder, name, trained) for name in names]
+    return [folder / DESCRIPTION_NAME, *weights, *(note_path(folder, name) for name in names)]
 
-    Raises:
-        UserError: the folder holds another run's weights.
-    """
+
+def describe_weights(run: Run, configuration: Configuration) -> dict[str, Any]:
+    """What ``eval.py`` must know to use the weights of a configuration."""
     description = {
         "method": run.method,
         "method_sha256": run.method_sha256,
@@ -130,10 +134,25 @@ def write_description(folder: Path, run: Run, method: Method, configuration: Con
     }
     if run.init_weights is not None:
         description["init_weights"] = run.init_weights
-    if read_description(folder) not in (None, description):
+    return description
+
+
+def check_description(folder: Path, description: dict[str, Any]) -> bool:
+    """Whether the folder holds this description already.
+
+    Raises:
+        UserError: the folder holds another run's weights.
+    """
+    found = read_description(folder)
+    if found not in (None, description):
         raise UserError(
             f"{folder} holds another run's weights. Give a --weights folder of its own."
         )
+    return found is not None
+
+
+def write_description(folder: Path, description: dict[str, Any], method: Method) -> None:
+    """Write a description, and a copy of a user's method file."""
     keep_method(folder, method)
     write_text(folder / DESCRIPTION_NAME, yaml.safe_dump(description, sort_keys=False))
 
@@ -153,10 +172,7 @@ def read_description(folder: Path) -> dict[str, Any] | None:
     path = folder / DESCRIPTION_NAME
     if not path.is_file():
         return None
-    try:
-        description = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise UserError(f"{path} cannot be read: {' '.join(str(error).split())}.") from error
+    description = read_yaml(path)
     needed = ("settings", "preparation", "class_names", "configuration", "seed", "epoch")
     missing = [key for key in needed if not isinstance(description, dict) or key not in description]
     if missing:

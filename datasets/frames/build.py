@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from common.errors import UserError, name_list
+from common.owned_folder import remove_file
 from common.process_pool import run_jobs
 from datasets.arrays import (
     FRAME_ORDER,
@@ -374,10 +375,10 @@ def build_clip(job: ClipJob, out: Path, settings: InputSettings) -> BuiltClip:
         kept = register_frames(job.kept, result.transform, settings) if job.kept else None
     except FrameError as error:
         return _failed(job.stem, error)
-    picture_path(out, job.stem).unlink(missing_ok=True)
+    remove_file(picture_path(out, job.stem))
     write_maps(out, job.stem, result.maps)
     if kept is None:
-        frames_path(out, job.stem).unlink(missing_ok=True)
+        remove_file(frames_path(out, job.stem))
     else:
         write_frames(frames_path(out, job.stem), kept)
     write_arrays(flow_path(out, job.stem), _flow_arrays(job, result))

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from common.errors import UserError, name_list
 from common.files import write_text
+from common.owned_folder import OwnedFolder, remove_file
 from common.refusals import Refusal
 from common.tables import numbers, read_table
 from datasets.arrays import flow_path, frames_path
@@ -98,6 +99,34 @@ def check_other_datasets(
             )
 
 
+def check_files(out: Path, owned: OwnedFolder, dataset: str, stems: Iterable[str]) -> None:
+    """Refuse files in the way that were not built here, or have changed since.
+
+    Raises:
+        UserError: there are such; the first are named.
+    """
+    if read_records(out) and not owned.exists:
+        # Built before there were records of files.
+        for record in sorted(read_records(out)):
+            owned.adopt(_dataset_files(out, record, _old_stems(out, record)))
+    owned.check(_dataset_files(out, dataset, {*stems, *_old_stems(out, dataset)}))
+
+
+def _dataset_files(out: Path, dataset: str, stems: Iterable[str]) -> Iterator[Path]:
+    """The files that building a dataset may write, replace or remove."""
+    yield from (out / name for name in (TABLE_NAME, RECORD_NAME))
+    yield from (out / f"{kind}_{dataset}.csv" for kind in ("clips", "audit"))
+    yield from (overview_path(out, dataset), _note_path(out, dataset))
+    for stem in sorted(stems):
+        yield from _clip_files(out, stem)
+
+
+def _clip_files(out: Path, stem: str) -> Iterator[Path]:
+    for index in range(len(MAP_SUFFIXES)):
+        yield out / MAPS_FOLDER / map_file_name(stem, index)
+    yield from (flow_path(out, stem), frames_path(out, stem), picture_path(out, stem))
+
+
 def begin(out: Path, dataset: str, stems: Iterable[str] = ()) -> None:
     """Remove the table, the dataset's record and its overview before the dataset is built.
 
@@ -109,14 +138,14 @@ def begin(out: Path, dataset: str, stems: Iterable[str] = ()) -> None:
         stems: the clips that will get files. They are noted, so that a later run with another
             scheme can remove what a killed one left.
     """
-    (out / TABLE_NAME).unlink(missing_ok=True)
+    remove_file(out / TABLE_NAME)
     noted = _noted_stems(out, dataset) | set(stems)
     if noted:
         write_text(_note_path(out, dataset), "".join(f"{stem}\n" for stem in sorted(noted)))
     records = read_records(out)
     if records.pop(dataset, None) is not None:
         _write_records(out, records)
-    overview_path(out, dataset).unlink(missing_ok=True)
+    remove_file(overview_path(out, dataset))
 
 
 @contextmanager
@@ -164,7 +193,7 @@ def finish(
     write_text(out / f"clips_{dataset}.csv", _csv(table))
     _write_records(out, {**read_records(out), dataset: record.as_dict()})
     _write_table(out)
-    _note_path(out, dataset).unlink(missing_ok=True)
+    remove_file(_note_path(out, dataset))
 
 
 def _point_rows(points: Sequence[NDArray[np.float64] | None]) -> NDArray[np.float64]:
@@ -177,7 +206,7 @@ def _write_records(out: Path, records: Mapping[str, Mapping[str, Any]]) -> None:
     if records:
         write_text(out / RECORD_NAME, yaml.safe_dump(dict(records), sort_keys=True))
     else:
-        (out / RECORD_NAME).unlink(missing_ok=True)
+        remove_file(out / RECORD_NAME)
 
 
 def _write_table(out: Path) -> None:
@@ -219,18 +248,20 @@ def _csv(table: pd.DataFrame) -> str:
 
 def _remove_old_clips(out: Path, dataset: str, stems: set[str]) -> None:
     """Delete the files of clips that an earlier run built and that are no longer wanted."""
+    unwanted = _old_stems(out, dataset) - stems
+    if unwanted:
+        remove_file(overview_path(out, dataset))
+    for stem in unwanted:
+        for path in _clip_files(out, stem):
+            remove_file(path)
+
+
+def _old_stems(out: Path, dataset: str) -> set[str]:
+    """The clips of which an earlier run may have left files."""
     old = _noted_stems(out, dataset)
     if (out / f"clips_{dataset}.csv").exists():
         old |= _stems(read_clips(out, dataset))
-    unwanted = old - stems
-    if unwanted:
-        overview_path(out, dataset).unlink(missing_ok=True)
-    for stem in unwanted:
-        for index in range(len(MAP_SUFFIXES)):
-            (out / MAPS_FOLDER / map_file_name(stem, index)).unlink(missing_ok=True)
-        flow_path(out, stem).unlink(missing_ok=True)
-        frames_path(out, stem).unlink(missing_ok=True)
-        picture_path(out, stem).unlink(missing_ok=True)
+    return old
 
 
 def _note_path(out: Path, dataset: str) -> Path:

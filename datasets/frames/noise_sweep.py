@@ -20,6 +20,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from common.errors import UserError, name_list
+from common.owned_folder import owner_of
 from common.process_pool import run_jobs
 from datasets.arrays import ClipArray, write_arrays
 from datasets.frames.build import (
@@ -137,12 +138,16 @@ def sweep_key_frames(
 
     Raises:
         UserError: an unknown input, a frame that is needed cannot be used, or no face is found;
-            all such clips are named.
+            all such clips are named. In a claimed folder: a stored file is not the suite's own, or
+            has changed.
     """
     unknown = [name for name in inputs if name not in INPUTS]
     if unknown:
         raise UserError(f"frames give no input {name_list(unknown)}, but {name_list(INPUTS)}.")
     more = [name for name in INPUTS if name != "maps" and name in inputs]
+    owner = owner_of(store)
+    if owner is not None:
+        owner.check(_store_path(store, clip, name) for clip in clips for name in ("maps", *more))
     task = partial(_sweep_clip, conditions=conditions, settings=settings, store=store, inputs=more)
     jobs = list(enumerate(clips))
     swept = sorted(run_jobs(task, jobs, workers), key=lambda clip: clip.index)

@@ -1,0 +1,254 @@
+"""Nothing is replaced or deleted that this suite did not write and record.
+
+A folder that a script writes to holds ``files.sha256``: a line for each file that was written there
+or below, as ``sha256sum --check`` reads it. While a script has claimed the folder, every atomic
+write (``common/files.py``) below it is recorded first and then done, and a file in the way that is
+not recorded, or has changed since, stays as it is: the script is refused.
+"""
+
+import hashlib
+import os
+import re
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from common.errors import UserError
+
+RECORD_NAME = "files.sha256"
+NAMES_SHOWN = 3
+_LINE = re.compile(r"([0-9a-f]{64})  (.+)")
+_LEVELS_ABOVE = 2
+"""A folder such as ``<run>/<configuration>/oracle`` lies two levels below the run's record."""
+_CHUNK = 2**20
+
+
+class OwnedFolder:
+    """The record of a folder. Claim one with ``claimed``.
+
+    Attributes:
+        root: the folder, absolute.
+        exists: whether it had a record when it was read.
+
+    Raises:
+        UserError: the record cannot be read.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = _absolute(root)
+        self.record = self.root / RECORD_NAME
+        self.exists = self.record.is_file()
+        self._hashes: dict[str, set[str]] = {}
+        self._written: set[str] = set()
+        self._place = _place_of(self.root)
+        for name, sha256 in self._read():
+            self._hashes.setdefault(name, set()).add(sha256)
+
+    def _read(self) -> Iterator[tuple[str, str]]:
+        """(name, hash) of every line; a line that a kill left half is none."""
+        if not self.record.is_file():
+            if os.path.lexists(self.record):
+                raise UserError(f"{self.record} is not a regular file. Move it away.")
+            return
+        for line in self.record.read_text(encoding="utf-8", errors="replace").splitlines():
+            match = _LINE.fullmatch(line)
+            if match:
+                yield match[2], match[1]
+
+    def name(self, path: Path) -> str:
+        """The path relative to the folder, with slashes."""
+        return _absolute(path).relative_to(self.root).as_posix()
+
+    def is_own(self, path: Path) -> bool:
+        """Whether the file was written by this suite and has not changed since."""
+        known = self._hashes.get(self.name(path))
+        return known is not None and _is_regular(path) and hash_file(path) in known
+
+    def check(self, paths: Iterable[Path]) -> None:
+        """Refuse to start where a file is in the way; paths at which nothing is are free.
+
+        Raises:
+            UserError: a file that is not recorded, or has changed since; the first are named.
+        """
+        foreign = [path for path in paths if os.path.lexists(path) and not self.is_own(path)]
+        if foreign:
+            raise UserError(self._in_the_way(foreign))
+
+    def adopt(self, paths: Iterable[Path]) -> None:
+        """Record files as they are: those of a run from before there were such records."""
+        for path in paths:
+            if _is_regular(path):
+                self._append(self.name(path), hash_file(path))
+
+    def admit(self, path: Path, content: Path) -> None:
+        """Record that ``content`` is about to take the place of ``path``.
+
+        Raises:
+            UserError: a file that is not the suite's own is there, or the folder has vanished.
+        """
+        self.check_there()
+        sha256 = hash_file(content)
+        is_free = not os.path.lexists(path) or self.is_own(path)
+        if not is_free and not (_is_regular(path) and hash_file(path) == sha256):
+            raise UserError(self._in_the_way([path]))
+        self._append(self.name(path), sha256)
+        self._written.add(self.name(path))
+
+    def remove(self, path: Path) -> None:
+        """Delete a file if it is there.
+
+        Raises:
+            UserError: it is not the suite's own.
+        """
+        if os.path.lexists(path):
+            self.check([path])
+            path.unlink()
+        self._written.discard(self.name(path))
+
+    def remove_written(self) -> None:
+        """Delete what was written since the folder was claimed, and folders that are then empty."""
+        for name in sorted(self._written):
+            path = self.root / name
+            self.remove(path)
+            _remove_empty(path.parent, self.root)
+        if not self.exists:
+            self.record.unlink(missing_ok=True)
+
+    def check_there(self) -> None:
+        """Raise where the folder was deleted or moved since it was claimed.
+
+        Raises:
+            UserError: it was.
+        """
+        if self._place is None or _place_of(self.root) != self._place:
+            raise UserError(
+                f"{self.root} was removed while this program wrote to it. Run the same command "
+                "again."
+            )
+
+    def finish(self) -> None:
+        """Check that what was written is there, and write the record in order.
+
+        Raises:
+            UserError: something has vanished.
+        """
+        self.check_there()
+        lost = [name for name in sorted(self._written) if not (self.root / name).is_file()]
+        if lost:
+            raise UserError(
+                f"{self.root}: {len(lost)} files vanished while this program wrote there, such as "
+                f"{lost[0]}. Run the same command again."
+            )
+        latest = {name: sha256 for name, sha256 in self._read() if (self.root / name).is_file()}
+        lines = [f"{latest[name]}  {name}\n" for name in sorted(latest)]
+        if latest and lines != self.record.read_text("utf-8", "replace").splitlines(keepends=True):
+            new = self.record.with_name(f"{RECORD_NAME}.new")
+            new.write_text("".join(lines), encoding="utf-8")
+            new.replace(self.record)
+
+    def _in_the_way(self, paths: list[Path]) -> str:
+        names = [self.name(path) for path in paths]
+        changed = [name for name in names if name in self._hashes]
+        shown = ", ".join((changed or names)[:NAMES_SHOWN])
+        more = f" and {len(paths) - NAMES_SHOWN} more" if len(paths) > NAMES_SHOWN else ""
+        if changed:
+            return (
+                f"{shown}{more} in {self.root} changed since this suite wrote it. Restore it; or "
+                "move it away, and the same command makes it again."
+            )
+        return (
+            f"{shown}{more} in {self.root} would be replaced, and is not recorded as this suite's "
+            "own. Move it away, or give another folder."
+        )
+
+    def _append(self, name: str, sha256: str) -> None:
+        known = self._hashes.setdefault(name, set())
+        with self.record.open("a", encoding="utf-8") as file:
+            file.write(f"{sha256}  {name}\n")
+        known.add(sha256)
+
+
+_claims: list[OwnedFolder] = []
+
+
+@contextmanager
+def claimed(owned: OwnedFolder) -> Iterator[OwnedFolder]:
+    """Let every write below the folder be recorded, until the block ends."""
+    _claims.append(owned)
+    try:
+        yield owned
+    finally:
+        _claims.remove(owned)
+
+
+def claimed_roots() -> list[Path]:
+    """The folders that are claimed now, for worker processes."""
+    return [own.root for own in _claims]
+
+
+def claim_for_good(roots: Iterable[Path]) -> None:
+    """Claim folders for the life of a worker process, which holds no lock of its own."""
+    _claims.extend(map(OwnedFolder, roots))
+
+
+@contextmanager
+def shared_record(folder: Path) -> Iterator[OwnedFolder]:
+    """Claim a folder of results for a script that adds to it: by its own record, or by that of the
+    run whose part it is."""
+    folder = _absolute(folder)
+    candidates = (folder, *list(folder.parents)[:_LEVELS_ABOVE])
+    root = next((place for place in candidates if (place / RECORD_NAME).is_file()), folder)
+    with claimed(OwnedFolder(root)) as owned:
+        yield owned
+
+
+def owner_of(path: Path) -> OwnedFolder | None:
+    """The innermost claimed folder above a path."""
+    absolute = str(_absolute(path))
+    above = [own for own in _claims if absolute.startswith(f"{own.root}{os.sep}")]
+    return max(above, key=lambda own: len(str(own.root)), default=None)
+
+
+def remove_file(path: Path) -> None:
+    """Delete a file that the suite wrote, if it is there.
+
+    Raises:
+        UserError: it is not the suite's own.
+        RuntimeError: nobody has claimed its folder.
+    """
+    owner = owner_of(path)
+    if owner is None:
+        raise RuntimeError(f"{path}: only a script that has claimed the folder may delete in it")
+    owner.remove(path)
+
+
+def hash_file(path: Path) -> str:
+    """SHA-256 of a file, as hex digits."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while chunk := file.read(_CHUNK):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def _absolute(path: Path) -> Path:
+    """Without dots; links are not followed, as the last one may be the file itself."""
+    return Path(os.path.abspath(path))  # noqa: PTH100
+
+
+def _is_regular(path: Path) -> bool:
+    return path.is_file() and not path.is_symlink()
+
+
+def _place_of(folder: Path) -> tuple[int, int] | None:
+    try:
+        status = folder.stat()
+    except FileNotFoundError:
+        return None
+    return status.st_dev, status.st_ino
+
+
+def _remove_empty(folder: Path, root: Path) -> None:
+    while folder != root and folder.is_dir() and not any(folder.iterdir()):
+        folder.rmdir()
+        folder = folder.parent

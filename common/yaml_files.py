@@ -1,0 +1,87 @@
+"""YAML from files and flags, within bounds: deep or self-multiplying text is refused."""
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from common.errors import UserError
+
+MOST_BYTES = 2**24
+DEEPEST = 30
+MOST_VALUES = 1_000_000
+"""Of a file with all its aliases written out."""
+# libyaml reads ten times faster; the record of a large grid is read several times.
+_Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+def read_yaml(path: Path, what_to_do: str = "Correct it or move it away.") -> Any:
+    """What a YAML file holds, as plain types.
+
+    Raises:
+        UserError: it is no regular file, cannot be read, or is not plain YAML within the bounds.
+    """
+    try:
+        if not path.is_file():
+            kind = "it is not a regular file" if path.exists() else "there is no such file"
+            raise UserError(f"{path} cannot be read: {kind}. {what_to_do}")
+        if path.stat().st_size > MOST_BYTES:
+            raise UserError(f"{path} is too large for a file of settings. {what_to_do}")
+        text = path.read_bytes().decode("utf-8")
+    except OSError as error:
+        raise UserError(f"{path} cannot be read: {error.strerror}. {what_to_do}") from error
+    except UnicodeDecodeError:
+        raise UserError(f"{path} cannot be read: it is not UTF-8 text. {what_to_do}") from None
+    try:
+        return parse_yaml(text)
+    except ValueError as error:
+        raise UserError(f"{path} cannot be read: {error}. {what_to_do}") from error
+
+
+def parse_yaml(text: str) -> Any:
+    """What YAML text holds, as plain types.
+
+    Raises:
+        ValueError: it is not plain YAML, or beyond the bounds; the message is one line.
+    """
+    try:
+        _check_depth(text)
+        content = yaml.load(text, Loader=_Loader)
+    except yaml.YAMLError as error:
+        raise ValueError(_one_sentence(error)) from error
+    except (ValueError, OverflowError, RecursionError, TypeError) as error:
+        raise ValueError(f"a value in it is no plain value ({error})") from error
+    if _count_values(content, {}, set()) > MOST_VALUES:
+        raise ValueError("it multiplies itself by its aliases")
+    return content
+
+
+def _one_sentence(error: yaml.YAMLError) -> str:
+    problem = getattr(error, "problem", None) or " ".join(str(error).split())
+    mark = getattr(error, "problem_mark", None)
+    return f"{problem} in line {mark.line + 1}" if mark is not None else problem
+
+
+def _check_depth(text: str) -> None:
+    """Events come one after the other, whatever the depth; building values is recursive."""
+    depth = 0
+    for event in yaml.parse(text, Loader=_Loader):
+        if isinstance(event, yaml.CollectionStartEvent):
+            depth += 1
+            if depth > DEEPEST:
+                raise ValueError(f"it is deeper than {DEEPEST} levels")
+        elif isinstance(event, yaml.CollectionEndEvent):
+            depth -= 1
+
+
+def _count_values(content: Any, known: dict[int, int], above: set[int]) -> int:
+    """Values with all aliases written out; more than allowed where a value holds itself."""
+    if not isinstance(content, (list, dict, set)):
+        return 1
+    own = id(content)
+    if own in above:
+        return MOST_VALUES + 1
+    if own not in known:
+        parts = content.values() if isinstance(content, dict) else content
+        known[own] = 1 + sum(_count_values(part, known, above | {own}) for part in parts)
+    return known[own]

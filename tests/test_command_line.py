@@ -1,0 +1,161 @@
+"""What cannot be meant is refused where it is read: one line, exit code 2, whatever the script."""
+
+import importlib
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import main_train_for_parameter_tuning as grid_script
+from common.errors import UserError, run_script
+from common.version import VERSION
+from common.yaml_files import parse_yaml, read_yaml
+from tests.helpers.scripts import ROOT, run_here
+
+SCRIPTS = sorted(
+    path.stem for path in ROOT.glob("*.py") if "run_script(main)" in path.read_text("utf-8")
+)
+ZEROS = "9" + "0" * 400
+ALIASES = "\n".join(
+    ["a0: &a0 [x, x]", *(f"a{n}: &a{n} [*a{n - 1}, *a{n - 1}]" for n in range(1, 60))]
+)
+
+
+def refusal(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *arguments: object
+) -> str:
+    assert run_here(monkeypatch, grid_script.main, *arguments) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1 and len(error) <= 301 and error.startswith("error: ")
+    return error
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_every_script_says_its_version_and_refuses_an_unknown_flag_in_one_line(
+    script: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    main = importlib.import_module(script).main
+    assert run_here(monkeypatch, main, "--version") == 0
+    assert capsys.readouterr().out == f"{VERSION}\n"
+    assert run_here(monkeypatch, main, "--not-a-flag", "3") == 2
+    error = capsys.readouterr().err
+    assert ("--not-a-flag" in error or "Missing" in error) and error.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("--epochs", ZEROS), "--epochs: '900000000000000000000000000000…' is not a whole number"),
+        ((f"--epochs={ZEROS}",), "--epochs: "),
+        (("--epochs", "1.5"), "--epochs: '1.5' is not a whole number"),
+        (("--epochs", "true"), "--epochs: 'true' is not a whole number"),
+        (("--seed", "\u0663"), "--seed: '\u0663' is not a whole number"),
+        (("--seed", "1_000"), "--seed: '1_000'"),
+        (("--gammas", "0.1,0.3"), "--gammas: '0.1,0.3' is not a number: separate values by blanks"),
+        (("--gammas", "0.1", "x"), "--gammas: 'x' is not a number"),
+        (("--learning-rate", "1" * 500), "--learning-rate: "),
+        (("--threads", "10000"), "--threads 10000: give a whole number from 1 to 256"),
+        (("--threads", "0"), "--threads 0"),
+        (("--workers", "-1"), "--workers -1"),
+        (("--scale", "1e308"), "--scale 1e+308"),
+        (("--precision", "half"), "invalid choice 'half' for argument '--precision'"),
+        (("--method",), "Missing value for argument '--method'"),
+        (("--results", "a\x1bb"), "not printable"),
+        (("--results", "x" * 5000), "has 5000 characters"),
+        (("--results", os.fsdecode(b"na\xffme")), "is not UTF-8"),
+    ],
+)
+def test_a_flag_beyond_sense_is_named(
+    arguments: tuple[str, ...],
+    words: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert words in refusal(monkeypatch, capsys, "--method", "linear", *arguments)
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ("epochs: true", "epochs is True"),
+        ("epochs: '3'", "epochs is '3'"),
+        ("epochs: \u0663", "epochs is"),
+        (f"epochs: {ZEROS}", "epochs"),
+        (f"epochs: {'9' * 5000}", "cannot be read"),
+        ("threads: 10000", "--threads 10000"),
+        ("gammas: [0.1, [0.3]]", "gammas"),
+        ("method: 3", "method is 3"),
+        ('results: "a\\0b"', "not printable"),
+        ("epochs: [", "cannot be read"),
+        ("a: 1\n b: 2\n", "cannot be read"),
+        ("[" * 3000, "cannot be read"),
+        ("[" * 40 + "]" * 40, "deeper than"),
+        (ALIASES, "multiplies itself"),
+        ("a: &a [*a]", "multiplies itself"),
+        ("!!python/object/apply:os.system [ls]", "cannot be read"),
+        ("- 1", "not a YAML mapping"),
+        ("3: 4", "unknown setting 3"),
+    ],
+)
+def test_a_settings_file_beyond_sense_is_refused(
+    content: str,
+    words: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    file = tmp_path / "run.yaml"
+    file.write_text(content, encoding="utf-8")
+    error = refusal(monkeypatch, capsys, "--method", "linear", "--config", file)
+    assert words in error
+
+
+def test_a_pipe_in_place_of_a_settings_file_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(UserError, match="not a regular file"):
+        read_yaml(tmp_path / "pipe")
+
+
+def test_plain_yaml_with_aliases_is_read() -> None:
+    assert parse_yaml("a: &x [1, 2]\nb: *x\n") == {"a": [1, 2], "b": [1, 2]}
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (PermissionError(13, "Permission denied", "a/b.csv"), "a/b.csv cannot be read or written"),
+        (OSError(28, "No space left on device", "c.csv"), "c.csv cannot be read or written: No sp"),
+        (OSError(36, "File name too long", "d" * 5000), "File name too long"),
+        (IsADirectoryError(21, "Is a directory", b"e"), "e cannot be read or written"),
+        (OSError("no words"), "no words"),
+        (MemoryError("Unable to allocate 9 TiB"), "not enough memory"),
+        (UserError("two\nlines\tand " + "many words " * 100 + "the end."), "the end."),
+    ],
+)
+def test_any_error_of_the_system_becomes_one_line(
+    error: Exception, words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def main() -> None:
+        raise error
+
+    with pytest.raises(SystemExit) as end:
+        run_script(main)
+    line = capsys.readouterr().err
+    assert end.value.code == 2 and line.count("\n") == 1 and len(line) <= 301 and words in line
+
+
+def test_a_reader_that_leaves_ends_a_script_without_a_word() -> None:
+    code = (
+        "from common.errors import run_script\n"
+        "run_script(lambda: [print('x' * 1000, flush=True) for _ in range(1000)])\n"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    assert process.stdout is not None and process.stderr is not None
+    process.stdout.read(10)
+    process.stdout.close()
+    assert process.stderr.read() == b"" and process.wait() == 141
+    process.stderr.close()
