@@ -15,11 +15,11 @@ datasets/frames/key_frame_noise.py; not the published paper's), computes the met
 --spotter-only measures the error of the spotted key frames instead, in frames and in percent of the
 clip, beside what the middle frame gives as the apex, and writes a row a clip to spotter.csv.
 
-Writes robustness.csv (a row for each figure), robustness_curves.csv (means, and what is lost to
-wrong key frames, with 95 % intervals), robustness_summary.csv (area under each curve, level
-at which five points of UF1 are lost), key_frames.csv, and robustness.yaml (the settings that the
-tables are of). Stopped, the same command goes on; the bytes depend neither on that nor on
---workers.
+Writes robustness.csv (a row for each figure), robustness_curves.csv (means, and what is lost
+against the annotated key frames, with 95 % intervals), robustness_summary.csv (area under each
+curve, level at which five points of UF1 are lost), key_frames.csv, and robustness.yaml (the
+settings that the tables are of). Stopped, the same command goes on; the bytes depend neither on
+that nor on --workers.
 """
 
 import sys

@@ -80,7 +80,7 @@ def losses(curves: pd.DataFrame) -> pd.DataFrame:
         f"{row.uf1_lost:.3f} [{row.uf1_lost_low:.3f}, {row.uf1_lost_high:.3f}]"
         for row in moved.itertuples()
     ]
-    moved["level"] = ["" if np.isnan(level) else f"{level:g}" for level in moved["level"]]
+    moved["level"] = ["no level" if np.isnan(level) else f"{level:g}" for level in moved["level"]]
     kept = moved[moved["level"] != "0"]
     table = kept.pivot(index=CURVE, columns="level", values="cell").fillna("")
     order = kept[CURVE].drop_duplicates()

@@ -18,6 +18,7 @@ from evaluation.robustness import (
     ANNOTATED,
     curve_points,
     curve_summary,
+    losses,
     robustness_rows,
     without_levels,
 )
@@ -84,6 +85,9 @@ def test_what_is_lost_is_the_difference_to_the_annotated_key_frames() -> None:
     # Resampled together, a loss is surer than two intervals laid side by side.
     own = bootstrap_difference(confusions[4:], confusions[3:4], "UF1")
     assert (moved.uf1_lost_low, moved.uf1_lost_high) == (own.low, own.high)
+    table = losses(curves)
+    assert table["model"].tolist() == ["a", "b"] and table.columns[-1] == "0.1"
+    assert table.loc[1, "0.1"] == f"{own.value:.3f} [{own.low:.3f}, {own.high:.3f}]"
 
 
 def test_conditions_without_levels_stand_beside_each_other_with_intervals() -> None:

@@ -68,7 +68,7 @@ class RunSettings:
     """Average the logits of each test clip and its mirror image."""
     init_weights: Path | None = None
     """Folder of weights that each fold starts from, its own; refused where they have seen its test
-    subject, or where nobody knows (docs/your_own_method.md)."""
+    subject, or where nobody knows (docs/methods.md)."""
     seed: int = 2025
     """Seed of the run; every fold draws its own from it, its dataset and its subject."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
