@@ -55,8 +55,12 @@ class Config(RunSettings):
     """Start although the run takes longer than a day."""
 
 
-def describe_methods() -> str:
-    """Two lines for every method of the suite: what it is; its input, training, cost, settings."""
+def describe_methods(blank: bool = False) -> str:
+    """What every method of the suite is; its input, training and cost.
+
+    Args:
+        blank: a paragraph each, with blank lines between, instead of two lines each.
+    """
     lines = []
     for name, description in list_methods().items():
         method = load_method(name)
@@ -68,13 +72,16 @@ def describe_methods() -> str:
                 f"batch {training['batch_size']}"
             )
         cost = method.facts.get("cost", "cost not measured")
-        lines += [f"{name}: {description}", f"    input {method.input}; {how}; {cost}"]
-    return "\n".join(lines)
+        between = " " if blank else "\n    "
+        lines.append(f"{name}: {description}{between}Input {method.input}; {how}; {cost}.")
+    return ("\n\n" if blank else "\n").join(lines)
 
 
 def main() -> None:
     """Read the settings, train what is missing, report."""
-    config = parse_settings(Config, __doc__)
+    config = parse_settings(
+        Config, f"{__doc__}\nMethods, with their defaults:\n\n{describe_methods(blank=True)}"
+    )
     if config.list_methods:
         print(describe_methods())
         return

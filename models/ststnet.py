@@ -29,7 +29,7 @@ training = {
     "class_weights": True,
 }
 group_size = 8
-cost = "about a minute for the 442 released clips, two cores"
+cost = "2.5 minutes for the 442 released clips, two cores"
 
 STREAM_FILTERS = (3, 5, 8)
 INPUT_CHANNELS = 3

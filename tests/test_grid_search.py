@@ -15,7 +15,7 @@ import eval as eval_script
 import main_train_for_parameter_tuning as grid_script
 from models import load_method
 from tests.conftest import SUBJECTS
-from tests.helpers.scripts import folder_bytes, run_here, start
+from tests.helpers.scripts import ROOT, folder_bytes, run_here, start
 from training.run_settings import grid_configurations
 from training.settings import RunSettings
 
@@ -245,6 +245,23 @@ def test_without_inputs_the_two_ways_to_get_them_are_named(
     assert run_here(monkeypatch, grid_script.main, "--method", "linear") == 2
     error = capsys.readouterr().err
     assert "make_synthetic.py" in error and "published repository" in error
+
+
+def test_help_shows_the_defaults_of_every_method(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run_here(monkeypatch, grid_script.main, "--help") == 0
+    text = " ".join(capsys.readouterr().out.split())
+    for words in ("ststnet: An STSTNet-like", "40 epochs, rate 0.003, batch 64", "(required)"):
+        assert words in text
+
+
+def test_the_example_settings_run(
+    tiny_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    more = ("--config", ROOT / "docs/examples/run.yaml", "--results", tmp_path, "--epochs", 1)
+    assert run_here(monkeypatch, grid_script.main, "--inputs", tiny_folder, *more) == 0
+    assert yaml.safe_load((tmp_path / "config.yaml").read_text())["inner"] is True
 
 
 def test_a_yaml_file_gives_settings_and_flags_override_it(

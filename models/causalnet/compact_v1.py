@@ -28,7 +28,7 @@ training = {
 }
 grid = {"block_repeats": ((1, 1, 2),), "gamma": (0.5,)}
 group_size = 8
-cost = "about 8 minutes for the 442 released clips, two cores"
+cost = "8 minutes for the 442 released clips, two cores"
 
 
 def build(

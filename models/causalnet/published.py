@@ -27,7 +27,7 @@ grid = {
     "gamma": (0.3, 0.4, 0.5),
 }  # fmt: skip
 small = {"dim": 32, "block_repeats": (1, 1, 2)}
-cost = "months on two cores for the whole search; about 13 hours a fold and configuration"
+cost = "about 90 days on two cores for the whole search; about an hour a fold"
 
 
 def build(
