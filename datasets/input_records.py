@@ -6,9 +6,11 @@ from typing import Any
 import yaml
 
 from common.class_names import CLASS_NAMES
-from common.errors import UserError
+from common.refusals import Refusal
+from common.tables import read_text
 
 RECORD_NAME = "inputs.yaml"
+MOST_CLASSES = 100
 NEXT_STEP = "Restore it, or build the inputs into another folder."
 
 
@@ -22,18 +24,29 @@ def read_records(folder: Path) -> dict[str, dict[str, Any]]:
     if not path.exists():
         return {}
     try:
-        records = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (UnicodeDecodeError, yaml.YAMLError) as error:
-        reason = " ".join(str(error).split())
-        raise UserError(f"{path} is damaged: {reason}. {NEXT_STEP}") from None
+        records = yaml.safe_load(read_text(path, "a record of inputs"))
+    # Among them numbers of thousands of digits and lists within lists without an end.
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        reason = " ".join(str(error).split())[:100]
+        raise Refusal(path, f"is damaged: {reason}. {NEXT_STEP}") from None
     records = {} if records is None else records
-    if not isinstance(records, dict) or not all(map(_is_record, records.values())):
-        raise UserError(f"{path} is not a list of datasets with their settings. {NEXT_STEP}")
+    if not isinstance(records, dict) or not all(map(_is_record, records.items())):
+        raise Refusal(path, f"is not a list of datasets with their settings. {NEXT_STEP}")
     return records
 
 
-def _is_record(content: object) -> bool:
-    return isinstance(content, dict) and isinstance(content.get("classes", []), list)
+def _is_record(entry: tuple[object, object]) -> bool:
+    """Whether it is a dataset's name and its settings, classes that are a few different words."""
+    name, content = entry
+    if not isinstance(name, str) or not isinstance(content, dict):
+        return False
+    classes = content.get("classes", [])
+    if not isinstance(classes, list) or len(classes) > MOST_CLASSES:
+        return False
+    words = [
+        word for word in classes if isinstance(word, str) and word.strip() and word.isprintable()
+    ]
+    return len(set(words)) == len(classes)
 
 
 def read_class_names(folder: Path) -> tuple[str, ...]:
@@ -47,8 +60,8 @@ def read_class_names(folder: Path) -> tuple[str, ...]:
         return CLASS_NAMES
     names = named.pop()
     if named or len(names) < 2:
-        raise UserError(
-            f"{folder / RECORD_NAME} must give all datasets the same list of at least two classes. "
-            "Build the inputs again."
+        raise Refusal(
+            folder / RECORD_NAME,
+            "must give all datasets the same list of at least two classes. Build the inputs again.",
         )
     return names
