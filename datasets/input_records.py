@@ -4,10 +4,11 @@ from pathlib import Path
 from typing import Any
 
 from common.class_names import CLASS_NAMES
-from common.errors import UserError
+from common.refusals import Refusal
 from common.yaml_files import read_yaml
 
 RECORD_NAME = "inputs.yaml"
+MOST_CLASSES = 100
 NEXT_STEP = "Restore it, or build the inputs into another folder."
 
 
@@ -22,13 +23,23 @@ def read_records(folder: Path) -> dict[str, dict[str, Any]]:
         return {}
     records = read_yaml(path, NEXT_STEP)
     records = {} if records is None else records
-    if not isinstance(records, dict) or not all(map(_is_record, records.values())):
-        raise UserError(f"{path} is not a list of datasets with their settings. {NEXT_STEP}")
+    if not isinstance(records, dict) or not all(map(_is_record, records.items())):
+        raise Refusal(path, f"is not a list of datasets with their settings. {NEXT_STEP}")
     return records
 
 
-def _is_record(content: object) -> bool:
-    return isinstance(content, dict) and isinstance(content.get("classes", []), list)
+def _is_record(entry: tuple[object, object]) -> bool:
+    """Whether it is a dataset's name and its settings, classes that are a few different words."""
+    name, content = entry
+    if not isinstance(name, str) or not isinstance(content, dict):
+        return False
+    classes = content.get("classes", [])
+    if not isinstance(classes, list) or len(classes) > MOST_CLASSES:
+        return False
+    words = [
+        word for word in classes if isinstance(word, str) and word.strip() and word.isprintable()
+    ]
+    return len(set(words)) == len(classes)
 
 
 def read_class_names(folder: Path) -> tuple[str, ...]:
@@ -42,8 +53,8 @@ def read_class_names(folder: Path) -> tuple[str, ...]:
         return CLASS_NAMES
     names = named.pop()
     if named or len(names) < 2:
-        raise UserError(
-            f"{folder / RECORD_NAME} must give all datasets the same list of at least two classes. "
-            "Build the inputs again."
+        raise Refusal(
+            folder / RECORD_NAME,
+            "must give all datasets the same list of at least two classes. Build the inputs again.",
         )
     return names

@@ -563,3 +563,23 @@ def test_names_that_differ_in_zeros_alone_are_warned_about(
     rename_maps(folder, "006_006_ep0", "6_006_ep0")
     assert len(read_inputs(folder).clips) == 15
     assert "count as different subjects: 006 and 6 of samm." in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "classes",
+    ["[[a], [b]]", "[a, a]", "[1, 2]", "a", str(list(map(str, range(1500)))), '[a, "\\n"]'],
+)
+def test_class_names_of_inputs_are_a_few_different_words(
+    classes: str, tiny_folder: Path, tmp_path: Path
+) -> None:
+    folder = shutil.copytree(tiny_folder, tmp_path / "copy")
+    for content in (
+        f"casme2: {{classes: {classes}}}",
+        "[" * 3000,
+        f"casme2: {'9' * 5000}",
+        "1: {}",
+    ):
+        (folder / "inputs.yaml").write_text(content)
+        with pytest.raises(UserError, match=r"inputs\.yaml is ") as caught:
+            read_inputs(folder)
+        assert len(str(caught.value)) <= 300 and str(caught.value).isprintable()

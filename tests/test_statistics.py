@@ -171,7 +171,7 @@ def test_claims_say_no_more_than_the_tests_do(folders: dict[str, Path]) -> None:
     assert oracle == "no claim about noisy (oracle*): its epoch was chosen on the test subjects."
 
 
-@pytest.mark.parametrize("rule", ["", "best", "Oracle", "oracle "])
+@pytest.mark.parametrize("rule", ["", "best", "Oracle", "oracles"])
 def test_no_claim_is_made_under_an_unknown_rule(
     rule: str, folders: dict[str, Path], tmp_path: Path
 ) -> None:

@@ -1,7 +1,7 @@
 """Annotation sheets: which worksheet is read, what its columns are, what is left unused."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -91,16 +91,20 @@ def read_sheet(
         columns.setdefault(reduce_name(cell), cell)
     sheet = Sheet(rows, columns, [])
     _refuse_formulas(path, sheet)
+    others = [f"{s.name} ({len(r)} rows)" for s, r in found if s is not best]
+    sheet.notes.extend([*_choice(path, best, others), *_unused_columns(sheet)])
+    return sheet
+
+
+def _choice(path: Path, best: Worksheet, others: list[str]) -> Iterator[tuple[str, str, str]]:
+    """What was read, where that is not plain."""
     if bool(best.name) != (path.suffix.lower() in WORKBOOK_ENDINGS):
         kind = "a workbook" if best.name else "text and no workbook"
-        sheet.notes.append(("file", path.name, f"this is {kind}, and is read as that."))
-    others = [f"{s.name} ({len(r)} rows)" for s, r in found if s is not best]
+        yield "file", path.name, f"this is {kind}, and is read as that."
     if others or best.hidden:
         hidden = " It is hidden." if best.hidden else ""
         rest = f" Not read: {few(others)}." if others else ""
-        sheet.notes.append(("worksheet", best.name, f"this one is read.{hidden}{rest}"))
-    sheet.notes.extend(_unused_columns(sheet))
-    return sheet
+        yield "worksheet", best.name, f"this one is read.{hidden}{rest}"
 
 
 def _rows_of(sheet: Worksheet) -> list[SheetRow]:
@@ -132,14 +136,12 @@ def _refuse_formulas(path: Path, sheet: Sheet) -> None:
             )
 
 
-def _unused_columns(sheet: Sheet) -> list[tuple[str, str, str]]:
+def _unused_columns(sheet: Sheet) -> Iterator[tuple[str, str, str]]:
     """Columns whose names look needed, but from which nothing is read."""
     used = {sheet.column(field): field for field in COLUMN_NAMES}
-    notes = []
     for name, written in sheet.columns.items():
         word = LOOKS_NEEDED.search(name)
         if word and name not in used and not LATER_MOVEMENT.fullmatch(name):
             read = next((sheet.columns[c] for c in used if c and word[0] in c), None)
             instead = f"; {read} is read" if read else "; its name is not known"
-            notes.append(("column", written, f"this column is not used{instead}."))
-    return notes
+            yield "column", written, f"this column is not used{instead}."
