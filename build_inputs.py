@@ -30,6 +30,7 @@ from common.files import (
     claim_folder,
     write_text,
 )
+from common.owned_folder import claimed_files, shared_record
 from common.progress import with_progress
 from datasets.frames.build import (
     DEFAULT_MARGIN,
@@ -161,7 +162,11 @@ def audit(config: Config, raw: RawDataset) -> None:
         if dataset in scheme.emotions:
             print(selection_line(label_clips(clips, scheme)[0], scheme))
     if config.out is not None:
-        write_text(config.out, findings_table(findings).to_csv(index=False, lineterminator="\n"))
+        table = findings_table(findings).to_csv(index=False, lineterminator="\n")
+        with claimed_files([config.out]):
+            write_text(
+                config.out, findings_table(findings).to_csv(index=False, lineterminator="\n")
+            )
         print(f"written: {config.out}")
 
 
@@ -171,9 +176,10 @@ def draw(names: Sequence[str], out: Path, raw: RawDataset, settings: InputSettin
     from datasets.pictures.folder import write_clip_pictures
 
     clips = [raw.find(name) for name in names]
-    for clip in clips:
-        for path in write_clip_pictures(out, clip, settings):
-            print(f"written: {path}")
+    with shared_record(out):
+        for clip in clips:
+            for path in write_clip_pictures(out, clip, settings):
+                print(f"written: {path}")
 
 
 def build(config: Config, out: Path, raw: RawDataset) -> None:

@@ -19,6 +19,7 @@ from rich.console import Console
 from common.command_line import parse_settings
 from common.errors import UserError, run_script
 from common.files import check_output_file, write_text
+from common.owned_folder import claimed_files
 from evaluation.comparison import claim, compare
 from evaluation.comparison_tables import (
     COMPARISON_NOTE,
@@ -130,15 +131,13 @@ def write_files(config: Config, methods: list[Method], tables: list[TextTable]) 
     notes = " ".join(list_notes(methods))
     noted = [TextTable(t.table, t.title, f"{t.note} {notes}".strip(), t.label) for t in tables]
     texts = {config.latex: to_latex, config.markdown: to_markdown}
-    written = []
-    for path, convert in texts.items():
-        if path is not None:
-            write_text(path, convert(noted))
-            written.append(path)
+    files = {path: convert(noted) for path, convert in texts.items() if path is not None}
     if config.table is not None:
-        write_text(config.table, format_dataset_table(config.table.suffix, methods))
-        written.append(config.table)
-    return written
+        files[config.table] = format_dataset_table(config.table.suffix, methods)
+    with claimed_files(files):
+        for path, text in files.items():
+            write_text(path, text)
+    return list(files)
 
 
 if __name__ == "__main__":

@@ -20,6 +20,7 @@ from common.command_line import parse_settings
 from common.dataset_names import COMPOSITE, DATASETS, dataset_name
 from common.errors import UserError, run_script
 from common.files import check_output_file, check_output_folder, write_bytes
+from common.owned_folder import claimed_files
 from common.progress import with_progress
 from datasets.frames.flow import FlowMethod
 from datasets.pictures.synthetic import draw_synthetic_clip
@@ -93,7 +94,8 @@ def write_picture(config: Config) -> None:
     if config.clip is None:
         raise UserError("--clip is missing: name the clip to show, such as sub01/EP01_01.")
     clip = draw_clip(find_synthetic_clip(config.clip, config.seed))
-    write_bytes(config.out, draw_synthetic_clip(clip, config.flow))
+    with claimed_files([config.out]):
+        write_bytes(config.out, draw_synthetic_clip(clip, config.flow))
     print(f"synthetic: a picture of the drawn clip {config.clip} is in {config.out}")
 
 

@@ -20,6 +20,7 @@ import tyro
 from common.command_line import parse_settings
 from common.errors import UserError, run_script
 from common.files import check_output_folder, write_text
+from common.owned_folder import shared_record
 from common.progress import with_progress
 from datasets.frames.flow import FlowMethod
 from datasets.frames.registration import Landmarks
@@ -92,6 +93,13 @@ def main(classify: Classify | None = None, activations: Activations | None = Non
     """
     config = parse_settings(Config, __doc__)
     config.check()
+    with shared_record(config.out):
+        _predict_all(config, classify, activations)
+
+
+def _predict_all(
+    config: Config, classify: Classify | None, activations: Activations | None
+) -> None:
     key_frames = config.key_frames
     tables, problems = [], []
     for name, path in _inputs(config):

@@ -10,7 +10,7 @@ import hashlib
 import os
 import re
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from common.errors import UserError
@@ -41,7 +41,9 @@ class OwnedFolder:
         self._hashes: dict[str, set[str]] = {}
         self._written: set[str] = set()
         self._place = _place_of(self.root)
+        self._latest: dict[str, str] = {}
         for name, sha256 in self._read():
+            self._latest[name] = sha256
             self._hashes.setdefault(name, set()).add(sha256)
 
     def _read(self) -> Iterator[tuple[str, str]]:
@@ -87,6 +89,7 @@ class OwnedFolder:
             UserError: a file that is not the suite's own is there, or the folder has vanished.
         """
         self.check_there()
+        self._place = self._place or _place_of(self.root)
         sha256 = hash_file(content)
         is_free = not os.path.lexists(path) or self.is_own(path)
         if not is_free and not (_is_regular(path) and hash_file(path) == sha256):
@@ -120,7 +123,7 @@ class OwnedFolder:
         Raises:
             UserError: it was.
         """
-        if self._place is None or _place_of(self.root) != self._place:
+        if self._place is not None and _place_of(self.root) != self._place:
             raise UserError(
                 f"{self.root} was removed while this program wrote to it. Run the same command "
                 "again."
@@ -162,10 +165,11 @@ class OwnedFolder:
         )
 
     def _append(self, name: str, sha256: str) -> None:
-        known = self._hashes.setdefault(name, set())
-        with self.record.open("a", encoding="utf-8") as file:
-            file.write(f"{sha256}  {name}\n")
-        known.add(sha256)
+        if self._latest.get(name) != sha256:
+            with self.record.open("a", encoding="utf-8") as file:
+                file.write(f"{sha256}  {name}\n")
+        self._latest[name] = sha256
+        self._hashes.setdefault(name, set()).add(sha256)
 
 
 _claims: list[OwnedFolder] = []
@@ -200,6 +204,19 @@ def shared_record(folder: Path) -> Iterator[OwnedFolder]:
     root = next((place for place in candidates if (place / RECORD_NAME).is_file()), folder)
     with claimed(OwnedFolder(root)) as owned:
         yield owned
+
+
+@contextmanager
+def claimed_files(paths: Iterable[Path]) -> Iterator[None]:
+    """Claim single files that the user has named.
+
+    Raises:
+        UserError: something that is not the suite's own is in the way of one of them.
+    """
+    with ExitStack() as stack:
+        for path in paths:
+            stack.enter_context(shared_record(path.parent)).check([path])
+        yield
 
 
 def owner_of(path: Path) -> OwnedFolder | None:

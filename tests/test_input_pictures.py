@@ -139,7 +139,7 @@ def test_one_clip_can_be_drawn_and_an_unknown_one_is_refused(
 ) -> None:
     flags = [*drawn, "--out", str(tmp_path)]
     run_main(build_inputs.main, [*flags, "--pictures", "sub01/EP01_02"])
-    assert len(list(tmp_path.iterdir())) == 2
+    assert len(list(tmp_path.iterdir())) == 3
     animation = Image.open(tmp_path / "sub01_EP01_02.gif")
     assert animation.n_frames > 10  # type: ignore[attr-defined]
     assert Image.open(tmp_path / "sub01_EP01_02.png").width > 800

@@ -108,7 +108,8 @@ def check_files(out: Path, owned: OwnedFolder, dataset: str, stems: Iterable[str
     if read_records(out) and not owned.exists:
         # Built before there were records of files.
         for record in sorted(read_records(out)):
-            owned.adopt(_dataset_files(out, record, _old_stems(out, record)))
+            new = stems if record == dataset else ()
+            owned.adopt(_dataset_files(out, record, {*new, *_old_stems(out, record)}))
     owned.check(_dataset_files(out, dataset, {*stems, *_old_stems(out, dataset)}))
 
 

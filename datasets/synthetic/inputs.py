@@ -7,12 +7,22 @@ from pathlib import Path
 import pandas as pd
 
 from common.errors import UserError
-from common.files import write_text
+from common.files import claim_folder, write_text
+from common.owned_folder import remove_file
 from common.process_pool import run_jobs
 from datasets.frames.flow import FlowMethod, clip_maps, phase_flows
-from datasets.inputs import TABLE_NAME, read_clip_table, write_maps, write_table
+from datasets.inputs import (
+    MAP_SUFFIXES,
+    MAPS_FOLDER,
+    TABLE_NAME,
+    map_file_name,
+    read_clip_table,
+    write_maps,
+    write_table,
+)
 from datasets.synthetic.clips import ClipSpec, draw_clip
 
+README_NAME = "README.txt"
 NOTICE = """These inputs are SYNTHETIC.
 
 They were computed from clips that make_synthetic.py draws: no camera, no people. Every script runs
@@ -33,12 +43,21 @@ def write_synthetic_inputs(
         UserError: the folder holds inputs that are not synthetic.
     """
     _refuse_real_inputs(folder)
-    (folder / TABLE_NAME).unlink(missing_ok=True)
-    write_text(folder / "README.txt", NOTICE)
-    yield from run_jobs(partial(_write_maps, folder=folder, method=method), specs, workers)
-    names = ["dataset", "subject", "clip", "label"]
-    rows = [[getattr(spec, name) for name in names] for spec in specs]
-    write_table(folder, pd.DataFrame(rows, columns=names), synthetic=True)
+    with claim_folder(folder) as owned:
+        owned.check(_written_files(folder, specs))
+        remove_file(folder / TABLE_NAME)
+        write_text(folder / README_NAME, NOTICE)
+        yield from run_jobs(partial(_write_maps, folder=folder, method=method), specs, workers)
+        names = ["dataset", "subject", "clip", "label"]
+        rows = [[getattr(spec, name) for name in names] for spec in specs]
+        write_table(folder, pd.DataFrame(rows, columns=names), synthetic=True)
+
+
+def _written_files(folder: Path, specs: list[ClipSpec]) -> Iterator[Path]:
+    yield from (folder / TABLE_NAME, folder / README_NAME)
+    for spec in specs:
+        for index in range(len(MAP_SUFFIXES)):
+            yield folder / MAPS_FOLDER / map_file_name(spec.stem, index)
 
 
 def _refuse_real_inputs(folder: Path) -> None:

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from common.dataset_names import DATASETS
 from common.errors import UserError
 from common.files import write_bytes, write_text
+from common.owned_folder import OwnedFolder
 from common.process_pool import run_jobs
 from datasets.synthetic.clips import draw_clip
 from datasets.synthetic.faces import REGISTERED, View, generator
@@ -107,6 +108,8 @@ def write_raw_datasets(
             record += plant_sheet_faults(root, name, other)
     if with_faults:
         write_record(root, record)
+    # Frames are not written atomically, so all files are recorded together, at the end.
+    OwnedFolder(root).adopt(path for path in sorted(root.rglob("*")) if path.is_file())
 
 
 def _make_room(root: Path) -> None:
@@ -118,6 +121,10 @@ def _make_room(root: Path) -> None:
             raise UserError(
                 f"{root} holds something else than synthetic raw datasets. Give another folder."
             )
+        owned = OwnedFolder(root)
+        if owned.exists:
+            owned.check(path for path in root.rglob("*") if path.is_file() and path != owned.record)
+            owned.record.unlink()
         for name in (*DATASETS, MOTION_FOLDER, FAULTY_SHEETS):
             shutil.rmtree(root / name, ignore_errors=True)
         (root / FAULTS_FILE).unlink(missing_ok=True)

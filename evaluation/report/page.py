@@ -16,7 +16,8 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
-from common.files import write_bytes, write_text
+from common.files import write_bytes
+from common.owned_folder import shared_record
 from evaluation.epoch_rules import STAR_NOTE, published_table
 from evaluation.report import grid, intervals, pictures, robustness, tables
 from evaluation.report.contents import WHOLE, Contents
@@ -63,10 +64,16 @@ def write_page(contents: Contents, detailed: list[str], folder: Path, source: Pa
     """
     drawn: list[Picture] = []
     page = _render(contents, detailed, source, drawn)
-    for picture in drawn:
-        for ending, data in picture.files.items():
-            write_bytes(folder / PICTURES_FOLDER / f"{picture.name}.{ending}", data)
-    write_text(folder / PAGE_NAME, page)
+    files = {
+        folder / PICTURES_FOLDER / f"{picture.name}.{ending}": data
+        for picture in drawn
+        for ending, data in picture.files.items()
+    }
+    files[folder / PAGE_NAME] = page.encode("utf-8")
+    with shared_record(folder) as owned:
+        owned.check(files)
+        for path, data in files.items():
+            write_bytes(path, data)
     return folder / PAGE_NAME
 
 
