@@ -162,7 +162,6 @@ def audit(config: Config, raw: RawDataset) -> None:
         if dataset in scheme.emotions:
             print(selection_line(label_clips(clips, scheme)[0], scheme))
     if config.out is not None:
-        table = findings_table(findings).to_csv(index=False, lineterminator="\n")
         with claimed_files([config.out]):
             write_text(
                 config.out, findings_table(findings).to_csv(index=False, lineterminator="\n")
