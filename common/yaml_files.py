@@ -50,7 +50,7 @@ def parse_yaml(text: str) -> Any:
     except yaml.YAMLError as error:
         raise ValueError(_one_sentence(error)) from error
     except (ValueError, OverflowError, RecursionError, TypeError) as error:
-        raise ValueError(f"a value in it is no plain value ({error})") from error
+        raise ValueError(f"a value in it is no plain value ({str(error)[:60]})") from error
     if _count_values(content, {}, set()) > MOST_VALUES:
         raise ValueError("it multiplies itself by its aliases")
     return content

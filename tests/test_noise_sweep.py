@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 from common.errors import UserError
+from common.files import claim_folder
 from datasets.arrays import ClipArray, open_array
 from datasets.frames import noise_sweep
 from datasets.frames.build import InputSettings, build_clips, compute_clip, plan_clips
@@ -95,7 +96,8 @@ def test_flow_and_frames_are_those_that_build_inputs_stores(
         ]
         moved = [replace(clip, **place) for clip, place in zip(clips, places, strict=True)]
         out = tmp_path / str(number)
-        list(build_clips(plan_clips(moved, out, settings)[0], out, settings))
+        with claim_folder(out):
+            list(build_clips(plan_clips(moved, out, settings)[0], out, settings))
         for name in names:
             assert isinstance(arrays[name], ClipArray)
             built = open_array(out, name, table)
