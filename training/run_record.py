@@ -93,7 +93,7 @@ class Run:
     def record(self) -> dict[str, Any]:
         """The run as plain YAML types, with the versions that its bytes depend on."""
         return {
-            **{n: v for n, v in asdict(self).items() if n != "key_frames" or v is not None},
+            **asdict(self),
             "class_names": list(self.class_names),
             "versions": {"torch": str(torch.__version__), "numpy": np.__version__},
             "environment": environment(),
