@@ -242,6 +242,7 @@ def own_methods(tmp_path: Path) -> tuple[str, ...]:
     return str(tmp_path / "flow_net.py"), str(tmp_path / "frame_net.py"), "au_rule"
 
 
+@pytest.mark.slow
 def test_methods_that_take_flow_frames_and_summed_phases_are_measured(
     raw: tuple[str, ...],
     own_methods: tuple[str, ...],
