@@ -18,6 +18,7 @@ def torch_settings() -> Iterator[None]:
     torch.use_deterministic_algorithms(deterministic)
 
 
+@pytest.mark.slow
 def test_both_steps_train_alike_and_the_products_are_counted(torch_settings: None) -> None:
     result = measure(Case("htnet", "float32", Config(rounds=2, threads=1, quick=True)))
     ours, plain = result["losses"]["ours"], result["losses"]["plain"]

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 import time
 from collections.abc import Iterator
 from functools import partial
@@ -120,7 +121,7 @@ def test_workers_do_not_outlive_a_killed_parent(tmp_path: Path) -> None:
         "    list(pool.map(work, ['endless']))\n"
     )
     driver = os.spawnve(
-        os.P_NOWAIT, os.sys.executable, ["python", "-c", script],  # type: ignore[attr-defined]
+        os.P_NOWAIT, sys.executable, [sys.executable, "-c", script],
         {**os.environ, "PYTHONPATH": str(ROOT)},
     )  # fmt: skip
     end = time.monotonic() + 60

@@ -177,6 +177,7 @@ def test_chosen_epochs_are_drawn_where_the_rows_name_them(grid_results: Path) ->
     assert "chosen epochs" not in without.caption
 
 
+@pytest.mark.slow
 def test_the_page_is_the_same_in_another_process(
     grid_results: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
