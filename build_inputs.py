@@ -164,9 +164,7 @@ def audit(config: Config, raw: RawDataset) -> None:
     if config.out is not None:
         table = findings_table(findings).to_csv(index=False, lineterminator="\n")
         with claimed_files([config.out]):
-            write_text(
-                config.out, findings_table(findings).to_csv(index=False, lineterminator="\n")
-            )
+            write_text(config.out, table)
         print(f"written: {config.out}")
 
 

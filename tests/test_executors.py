@@ -111,7 +111,7 @@ def test_two_workers_and_a_killed_driver_give_the_bytes_of_one_process(
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("--workers", 0), "--workers 0: must be"),
+        (("--workers", 0), "--workers 0: give a whole number"),
         (("--ray-address", "auto"), "need --executor ray"),
         (("--executor", "ray", "--workers", 2), "--workers works with --executor local only"),
         (("--executor", "ray", "--cpus-per-task", 0), "--cpus-per-task must be above 0"),
