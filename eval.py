@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-import pandas as pd
 import torch
 from rich.console import Console
 
@@ -18,7 +17,7 @@ from common.command_line import parse_settings
 from common.errors import UserError, name_list, run_script
 from common.files import claim_folder
 from common.refusals import summarize_refusals
-from datasets import Fold, Inputs, loso_folds, read_inputs
+from datasets import Inputs, loso_folds, read_inputs
 from evaluation.expected_clips import FILE_NAME as EXPECTED_NAME
 from evaluation.expected_clips import write_expected_clips
 from evaluation.fold_logits import FOLDER as STORED_FOLDS
@@ -26,7 +25,13 @@ from evaluation.predictions import SYNTHETIC_NOTE, metrics_per_dataset
 from evaluation.result_files import result_file_paths, write_result_files
 from evaluation.tables import print_metrics
 from training.device import pick_device
-from training.evaluate_weights import UNKNOWN_RULE, Evaluation, evaluate_weights, read_origin
+from training.evaluate_weights import (
+    UNKNOWN_RULE,
+    Evaluation,
+    WeightsOrigin,
+    evaluate_weights,
+    read_origin,
+)
 from training.fold_counts import fold_counts
 from training.run_record import read_record
 
@@ -77,11 +82,13 @@ def evaluate(config: Config, weights: Path, inputs: Inputs) -> None:
         torch.set_num_threads(origin.threads)
     evaluation = evaluate_weights(weights, inputs, origin, gamma=config.gamma, device=device)
     _say_what_is_known(evaluation, origin.epoch_rule)
-    if origin.inputs_sha256 not in (None, inputs.sha256_of(origin.method.input)):
-        print("note: the weights were trained on other inputs than these")
+    notes = _lasting_notes(inputs, origin)
     if evaluation.rows is not None:
-        note = "; ".join(_notes(evaluation, inputs.synthetic))
-        _write(config, inputs, loso_folds(inputs.clips, origin.protocol), evaluation.rows, note)
+        note = "; ".join([*notes, *_partial_notes(evaluation)])
+        folds, synthetic = loso_folds(inputs.clips, origin.protocol), inputs.synthetic
+        counts = fold_counts(inputs.clips, folds, synthetic or origin.synthetic, notes)
+        write_expected_clips(config.results, counts)
+        write_result_files(config.results, evaluation.rows, title=f"weights {weights}", note=note)
         figures = metrics_per_dataset(evaluation.rows, len(origin.class_names))
         title = f"weights {weights.name}" + (f" ({note})" if note else "")
         print_metrics(Console(), {origin.epoch_rule: figures}, title)
@@ -99,15 +106,6 @@ def _refuse_folder_of_a_run(results: Path) -> None:
         )
 
 
-def _write(
-    config: Config, inputs: Inputs, folds: list[Fold], rows: pd.DataFrame, note: str
-) -> None:
-    notes = [SYNTHETIC_NOTE] if inputs.synthetic else []
-    counts = fold_counts(inputs.clips, folds, inputs.synthetic, notes)
-    write_expected_clips(config.results, counts)
-    write_result_files(config.results, rows, title=f"weights {config.weights}", note=note)
-
-
 def _say_what_is_known(evaluation: Evaluation, rule: str) -> None:
     gammas = sorted(set(evaluation.gammas.values()))
     if gammas:
@@ -121,8 +119,16 @@ def _say_what_is_known(evaluation: Evaluation, rule: str) -> None:
         )
 
 
-def _notes(evaluation: Evaluation, synthetic: bool) -> list[str]:
-    notes = [SYNTHETIC_NOTE] if synthetic else []
+def _lasting_notes(inputs: Inputs, origin: WeightsOrigin) -> list[str]:
+    """What must be said beside every figure of these weights on these clips."""
+    notes = [SYNTHETIC_NOTE] if inputs.synthetic or origin.synthetic else []
+    if origin.inputs_sha256 not in (None, inputs.sha256_of(origin.method.input)):
+        notes.append("weights of OTHER INPUTS")
+    return notes
+
+
+def _partial_notes(evaluation: Evaluation) -> list[str]:
+    notes = []
     if evaluation.missing:
         clips = sum(len(fold.test_indices) for fold in evaluation.missing)
         notes.append(f"PARTIAL: {len(evaluation.missing)} subjects ({clips} clips) have no weights")

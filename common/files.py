@@ -108,7 +108,13 @@ def _open_temporary(folder: Path) -> tuple[int, Path]:
 
 
 def write_bytes(path: Path, content: bytes) -> None:
-    """Write ``content`` to a temporary file beside ``path``, then rename it into place."""
+    """Write ``content`` to a temporary file beside ``path``, then rename it into place.
+
+    A recorded file that holds it already stays, so that a resumed run writes little.
+    """
+    owner = owner_of(path)
+    if owner is not None and owner.holds(path, content):
+        return
     with atomic_path(path) as temporary:
         temporary.write_bytes(content)
 

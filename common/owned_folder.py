@@ -66,6 +66,18 @@ class OwnedFolder:
         known = self._hashes.get(self.name(path))
         return known is not None and _is_regular(path) and hash_file(path) in known
 
+    def holds(self, path: Path, content: bytes) -> bool:
+        """Whether the recorded file holds this content, and so need not be written again."""
+        name = self.name(path)
+        sha256 = hashlib.sha256(content).hexdigest()
+        if self._latest.get(name) != sha256 or not _is_regular(path):
+            return False
+        if path.stat().st_size != len(content) or hash_file(path) != sha256:
+            return False
+        self.check_there()
+        self._written.add(name)
+        return True
+
     def check(self, paths: Iterable[Path]) -> None:
         """Refuse to start where a file is in the way; paths at which nothing is are free.
 

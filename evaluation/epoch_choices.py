@@ -160,7 +160,7 @@ def join_configurations(grid: Grid) -> list[StoredFold]:
 
 def confusions_by_epoch(folds: Folds) -> np.ndarray:
     """Confusion matrices of the test clips of every fold and epoch, int [F, E, C, C]."""
-    return np.stack([_count_epochs(fold.logits, fold.identity.labels) for fold in folds])
+    return np.stack([fold.confusions for fold in folds])
 
 
 def _count_epochs(logits: np.ndarray, labels: Sequence[int] | np.ndarray) -> np.ndarray:

@@ -10,6 +10,7 @@ import zipfile
 import zlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -17,9 +18,14 @@ import pandas as pd
 
 from common.errors import UserError
 from common.files import write_bytes
+from evaluation.metrics import count_pairs
 
 FOLDER = "folds"
 _BROKEN = (zipfile.BadZipFile, zlib.error)
+_DAMAGE = (
+    *(OSError, EOFError, ValueError, KeyError, TypeError, IndexError, AttributeError),
+    *(MemoryError, OverflowError, NotImplementedError, RecursionError),
+)
 
 
 @dataclass(frozen=True)
@@ -63,6 +69,13 @@ class StoredFold:
     logits: np.ndarray
     losses: np.ndarray
     inner: InnerTraining | None = None
+
+    @cached_property
+    def confusions(self) -> np.ndarray:
+        """Confusion matrices of the test clips at every epoch, int [epochs, classes, classes];
+        counted once, since every figure of a run that is under way is made of them."""
+        labels = np.asarray(self.identity.labels)
+        return count_pairs(labels, self.logits.argmax(axis=2), self.logits.shape[2])
 
 
 def fold_path(folder: Path, name: str) -> Path:
@@ -145,15 +158,40 @@ def _read(path: Path) -> StoredFold | None:
         with np.load(path, allow_pickle=False) as file:
             identity = FoldIdentity(**json.loads(file["identity"].tobytes()))
             fold = StoredFold(identity, file["logits"], file["losses"], _read_inner(file))
-        if fold.logits.ndim != 3 or fold.logits.shape[1] != len(identity.labels):
-            raise ValueError(
-                f"logits of shape {fold.logits.shape} for {len(identity.labels)} clips"
-            )
+        _check_shapes(fold)
         return fold
-    except (OSError, EOFError, ValueError, KeyError, TypeError, *_BROKEN) as error:
+    except (*_DAMAGE, *_BROKEN) as error:
         raise UserError(
             f"{path} is damaged ({error}). Delete it; the fold is then trained again."
         ) from error
+
+
+def _check_shapes(fold: StoredFold) -> None:
+    """Refuse arrays that are not those of one fold.
+
+    Raises:
+        ValueError: a shape does not fit the others, or a value is not a finite number.
+    """
+    identity, logits = fold.identity, fold.logits
+    lists = identity.subjects, identity.clips, identity.labels
+    if {len(own) for own in lists} != {len(identity.labels)} or not identity.labels:
+        raise ValueError("its clips, subjects and labels differ in number")
+    shapes: dict[str, tuple[np.ndarray, tuple[int, ...]]]
+    shapes = {"logits": (logits, (len(logits), len(identity.labels), logits.shape[-1]))}
+    shapes["losses"] = fold.losses, (len(logits),)
+    inner = fold.inner
+    if inner is not None:
+        validation = (len(logits), len(inner.rows), logits.shape[-1])
+        shapes["validation logits"] = inner.logits, validation
+        shapes["validation labels"] = inner.labels, (len(inner.rows),)
+        shapes["inner test logits"] = inner.test_logits, logits.shape
+    for name, (array, shape) in shapes.items():
+        if array.shape != shape or not array.size:
+            raise ValueError(f"{name} of shape {array.shape} for {len(identity.labels)} clips")
+        if not np.isfinite(array).all():
+            raise ValueError(f"{name} that are not finite")
+    if not 0 <= min(identity.labels) <= max(identity.labels) < logits.shape[-1]:
+        raise ValueError("its labels are not classes of its logits")
 
 
 def _check_rows(path: Path, fold: StoredFold, rows: pd.DataFrame) -> None:

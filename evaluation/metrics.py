@@ -120,8 +120,10 @@ def confusion_stack(
     predicted = np.asarray(predicted)
     flat = predicted.reshape(-1, predicted.shape[-1])
     cells = (groups * classes + true) * classes + flat
-    stacks = [np.bincount(row, minlength=count * classes**2) for row in cells]
-    return np.stack(stacks).reshape(*predicted.shape[:-1], count, classes, classes)
+    size = count * classes**2
+    numbered = cells + size * np.arange(len(cells))[:, np.newaxis]
+    stacks = np.bincount(numbered.ravel(), minlength=size * len(cells))
+    return stacks.reshape(*predicted.shape[:-1], count, classes, classes)
 
 
 def subject_numbers(rows: pd.DataFrame) -> np.ndarray:

@@ -23,7 +23,9 @@ def write_spreadsheet(
 ) -> None:
     """Write the sheet; ``note`` (for example "synthetic") is written below the table."""
     buffer = io.BytesIO()
-    workbook = xlsxwriter.Workbook(buffer, {"in_memory": True})
+    # A class name such as "=1+1" is a text, and no formula.
+    options = {"in_memory": True, "strings_to_formulas": False, "strings_to_urls": False}
+    workbook = xlsxwriter.Workbook(buffer, options)
     workbook.set_properties({"created": _NO_TIME_STAMP})
     sheet = workbook.add_worksheet()
     classes = len(class_names)

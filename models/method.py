@@ -44,6 +44,7 @@ LITERALS = (
     "input",
     "phases",
     "preparation",
+    "sees_clips",
     "small",
     "stackable",
     "training",

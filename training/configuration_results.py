@@ -1,5 +1,6 @@
 """Turns a configuration's stored folds into its result files, one set for each epoch rule."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -20,28 +21,29 @@ SUMMARY_NAME = "result_summary.txt"
 LOSSES_NAME = "losses.csv"
 
 
-def fold_identity(
-    run: Run, inputs: Inputs, configuration: Configuration, fold: Fold
-) -> FoldIdentity:
-    """What the stored fold of this run, configuration and subject must say of itself."""
-    own = inputs.clips.iloc[fold.test_indices]
-    return FoldIdentity(
-        dataset=fold.dataset,
-        name=fold.name,
-        subjects=own["subject"].tolist(),
-        clips=own["clip"].tolist(),
-        labels=own["label"].tolist(),
-        seed=fold_seed(run.seed, fold.dataset, fold.subject),
-        configuration=run.configuration_hash(configuration),
-    )
+def fold_identities(run: Run, inputs: Inputs, folds: list[Fold]) -> list[FoldIdentity]:
+    """What the stored folds of this run must say of themselves, but for the configuration."""
+    columns = [inputs.clips[name].to_numpy() for name in ("subject", "clip", "label")]
+    identities = []
+    for fold in folds:
+        subjects, clips, labels = (column[fold.test_indices].tolist() for column in columns)
+        seed = fold_seed(run.seed, fold.dataset, fold.subject)
+        identities.append(
+            FoldIdentity(fold.dataset, fold.name, subjects, clips, labels, seed, configuration="")
+        )
+    return identities
 
 
 def read_folds(
-    folder: Path, run: Run, inputs: Inputs, configuration: Configuration, folds: list[Fold]
+    folder: Path, identities: list[FoldIdentity], configuration: str
 ) -> list[StoredFold]:
-    """The folds of a configuration that are on disk, in the order of ``folds``."""
-    identities = [fold_identity(run, inputs, configuration, fold) for fold in folds]
-    stored = [read_fold(folder, identity) for identity in identities]
+    """The folds of a configuration that are on disk, in the order of their identities.
+
+    Args:
+        configuration: its hash.
+    """
+    expected = [replace(own, configuration=configuration) for own in identities]
+    stored = [read_fold(folder, identity) for identity in expected]
     return [fold for fold in stored if fold is not None]
 
 

@@ -303,5 +303,5 @@ def _rows(inputs: Inputs, origin: WeightsOrigin, fold: Fold, logits: Any) -> pd.
         epoch=origin.epoch,
         epoch_rule=origin.epoch_rule,
         configuration=origin.configuration,
-        source=SYNTHETIC if inputs.synthetic else RECORDED,
+        source=SYNTHETIC if inputs.synthetic or origin.synthetic else RECORDED,
     )

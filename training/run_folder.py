@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -24,7 +24,7 @@ from training.configuration import Configuration
 from training.configuration_results import (
     SUMMARY_NAME,
     configuration_paths,
-    fold_identity,
+    fold_identities,
     read_folds,
     replace_summary_lines,
     summary_line,
@@ -188,10 +188,11 @@ class RunFolder:
             self._claims.append(_Claim(self.owned, paths))
         else:
             self.owned.check(paths)
-        folds = search.all_folds
+        identities = fold_identities(search.run, search.inputs, search.all_folds)
+        self._identities = {identity.name: identity for identity in identities}
         for configuration in search.configurations:
-            folder = search.folder(configuration)
-            read = read_folds(folder, search.run, search.inputs, configuration, folds)
+            folder, own = search.folder(configuration), search.run.configuration_hash(configuration)
+            read = read_folds(folder, identities, own)
             self.stored[configuration.name] = {fold.identity.name: fold for fold in read}
 
     def _paths(self) -> list[Path]:
@@ -343,7 +344,8 @@ class RunFolder:
             if search.initial is not None:
                 seen |= set(search.initial.folds[fold.name].trained_on)
             write_weights(path, fold.name, outcome.weights, sorted(seen), trained.gains)
-        identity = fold_identity(search.run, search.inputs, configuration, fold)
+        own = search.run.configuration_hash(configuration)
+        identity = replace(self._identities[fold.name], configuration=own)
         stored = StoredFold(identity, outcome.logits, outcome.losses, trained.inner)
         write_fold(search.folder(configuration), stored)
         self.stored[configuration.name][fold.name] = stored
