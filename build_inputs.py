@@ -57,6 +57,7 @@ from datasets.raw import (
     RawDataset,
     RawSource,
     exclusion_findings,
+    findings_table,
     get_scheme,
     label_clips,
     read_raw_dataset,
@@ -161,9 +162,10 @@ def audit(config: Config, raw: RawDataset) -> None:
         if dataset in scheme.emotions:
             print(selection_line(label_clips(clips, scheme)[0], scheme))
     if config.out is not None:
-        table = findings_table(findings).to_csv(index=False, lineterminator="\n")
         with claimed_files([config.out]):
-            write_text(config.out, table)
+            write_text(
+                config.out, findings_table(findings).to_csv(index=False, lineterminator="\n")
+            )
         print(f"written: {config.out}")
 
 
