@@ -61,6 +61,10 @@ class OwnedFolder:
         """The path relative to the folder, with slashes."""
         return _absolute(path).relative_to(self.root).as_posix()
 
+    def is_recorded(self, path: Path) -> bool:
+        """Whether a file of this name was written by this suite."""
+        return self.name(path) in self._hashes
+
     def is_own(self, path: Path) -> bool:
         """Whether the file was written by this suite and has not changed since."""
         known = self._hashes.get(self.name(path))
@@ -211,11 +215,25 @@ def claim_for_good(roots: Iterable[Path]) -> None:
 def shared_record(folder: Path) -> Iterator[OwnedFolder]:
     """Claim a folder of results for a script that adds to it: by its own record, or by that of the
     run whose part it is."""
+    with claimed(OwnedFolder(_root_of(folder))) as owned:
+        yield owned
+
+
+def _root_of(folder: Path) -> Path:
+    """The folder whose record holds this one's files; itself where there is no record yet."""
     folder = _absolute(folder)
     candidates = (folder, *list(folder.parents)[:_LEVELS_ABOVE])
-    root = next((place for place in candidates if (place / RECORD_NAME).is_file()), folder)
-    with claimed(OwnedFolder(root)) as owned:
-        yield owned
+    return next((place for place in candidates if (place / RECORD_NAME).is_file()), folder)
+
+
+def check_unchanged(folder: Path, paths: Iterable[Path]) -> None:
+    """Refuse to read recorded files of a folder that have changed; others may be of any making.
+
+    Raises:
+        UserError: a file is not what was written; the first are named.
+    """
+    owned = OwnedFolder(_root_of(folder))
+    owned.check(path for path in paths if owned.is_recorded(path))
 
 
 @contextmanager

@@ -18,6 +18,7 @@ import pandas as pd
 
 from common.errors import UserError
 from common.files import write_bytes
+from common.owned_folder import check_unchanged
 from evaluation.metrics import count_pairs
 
 FOLDER = "folds"
@@ -128,7 +129,8 @@ def read_folds_of_rows(folder: Path, rows: pd.DataFrame) -> list[StoredFold] | N
     """
     if "fold" not in rows or rows["fold"].isna().any():
         return None
-    folds = []
+    folds: list[StoredFold] = []
+    check_unchanged(folder, (fold_path(folder, str(name)) for name in rows["fold"].unique()))
     for name, part in rows.groupby("fold"):
         fold = _read(fold_path(folder, str(name)))
         if fold is None:

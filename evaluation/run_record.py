@@ -7,6 +7,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from common.errors import UserError
+from common.owned_folder import check_unchanged
 from common.yaml_files import read_yaml
 
 FILE_NAME = "config.yaml"
@@ -37,6 +38,7 @@ def read_record(folder: Path) -> dict[str, Any] | None:
     path = folder / FILE_NAME
     if not path.is_file():
         return None
+    check_unchanged(folder, [path])
     record = read_yaml(path)
     if not isinstance(record, dict):
         raise UserError(f"{path} is not a run's record. Correct it or move it away.")
