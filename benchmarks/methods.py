@@ -19,6 +19,7 @@ object.
 import json
 import os
 import statistics
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -113,7 +114,14 @@ def main() -> None:
 
 
 def measure(case: Case) -> dict[str, Any]:
-    """Everything about one case; losses are of all steps, the warming one first."""
+    """Everything about one case, each part in a fresh process, so that memory is free again."""
+    print(f"measuring {case.method} in {case.precision} ...", file=sys.stderr, flush=True)
+    steps: dict[str, Any] = _in_own_process(measure_steps, case)
+    return {**steps, "peak_gb": {kind: _in_own_process(peak_memory, kind, case) for kind in STEPS}}
+
+
+def measure_steps(case: Case) -> dict[str, Any]:
+    """Seconds, useful work and losses; losses are of all steps, the warming one first."""
     _set_up(case)
     products = product_seconds(case)
     steps = {kind: build(case) for kind, build in STEPS.items()}
@@ -142,7 +150,6 @@ def measure(case: Case) -> dict[str, Any]:
         "useful_tflop": flop / 1e12,
         "peak_tflops": peak / 1e12,
         "share_of_peak": {kind: flop / own / peak for kind, own in medians.items()},
-        "peak_gb": {kind: _in_own_process(kind, case) for kind in STEPS},
         "losses": losses,
     }
 
@@ -263,9 +270,9 @@ def _wait(case: Case) -> None:
         torch.cuda.synchronize()
 
 
-def _in_own_process(kind: str, case: Case) -> float:
+def _in_own_process(function: Callable[..., Any], *arguments: Any) -> Any:
     with get_context("spawn").Pool(1) as process:
-        return process.apply(peak_memory, (kind, case))
+        return process.apply(function, arguments)
 
 
 def peak_memory(kind: str, case: Case) -> float:
