@@ -9,6 +9,7 @@ from common.bounds import check_bounds
 from common.errors import UserError, name_list
 from common.yaml_files import parse_yaml
 from datasets import Inputs, Preparation, shuffle_labels
+from evaluation.run_record import read_record
 from models.method import Method, load_method
 from training.configuration import (
     Configuration,
@@ -21,7 +22,7 @@ from training.executors.base import ExecutorSettings
 from training.initial_weights import check_may_start, find_initial_weights
 from training.precision import check_precision
 from training.run_folder import GridSearch
-from training.run_record import Run, read_record
+from training.run_record import Run
 from training.settings import RunSettings
 
 STEPS = tuple(own.name for own in fields(Preparation))
