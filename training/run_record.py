@@ -8,12 +8,12 @@ field disowns no finished run.
 import platform
 from dataclasses import MISSING, asdict, dataclass, field, fields
 from functools import cache
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
-import sklearn
 import torch
 import yaml
 
@@ -120,7 +120,7 @@ def environment() -> dict[str, str]:
         "suite": VERSION,
         "python": platform.python_version(),
         "opencv": cv2.__version__,
-        "scikit-learn": sklearn.__version__,
+        "scikit-learn": version("scikit-learn"),
         "processor": f"{platform.machine()} {torch.backends.cpu.get_cpu_capability()}",
     }
 
