@@ -17,6 +17,7 @@ from evaluation.statistics import bootstrap_interval, spread_over_seeds
 from tests.helpers.made_up_rows import drawn_rows, write_folder, write_methods
 from tests.helpers.scripts import run_here
 
+pytestmark = pytest.mark.usefixtures("few_resamples")
 DATASETS = ("casme2", "samm", "smic")
 TITLES = {"full": None, "CASME II": "casme2", "SMIC": "smic", "SAMM": "samm"}
 
