@@ -151,6 +151,7 @@ def test_rules_are_looked_for_below_every_folder(folders: dict[str, Path]) -> No
     ("flags", "reason"),
     [
         (("--rules", "best"), "--rules best: no such epoch rule. There are: last, inner"),
+        (("--rules", "htnet"), "calculate_all_results.py --published computes"),
         (("--names", "A"), "--names has 1 names for 2 methods: reference, noisy"),
         (("--table", "table.txt"), "give a name that ends in .tex, .md or .csv"),
         (("--dataset", "b"), "has no dataset 'b'; it has casme2, samm, smic"),

@@ -166,6 +166,8 @@ def _parse_pairs(pairs: tuple[str, ...]) -> dict[str, Any]:
             raise UserError(
                 f"--set {pair}: {text!r} is no value. Give a number or a word."
             ) from None
+        if isinstance(value, str) and "," in value:
+            raise UserError(f"--set {pair}: write a list in brackets, {name}=[{text}].")
         found[name] = tuple(value) if isinstance(value, list) else value
     return found
 
