@@ -65,7 +65,7 @@ from evaluation.robustness import (
 from evaluation.tables import print_table
 from models.method import Method, load_method
 from training.configuration import Configuration
-from training.executors.base import ExecutorSettings
+from training.executor import ExecutorSettings
 from training.grid_run import GridSearch
 from training.robustness import MethodBenchmark, Point, noise_points
 from training.run_settings import grid_configurations, plan_search

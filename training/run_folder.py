@@ -32,7 +32,7 @@ from training.configuration_results import (
     write_configuration_results,
     write_losses,
 )
-from training.executors.base import ExecutorSettings
+from training.executor import ExecutorSettings
 from training.fold_counts import fold_counts
 from training.grid_summary import FOLDER as GRID_FOLDER
 from training.grid_summary import grid_report_paths, remove_grid_report, report_grid

@@ -18,7 +18,7 @@ from training.configuration import (
     read_training,
 )
 from training.device import pick_device
-from training.executors.base import ExecutorSettings
+from training.executor import ExecutorSettings
 from training.initial_weights import check_may_start, find_initial_weights
 from training.precision import check_precision
 from training.run_folder import GridSearch
