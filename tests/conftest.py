@@ -1,5 +1,6 @@
 """Inputs for tests: a tiny folder of made-up maps, and the released samples where they are."""
 
+import math
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 from datasets import Inputs, read_inputs
 from datasets.inputs import write_maps, write_table
 from evaluation import result_files, statistics
+from training import grid_run
 
 SUBJECTS = (("casme2", "sub01"), ("casme2", "sub02"), ("samm", "006"), ("smic", "s01"))
 CLIPS_PER_SUBJECT = 4
@@ -21,6 +23,14 @@ def without_syncs() -> Iterator[None]:
     """Files are not forced onto the disk: only a power cut could tell, and it takes 6 ms a file."""
     with pytest.MonkeyPatch.context() as monkeypatch:
         monkeypatch.setattr(os, "fsync", lambda handle: None)
+        yield
+
+
+@pytest.fixture(autouse=True, scope="session")
+def in_this_process() -> Iterator[None]:
+    """However slow the machine, no run starts processes that it was not asked for."""
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        monkeypatch.setattr(grid_run, "WORTH_PROCESSES_SECONDS", math.inf)
         yield
 
 
