@@ -23,6 +23,7 @@ from evaluation.expected_clips import write_expected_clips
 from evaluation.fold_logits import FOLDER as STORED_FOLDS
 from evaluation.predictions import SYNTHETIC_NOTE, metrics_per_dataset
 from evaluation.result_files import result_file_paths, write_result_files
+from evaluation.run_record import read_record
 from evaluation.tables import print_metrics
 from training.device import pick_device
 from training.evaluate_weights import (
@@ -33,7 +34,6 @@ from training.evaluate_weights import (
     read_origin,
 )
 from training.fold_counts import fold_counts
-from training.run_record import read_record
 
 
 @dataclass(frozen=True)

@@ -101,7 +101,7 @@ def train(config: Config, inputs: Path) -> None:
     # Imported here, so that --help and --list-methods start without torch.
     from datasets import read_inputs
     from training.cost import Cost
-    from training.executors.base import ExecutorSettings
+    from training.executor import ExecutorSettings
     from training.grid_run import run_grid
     from training.run_settings import plan_search
 

@@ -18,8 +18,8 @@ clip, beside what the middle frame gives as the apex, and writes a row a clip to
 Writes robustness.csv (a row for each figure), robustness_curves.csv (means, and what is lost
 against the annotated key frames, with 95 % intervals), robustness_summary.csv (area under each
 curve, level at which five points of UF1 are lost), key_frames.csv, and robustness.yaml (the
-settings that the tables are of). Stopped, the same command goes on; the bytes depend neither on
-that nor on --workers.
+settings behind the tables). If it is stopped, the same command resumes; the bytes depend neither
+on that nor on --workers.
 """
 
 import sys
@@ -65,7 +65,7 @@ from evaluation.robustness import (
 from evaluation.tables import print_table
 from models.method import Method, load_method
 from training.configuration import Configuration
-from training.executors.base import ExecutorSettings
+from training.executor import ExecutorSettings
 from training.grid_run import GridSearch
 from training.robustness import MethodBenchmark, Point, noise_points
 from training.run_settings import grid_configurations, plan_search

@@ -25,7 +25,7 @@ import tyro
 from benchmarks.scheduling import CLIPS, SUBJECTS, EmptyExecutor, made_up_inputs
 from common.class_names import CLASS_NAMES
 from datasets import Inputs
-from training.executors.base import Executor, ExecutorSettings
+from training.executor import Executor, ExecutorSettings
 from training.grid_run import run_grid
 from training.run_settings import plan_search
 from training.settings import RunSettings

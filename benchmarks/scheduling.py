@@ -28,7 +28,7 @@ import tyro
 
 from common.class_names import CLASS_NAMES
 from datasets import Fold, Inputs
-from training.executors.base import Executor, ExecutorSettings, StartWorker, create_executor
+from training.executor import Executor, ExecutorSettings, StartWorker, create_executor
 from training.fold_group import FoldOutcome
 from training.grid_run import GridSearch, run_grid
 from training.group_task import GroupTask, group_folds

@@ -23,7 +23,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.scheduling import CLIPS, SUBJECTS, made_up_inputs
-from training.executors.base import ExecutorSettings, create_executor
+from training.executor import ExecutorSettings, create_executor
 from training.group_task import GroupTask, group_folds
 from training.run_settings import plan_search
 from training.settings import RunSettings

@@ -191,7 +191,7 @@ def _serve(connection: Connection, start: Callable[[int], Any], index: int) -> N
 
 
 def _leave_with_parent() -> None:
-    """A killed driver must not leave workers that go on for nobody."""
+    """A killed driver must not leave workers behind that work for nobody."""
     parent = multiprocessing.parent_process()
     if parent is not None:
         parent.join()

@@ -159,7 +159,7 @@ def _absent_message(folder: Path, name: str, clips: pd.DataFrame, absent: pd.Dat
     out = folder if (folder / RECORD_NAME).is_file() else "ANOTHER_FOLDER"
     keep = " --keep frames" if name == "frames" else ""
     return (
-        f"{folder} holds no {name} of {who}. The dataset's own frames give it: python "
+        f"{folder} holds no {name} of {who}. This command makes the {name}: python "
         f"build_inputs.py --dataset {datasets[0]} --sheet FILE --frames DIR{keep} --out {out} "
         "(without a dataset at hand, make_synthetic.py --what raw draws one)."
     )

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from common.errors import UserError
 from datasets.maps import FLOW_MAPS, direction_map, tile_regions
-from datasets.motion import Fields, phase_gains, phase_sum, remove_affine, unit_rms
+from datasets.motion import Fields, gains_of, phase_gains, phase_sum, remove_affine, unit_rms
 
 B, G, R = 0, 1, 2
 FULL = 255
@@ -177,8 +177,7 @@ def _with_changed_flow(
 ) -> NDArray[np.float32]:
     flow = _changed_flow(values, preparation)
     if preparation.phase_sum and gains is not None and datasets is not None:
-        own = np.array([gains.get(str(name), gains[""]) for name in datasets])
-        total = phase_sum(flow[:, 0], flow[:, 1], own)
+        total = phase_sum(flow[:, 0], flow[:, 1], gains_of(gains, datasets))
         flow = np.stack([total, -total], axis=1)
     result = np.empty_like(values)
     result[:, FLOW_MAPS, G : R + 1] = flow

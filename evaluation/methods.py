@@ -11,7 +11,14 @@ import pandas as pd
 
 from common.errors import UserError, name_list
 from common.refusals import Refusal
-from evaluation.epoch_rules import DEFAULT_RULE, RULES, UNKNOWN_RULE, get_rule, rule_title
+from evaluation.epoch_rules import (
+    DEFAULT_RULE,
+    PUBLISHED_RULES,
+    RULES,
+    UNKNOWN_RULE,
+    get_rule,
+    rule_title,
+)
 from evaluation.metrics import confusion_stack, subject_numbers
 from evaluation.predictions import SYNTHETIC_NOTE, read_class_names_column, score_columns
 from evaluation.results_folder import holds_results, read_results
@@ -116,8 +123,12 @@ def folders_under_rules(folders: Sequence[Path], rules: Sequence[str]) -> list[P
     """
     unknown = [rule for rule in rules if rule not in RULES]
     if unknown:
+        hint = ""
+        if set(unknown) & set(PUBLISHED_RULES):
+            hint = " calculate_all_results.py --published computes the published ones."
         raise UserError(
-            f"--rules {name_list(unknown)}: no such epoch rule. There are: {name_list(RULES)}."
+            f"--rules {name_list(unknown)}: no such epoch rule. There are: "
+            f"{name_list(RULES)}.{hint}"
         )
     starred = any(RULES[rule].starred for rule in rules)
     wanted = [DEFAULT_RULE] if starred and DEFAULT_RULE not in rules else []

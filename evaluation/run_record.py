@@ -1,4 +1,4 @@
-"""Reads the record of a run, ``config.yaml``, for reports; without the packages that wrote it."""
+"""Reads the record of a run, ``config.yaml``, for training and for reports."""
 
 import reprlib
 from pathlib import Path
@@ -11,22 +11,37 @@ from common.owned_folder import check_unchanged
 from common.yaml_files import read_yaml
 
 FILE_NAME = "config.yaml"
+_WITHOUT_IT = "Restore it, move it away, or choose another folder."
 
 
 class _Record(BaseModel):
-    """The types of the entries that reports use; a record may lack some and hold others."""
+    """The types of a record's entries; a record may lack some and hold others."""
 
     model_config = ConfigDict(strict=True, extra="allow")
 
+    inputs_sha256: str = ""
     synthetic: bool = False
-    protocol: str = ""
-    label_shuffle: int | None = None
-    key_frames: str | None = None
-    command: str | None = None
+    clips: int = 0
+    subjects: int = 0
+    class_names: list[str] = []
+    method: str = ""
+    preset: str = ""
     preparation: dict[str, Any] = {}
     training: dict[str, Any] | None = None
+    seed: int = 0
+    device: str = ""
+    threads: int = 1
+    group_size: int = 1
+    protocol: str = ""
+    inner: bool = False
+    label_shuffle: int | None = None
+    key_frames: str | None = None
+    init_weights: str | None = None
+    command: str = ""
     versions: dict[str, str] = {}
+    environment: dict[str, str] = {}
     configurations: dict[str, str] = {}
+    used_group_sizes: dict[str, dict[int, int]] = {}
 
 
 def read_record(folder: Path) -> dict[str, Any] | None:
@@ -38,10 +53,9 @@ def read_record(folder: Path) -> dict[str, Any] | None:
     path = folder / FILE_NAME
     if not path.is_file():
         return None
-    check_unchanged(folder, [path])
-    record = read_yaml(path)
+    record = read_yaml(path, _WITHOUT_IT)
     if not isinstance(record, dict):
-        raise UserError(f"{path} is not a run's record. Correct it or move it away.")
+        raise UserError(f"{path} is not a run's record. {_WITHOUT_IT}")
     try:
         _Record.model_validate(record)
     except ValidationError as error:
@@ -49,7 +63,7 @@ def read_record(folder: Path) -> dict[str, Any] | None:
             f"{'.'.join(map(str, p['loc']))} is {reprlib.repr(p['input'])} ({p['msg']})"
             for p in error.errors()
         ]
-        raise UserError(f"{path}: {'; '.join(problems)}. Correct it or move it away.") from error
+        raise UserError(f"{path}: {'; '.join(problems)}. {_WITHOUT_IT}") from error
     return record
 
 
@@ -58,13 +72,23 @@ def find_record(folder: Path) -> dict[str, Any]:
     is; empty where there is none.
 
     A configuration's folder lies below the run's, that of an epoch rule below the configuration's.
+
+    Raises:
+        UserError: see ``read_record``; or it has changed since it was written.
     """
-    own = read_record(folder)
+    own = _read_unchanged(folder)
     if own is not None:
         return own
     folder = folder.resolve()
     for configuration in (folder, folder.parent):
-        above = read_record(configuration.parent) or {}
+        above = _read_unchanged(configuration.parent) or {}
         if configuration.name in above.get("configurations", {}):
             return above
     return {}
+
+
+def _read_unchanged(folder: Path) -> dict[str, Any] | None:
+    path = folder / FILE_NAME
+    if path.is_file():
+        check_unchanged(folder, [path])
+    return read_record(folder)

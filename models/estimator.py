@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import skops.io
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
@@ -108,6 +107,9 @@ def dump_estimator(estimator: Any) -> bytes:
     Raises:
         UserError: it holds something that skops cannot store.
     """
+    # Imported where used: skops imports all of scikit-learn, which takes two seconds.
+    import skops.io
+
     try:
         content = skops.io.dumps(estimator)
     except Exception as error:
@@ -124,6 +126,8 @@ def load_estimator(path: Path, method: Method) -> Any:
     Raises:
         UserError: the file is damaged or holds classes of another origin.
     """
+    import skops.io
+
     # What the method's own file defines is as trusted as that file, which has been run by now.
     own = (OWN_MODULES, method.module.__name__ + ".")
     try:

@@ -52,16 +52,6 @@ LITERALS = (
 )
 FIXED_PARAMETERS = ("classes", "stored", "clips", "generator")
 """Of ``build`` and ``prepare``: given by the suite, not set by a user."""
-HOOKS = (
-    "augment",
-    "epoch_order",
-    "features",
-    "loss",
-    "name_configuration",
-    "optimizer",
-    "prepare",
-    "training_step",
-)
 
 
 @dataclass(frozen=True)

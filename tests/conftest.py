@@ -1,6 +1,8 @@
 """Inputs for tests: a tiny folder of made-up maps, and the released samples where they are."""
 
+import math
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -9,9 +11,43 @@ import pytest
 
 from datasets import Inputs, read_inputs
 from datasets.inputs import write_maps, write_table
+from evaluation import result_files, statistics
+from training import grid_run
 
 SUBJECTS = (("casme2", "sub01"), ("casme2", "sub02"), ("samm", "006"), ("smic", "s01"))
 CLIPS_PER_SUBJECT = 4
+
+
+@pytest.fixture(autouse=True, scope="session")
+def without_syncs() -> Iterator[None]:
+    """Files are not forced onto the disk: only a power cut could tell, and it takes 6 ms a file."""
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        monkeypatch.setattr(os, "fsync", lambda handle: None)
+        yield
+
+
+@pytest.fixture(autouse=True, scope="session")
+def in_this_process() -> Iterator[None]:
+    """However slow the machine, no run starts processes that it was not asked for."""
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        monkeypatch.setattr(grid_run, "WORTH_PROCESSES_SECONDS", math.inf)
+        yield
+
+
+@pytest.fixture(scope="module")
+def without_pictures() -> Iterator[None]:
+    """Drawing confusion matrices would take longer than all else; other tests look at them."""
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        monkeypatch.setattr(result_files, "write_confusion_picture", lambda *_: None)
+        yield
+
+
+@pytest.fixture(scope="module")
+def few_resamples() -> Iterator[None]:
+    """Intervals and tests of 499 draws, where their values are not what is tested."""
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        monkeypatch.setattr(statistics, "RESAMPLES", 499)
+        yield
 
 
 @pytest.fixture(scope="session")

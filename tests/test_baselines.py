@@ -1,7 +1,6 @@
 """Baselines behind the fold interface, the protocols and ablations, and the check that chance comes
 out when labels mean nothing."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
@@ -14,7 +13,6 @@ import yaml
 import eval as eval_script
 import main_train_for_parameter_tuning as grid_script
 from datasets import Inputs, Preparation, loso_folds, prepare, shuffle_labels
-from evaluation import result_files
 from evaluation.methods import read_methods
 from evaluation.metrics import subject_confusions
 from evaluation.predictions import read_predictions
@@ -28,15 +26,8 @@ from training.grid_run import run_grid
 from training.run_settings import plan_search
 from training.settings import RunSettings
 
+pytestmark = pytest.mark.usefixtures("without_pictures")
 CENTERED = Preparation(regions=False, center=True, mirror=True)
-
-
-@pytest.fixture(autouse=True, scope="module")
-def without_pictures() -> Iterator[None]:
-    """Drawing confusion matrices would take longer than all else; other tests look at them."""
-    with pytest.MonkeyPatch.context() as monkeypatch:
-        monkeypatch.setattr(result_files, "write_confusion_picture", lambda *_: None)
-        yield
 
 
 def made_up_inputs(seed: int, subjects: int = 6, clips: int = 9, signal: float = 40) -> Inputs:

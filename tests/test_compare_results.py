@@ -17,6 +17,7 @@ from evaluation.statistics import bootstrap_interval, spread_over_seeds
 from tests.helpers.made_up_rows import drawn_rows, write_folder, write_methods
 from tests.helpers.scripts import run_here
 
+pytestmark = pytest.mark.usefixtures("few_resamples")
 DATASETS = ("casme2", "samm", "smic")
 TITLES = {"full": None, "CASME II": "casme2", "SMIC": "smic", "SAMM": "samm"}
 
@@ -150,6 +151,7 @@ def test_rules_are_looked_for_below_every_folder(folders: dict[str, Path]) -> No
     ("flags", "reason"),
     [
         (("--rules", "best"), "--rules best: no such epoch rule. There are: last, inner"),
+        (("--rules", "htnet"), "calculate_all_results.py --published computes"),
         (("--names", "A"), "--names has 1 names for 2 methods: reference, noisy"),
         (("--table", "table.txt"), "give a name that ends in .tex, .md or .csv"),
         (("--dataset", "b"), "has no dataset 'b'; it has casme2, samm, smic"),

@@ -1,7 +1,6 @@
 """Epoch rules on logits written down by hand, and what each of them may look at."""
 
 import shutil
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,7 +15,7 @@ import make_report
 from benchmarks import oracle_by_epochs
 from common.errors import UserError
 from datasets import Inputs, loso_folds
-from evaluation import epoch_rules, result_files
+from evaluation import epoch_rules
 from evaluation.calculator import calculate
 from evaluation.epoch_choices import choose_last
 from evaluation.epoch_rules import (
@@ -44,6 +43,8 @@ from evaluation.predictions import read_predictions
 from tests.helpers.scripts import run_here
 from training.configuration import fold_seed
 from training.inner_validation import validation_rows
+
+pytestmark = pytest.mark.usefixtures("without_pictures", "few_resamples")
 
 
 def fold(name: str, labels: list[int], predicted_by_epoch: list[list[int]]) -> StoredFold:
@@ -340,14 +341,6 @@ def test_validation_needs_two_training_subjects() -> None:
         validation_rows(clips, loso_folds(clips)[0], seed=1)
 
 
-@pytest.fixture(autouse=True, scope="module")
-def without_pictures() -> Iterator[None]:
-    """Drawing confusion matrices would take longer than all else; other tests look at them."""
-    with pytest.MonkeyPatch.context() as monkeypatch:
-        monkeypatch.setattr(result_files, "write_confusion_picture", lambda *_: None)
-        yield
-
-
 @pytest.fixture(scope="module")
 def searched(tiny_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two configurations of a small network with inner validation, folds in pairs."""
@@ -452,9 +445,10 @@ def test_stored_validation_clips_are_training_clips_and_shape_the_rules(
 def test_inner_changes_no_other_rule_and_is_equal_in_groups(
     searched: Path, tiny_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert search(monkeypatch, tiny_folder, tmp_path / "one", "--group-size", 1) == 0
-    plain = ("--no-inner", "--group-size", 1)
-    assert search(monkeypatch, tiny_folder, tmp_path / "plain", *plain) == 0
+    part = ("--group-size", 1, "--subjects", "sub01", "s01")
+    assert search(monkeypatch, tiny_folder, tmp_path / "one", *part, gammas=(0.5,)) == 0
+    plain = ("--no-inner", *part)
+    assert search(monkeypatch, tiny_folder, tmp_path / "plain", *plain, gammas=(0.5,)) == 0
     for name in ("sub01", "s01"):
         place = Path("0.5_1_1_2") / "folds" / f"{name}.npz"
         files = [np.load(root / place) for root in (tmp_path / "one", tmp_path / "plain", searched)]

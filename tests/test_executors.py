@@ -13,8 +13,8 @@ import main_train_for_parameter_tuning as grid_script
 from common.errors import UserError
 from tests.helpers.noting_worker import NotingWorker, task_named
 from tests.helpers.scripts import folder_bytes, run_here, start
-from training.executors.base import StartWorker
-from training.executors.processes import ProcessExecutor
+from training.executor import StartWorker
+from training.process_executor import ProcessExecutor
 
 SMALL = ("--method", "causalnet_compact", "--epochs", 8, "--group-size", 1, "--save-weights")
 CONFIGURATION = "0.5_1_1_2"

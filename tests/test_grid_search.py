@@ -217,6 +217,7 @@ def test_a_loss_that_is_not_finite_stops_its_fold_only(
         (("--gammas", -1), "gamma -1"),
         (("--set", "depth=3"), "depth: method causalnet_compact has no such setting"),
         (("--set", "depth"), "--set depth: give NAME=VALUE"),
+        (("--set", "dim=1,2"), "--set dim=1,2: write a list in brackets, dim=[1,2]"),
         (("--method", "resnet"), "there is no method 'resnet'"),
         (("--gammas", "nan"), "gamma nan"),
         (("--learning-rate", "inf"), "learning_rate is inf"),

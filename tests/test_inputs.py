@@ -271,7 +271,7 @@ def test_an_absent_or_damaged_array_is_refused_with_the_command_that_makes_it(
     with pytest.raises(UserError) as caught:
         inputs.array("frames")
     assert str(caught.value) == (
-        f"{folder} holds no frames of smic. The dataset's own frames give it: python "
+        f"{folder} holds no frames of smic. This command makes the frames: python "
         "build_inputs.py --dataset smic --sheet FILE --frames DIR --keep frames --out "
         "ANOTHER_FOLDER (without a dataset at hand, make_synthetic.py --what raw draws one)."
     )

@@ -28,7 +28,7 @@ def random_case(random: np.random.Generator) -> tuple[np.ndarray, np.ndarray, in
 def test_metrics_agree_with_scikit_learn() -> None:
     random = np.random.default_rng(3)
     absent = 0
-    for _ in range(1000):
+    for _ in range(150):
         true, predicted, classes = random_case(random)
         absent += len(set(true)) < classes
         metrics = compute_metrics(true, predicted, classes)
@@ -46,7 +46,7 @@ def test_metrics_agree_with_scikit_learn() -> None:
         np.testing.assert_array_equal(
             metrics.confusion, confusion_matrix(true, predicted, labels=range(classes))
         )
-    assert absent > 300
+    assert absent > 45
 
 
 # true, predicted, UF1, UAR, accuracy; worked out by hand for three classes.

@@ -14,8 +14,10 @@ import common.command_line
 from tests.helpers.scripts import ROOT, run_here
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-BLOCKS = re.findall(r"```sh\n(.*?)```", README, flags=re.DOTALL)
-COMMANDS = [line for block in BLOCKS for line in block.splitlines() if line.startswith("python ")]
+METHODS = (ROOT / "docs" / "methods.md").read_text(encoding="utf-8")
+BLOCKS, MORE = (re.findall(r"```sh\n(.*?)```", page, flags=re.DOTALL) for page in (README, METHODS))
+LINES = [line for block in (*BLOCKS, *MORE) for line in block.splitlines()]
+COMMANDS = [line for line in LINES if line.startswith("python ")]
 
 
 class Parsed(Exception):

@@ -39,6 +39,7 @@ from tests.helpers.report_pages import (
 )
 from tests.helpers.scripts import folder_bytes, run_here, start
 
+pytestmark = pytest.mark.usefixtures("few_resamples")
 FLAGS = (
     "--method",
     "causalnet_compact",
@@ -56,7 +57,12 @@ RULES = ["last", "inner", "inner_refit", "cross_fitted", "oracle*"]
 
 
 @pytest.fixture(scope="module")
-def grid_results(tiny_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def grid_results(
+    tiny_folder: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+    few_resamples: None,
+    without_pictures: None,
+) -> Path:
     """A finished search of two configurations with every epoch rule, and its page."""
     folder = tmp_path_factory.mktemp("report") / "search"
     with pytest.MonkeyPatch.context() as monkeypatch:
@@ -67,7 +73,7 @@ def grid_results(tiny_folder: Path, tmp_path_factory: pytest.TempPathFactory) ->
 
 
 @pytest.fixture(scope="module")
-def lone_results(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def lone_results(tmp_path_factory: pytest.TempPathFactory, few_resamples: None) -> Path:
     """Made-up results of one configuration, and their page."""
     folder = write_results(tmp_path_factory.mktemp("lone"))
     with pytest.MonkeyPatch.context() as monkeypatch:

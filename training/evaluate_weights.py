@@ -47,14 +47,12 @@ OLD_STEPS = {"composite": "regions", "centre": "center"}
 OLD_TRAINING = {"optimiser": "optimizer"}
 
 
-@dataclass(frozen=True)
-class WeightsOrigin:
-    """What is known of a folder of weights; without a description, the published settings."""
+@dataclass(frozen=True, kw_only=True)
+class _Description:
+    """The plain entries of a description."""
 
-    method: Method
     settings: dict[str, Any] | None
     preparation: Preparation
-    training: TrainingSettings | None
     class_names: tuple[str, ...]
     configuration: str
     seed: int
@@ -64,6 +62,14 @@ class WeightsOrigin:
     inputs_sha256: str | None = None
     protocol: Protocol = "composite"
     synthetic: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class WeightsOrigin(_Description):
+    """What is known of a folder of weights; without a description, the published settings."""
+
+    method: Method
+    training: TrainingSettings | None
 
 
 @dataclass(frozen=True)
@@ -102,34 +108,16 @@ def read_origin(folder: Path, method_file: Path | None = None) -> WeightsOrigin:
     if training is not None:
         training = read_training({OLD_TRAINING.get(k, k): v for k, v in training.items()}, folder)
     method = _described_method(folder, known, method_file)
-    fields = {n: known[n] for n in WeightsOrigin.__dataclass_fields__ if n in known}
     if training is None and method.trained:
         # Descriptions of version 0.1 do not hold it; nothing of it matters to the test.
         training = read_training(_own_training(method), method.path)
-    fields |= {"method": None, "training": None}
+    fields = {n: known[n] for n in _Description.__dataclass_fields__ if n in known}
     try:
-        read = TypeAdapter(_Described).validate_python(fields)
+        read = TypeAdapter(_Description).validate_python(fields)
     except ValidationError as error:
         problems = [f"{'.'.join(map(str, p['loc']))}: {p['msg']}" for p in error.errors()]
         raise UserError(f"the description in {folder} is faulty: {'; '.join(problems)}.") from error
-    return WeightsOrigin(**{**vars(read), "method": method, "training": training})
-
-
-@dataclass(frozen=True)
-class _Described:
-    """The plain entries of a description."""
-
-    settings: dict[str, Any] | None
-    preparation: Preparation
-    class_names: tuple[str, ...]
-    configuration: str
-    seed: int
-    epoch: int
-    epoch_rule: str
-    threads: int | None = None
-    inputs_sha256: str | None = None
-    protocol: Protocol = "composite"
-    synthetic: bool = False
+    return WeightsOrigin(**vars(read), method=method, training=training)
 
 
 def _downloaded(method_file: Path | None) -> WeightsOrigin:

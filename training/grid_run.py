@@ -13,7 +13,7 @@ from common.errors import UserError, name_list
 from common.progress import Progress
 from training.configuration import Configuration
 from training.cost import Cost, estimate_cost
-from training.executors.base import CreateExecutor, Executor, LocalExecutor, create_executor
+from training.executor import CreateExecutor, Executor, LocalExecutor, create_executor
 from training.group_task import GroupTask
 from training.run_folder import GridSearch, RunFolder
 from training.worker import Worker

@@ -5,7 +5,6 @@ import warnings
 
 import numpy as np
 import pandas as pd
-from sklearn.model_selection import StratifiedGroupKFold
 
 from common.errors import UserError
 from datasets import Fold
@@ -30,6 +29,9 @@ def validation_rows(clips: pd.DataFrame, fold: Fold, seed: int) -> np.ndarray:
     Raises:
         UserError: fewer than two training subjects.
     """
+    # Imported where used: few runs need it, and it takes half a second.
+    from sklearn.model_selection import StratifiedGroupKFold
+
     own = clips.iloc[fold.train_indices]
     subjects = own.groupby(["dataset", "subject"]).ngroup().to_numpy()
     strata = own.groupby(["dataset", "label"]).ngroup().to_numpy()

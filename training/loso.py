@@ -11,7 +11,7 @@ from datasets import Inputs, read_inputs
 from evaluation.predictions import read_predictions
 from evaluation.results_folder import PREDICTIONS_NAME
 from training.cost import Cost
-from training.executors.base import ExecutorSettings
+from training.executor import ExecutorSettings
 from training.grid_run import run_grid
 from training.run_settings import plan_search
 from training.settings import RunSettings

@@ -18,6 +18,7 @@ from evaluation.expected_clips import FILE_NAME as EXPECTED_NAME
 from evaluation.expected_clips import write_expected_clips
 from evaluation.fold_logits import StoredFold, write_fold
 from evaluation.predictions import metrics_per_dataset
+from evaluation.run_record import FILE_NAME, read_record
 from evaluation.tables import print_metrics
 from models.method import Method
 from training.configuration import Configuration
@@ -31,7 +32,7 @@ from training.configuration_results import (
     write_configuration_results,
     write_losses,
 )
-from training.executors.base import ExecutorSettings
+from training.executor import ExecutorSettings
 from training.fold_counts import fold_counts
 from training.grid_summary import FOLDER as GRID_FOLDER
 from training.grid_summary import grid_report_paths, remove_grid_report, report_grid
@@ -39,12 +40,10 @@ from training.group_task import GroupTask, group_folds
 from training.initial_weights import InitialWeights
 from training.run_record import (
     CONFIGURATIONS,
-    FILE_NAME,
     USED_SIZES,
     Run,
     merge_record,
     other_environment,
-    read_record,
     write_record,
 )
 from training.tensorboard import FoldCurves

@@ -1,4 +1,4 @@
-"""Reads and writes ``config.yaml``, the record of the run in a results folder.
+"""What a run is, and its record ``config.yaml`` in a results folder: compared and written.
 
 One folder holds one run: the same inputs, method, preparation, settings, seed and whatever else its
 bytes depend on. Fields that have their default value are neither compared nor hashed, so a new
@@ -6,30 +6,26 @@ field disowns no finished run.
 """
 
 import platform
-import reprlib
 from dataclasses import MISSING, asdict, dataclass, field, fields
 from functools import cache
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
-import sklearn
 import torch
 import yaml
-from pydantic import BaseModel, ConfigDict, ValidationError
 
 from common.errors import UserError
 from common.files import write_text
 from common.version import VERSION
-from common.yaml_files import read_yaml
 from datasets import Preparation, Protocol
 from evaluation.predictions import SYNTHETIC_NOTE
+from evaluation.run_record import FILE_NAME
 from training.configuration import Configuration, TrainingSettings, non_defaults, short_hash
 
-FILE_NAME = "config.yaml"
 CONFIGURATIONS, USED_SIZES = "configurations", "used_group_sizes"
-_WITHOUT_IT = "Move it away or choose another --results."
 _NOT_COMPARED = ("command", "environment", CONFIGURATIONS, USED_SIZES)
 """Entries that no byte of the results depends on, or that grow during a run."""
 
@@ -124,62 +120,9 @@ def environment() -> dict[str, str]:
         "suite": VERSION,
         "python": platform.python_version(),
         "opencv": cv2.__version__,
-        "scikit-learn": sklearn.__version__,
+        "scikit-learn": version("scikit-learn"),
         "processor": f"{platform.machine()} {torch.backends.cpu.get_cpu_capability()}",
     }
-
-
-class _Record(BaseModel):
-    """The types of a record's entries; a record may lack some and hold others."""
-
-    model_config = ConfigDict(strict=True, extra="allow")
-
-    inputs_sha256: str = ""
-    synthetic: bool = False
-    clips: int = 0
-    subjects: int = 0
-    class_names: list[str] = []
-    method: str = ""
-    preset: str = ""
-    preparation: dict[str, Any] = {}
-    training: dict[str, Any] | None = None
-    seed: int = 0
-    device: str = ""
-    threads: int = 1
-    group_size: int = 1
-    protocol: str = ""
-    inner: bool = False
-    label_shuffle: int | None = None
-    key_frames: str | None = None
-    init_weights: str | None = None
-    command: str = ""
-    versions: dict[str, str] = {}
-    environment: dict[str, str] = {}
-    configurations: dict[str, str] = {}
-    used_group_sizes: dict[str, dict[int, int]] = {}
-
-
-def read_record(results: Path) -> dict[str, Any] | None:
-    """The record of a results folder, or None when it has none.
-
-    Raises:
-        UserError: it cannot be read, or an entry is of a wrong type.
-    """
-    path = results / FILE_NAME
-    if not path.is_file():
-        return None
-    record = read_yaml(path, _WITHOUT_IT)
-    if not isinstance(record, dict):
-        raise UserError(f"{path} is not a run's record. {_WITHOUT_IT}")
-    try:
-        _Record.model_validate(record)
-    except ValidationError as error:
-        problems = [
-            f"{'.'.join(map(str, p['loc']))} is {reprlib.repr(p['input'])} ({p['msg']})"
-            for p in error.errors()
-        ]
-        raise UserError(f"{path}: {'; '.join(problems)}. {_WITHOUT_IT}") from error
-    return record
 
 
 def merge_record(

@@ -9,6 +9,7 @@ from common.bounds import check_bounds
 from common.errors import UserError, name_list
 from common.yaml_files import parse_yaml
 from datasets import Inputs, Preparation, shuffle_labels
+from evaluation.run_record import read_record
 from models.method import Method, load_method
 from training.configuration import (
     Configuration,
@@ -17,11 +18,11 @@ from training.configuration import (
     read_training,
 )
 from training.device import pick_device
-from training.executors.base import ExecutorSettings
+from training.executor import ExecutorSettings
 from training.initial_weights import check_may_start, find_initial_weights
 from training.precision import check_precision
 from training.run_folder import GridSearch
-from training.run_record import Run, read_record
+from training.run_record import Run
 from training.settings import RunSettings
 
 STEPS = tuple(own.name for own in fields(Preparation))
@@ -165,6 +166,8 @@ def _parse_pairs(pairs: tuple[str, ...]) -> dict[str, Any]:
             raise UserError(
                 f"--set {pair}: {text!r} is no value. Give a number or a word."
             ) from None
+        if isinstance(value, str) and "," in value:
+            raise UserError(f"--set {pair}: write a list in brackets, {name}=[{text}].")
         found[name] = tuple(value) if isinstance(value, list) else value
     return found
 

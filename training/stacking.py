@@ -60,7 +60,7 @@ class StackedNetworks:
 
 
 class seeded_random:
-    """Within it torch's global generators are those of a fold, and go on where they stopped."""
+    """Within it torch's global generators are a fold's own; each entry resumes their last state."""
 
     def __init__(self, seed: int, device: torch.device) -> None:
         self.device = device

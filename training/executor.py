@@ -1,7 +1,7 @@
 """Who trains the groups of folds. Results come back to the caller, who alone writes them.
 
-``local``: this process, or a worker process for each of ``--workers`` (``process_executor``).
-``ray``: a Ray cluster (``ray_executor``). Who trains a fold changes no byte of its results.
+``local``: this process, or a worker process for each of ``--workers`` (``process_executor.py``).
+``ray``: a Ray cluster (``ray_executor.py``). Who trains a fold changes no byte of its results.
 """
 
 import os
@@ -148,13 +148,13 @@ def create_executor(settings: ExecutorSettings, start_worker: StartWorker, run: 
     """The executor that the settings ask for; close it at the end."""
     # Imported where used: both import this module's definitions, and Ray is an optional extra.
     if settings.kind == "ray":
-        from training.executors.ray import RayExecutor
+        from training.ray_executor import RayExecutor
 
         cpus = run.threads if settings.cpus_per_task is None else settings.cpus_per_task
         return RayExecutor(start_worker, settings.ray_address, cpus, settings.gpus_per_task)
     workers = settings.local_workers(run.device)
     if workers == 1:
         return LocalExecutor(start_worker)
-    from training.executors.processes import ProcessExecutor
+    from training.process_executor import ProcessExecutor
 
     return ProcessExecutor(start_worker, workers, gpu_count(run.device))

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 from common.errors import UserError, name_list
 from training.cost import measure_step
-from training.executors.base import EpochListener, StartWorker, train_task
+from training.executor import EpochListener, StartWorker, train_task
 from training.group_task import GroupTask
 from training.worker import GroupOutcome, Worker
 

@@ -7,7 +7,7 @@ import torch
 from common.errors import UserError, name_list
 from common.process_pool import ProcessPool, WorkerDied
 from training.cost import measure_step
-from training.executors.base import EpochListener, StartWorker, train_task
+from training.executor import EpochListener, StartWorker, train_task
 from training.group_task import GroupTask
 from training.worker import GroupOutcome, Worker
 
