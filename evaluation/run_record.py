@@ -22,6 +22,8 @@ class _Record(BaseModel):
     protocol: str = ""
     label_shuffle: int | None = None
     key_frames: str | None = None
+    doubles: int = 0
+    init_weights: str | None = None
     command: str | None = None
     preparation: dict[str, Any] = {}
     training: dict[str, Any] | None = None

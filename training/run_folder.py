@@ -56,6 +56,7 @@ from training.weights_folder import (
     weights_folder,
     weights_path,
     weights_paths,
+    write_clips,
     write_description,
     write_weights,
 )
@@ -239,6 +240,7 @@ class RunFolder:
         for claim in self._claims:
             if claim.description is not None:
                 write_description(claim.owned.root, claim.description, self.search.method)
+                write_clips(claim.owned.root, self.search.inputs)
         if self._found is not None:
             for phrase in other_environment(self._found):
                 self.log(f"note: this run was begun elsewhere: {phrase}")
