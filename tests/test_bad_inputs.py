@@ -346,7 +346,7 @@ def test_damaged_inputs(judge: Judge, place: Place) -> None:
     both = [train, ("eval", *place.command("eval"))]
     table = next(folder.glob("*.csv"))
     path = next(folder.glob("*/*.png"))
-    own = cv2.imread(str(path))
+    own = np.asarray(cv2.imread(str(path)))
     pictures = {
         "grey": own[..., 0],
         "16 bits": own.astype(np.uint16),

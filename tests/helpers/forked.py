@@ -33,40 +33,69 @@ class Ended:
     errors: str
 
 
-def run_forked(
-    script: str,
-    flags: Sequence[object],
-    folder: Path,
-    memory: int = MEMORY,
-    file_size: int | None = None,
-) -> Ended:
-    """Run a script to its end.
+class Forked:
+    """A script in a forked process, from its start to its end.
 
     Args:
         script: its module's name, such as ``eval``.
+        flags: of its command line.
         folder: the working directory.
         memory: the most bytes of address space beyond this process's.
         file_size: the most bytes of a file that it writes; a stand-in for a full disk.
     """
-    main = importlib.import_module(script).main
-    with tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as errors:
+
+    def __init__(
+        self,
+        script: str,
+        flags: Sequence[object],
+        folder: Path,
+        memory: int = MEMORY,
+        file_size: int | None = None,
+    ) -> None:
+        main = importlib.import_module(script).main
+        self._files = [tempfile.TemporaryFile(), tempfile.TemporaryFile()]  # noqa: SIM115
         sys.stdout.flush()
         sys.stderr.flush()
-        child = os.fork()
-        if not child:
+        self.pid = os.fork()
+        if not self.pid:
             # Nothing of the parent may run in the child, whatever happens.
+            code = 1
             try:
                 os.setpgid(0, 0)
                 os.chdir(folder)
-                os.dup2(output.fileno(), 1)
-                os.dup2(errors.fileno(), 2)
+                for number, file in enumerate(self._files, start=1):
+                    os.dup2(file.fileno(), number)
                 _limit(memory, file_size)
                 code = _run(main, script, flags)
             finally:
                 os._exit(code)
-        status = _wait(child)
-        texts = [_text(file.fileno()) for file in (output, errors)]
-    return Ended(os.waitstatus_to_exitcode(status), *texts)
+
+    def wait(self, seconds: float = SECONDS) -> Ended | None:
+        """How it ended; None where it is still at work after so many seconds."""
+        end = time.monotonic() + seconds
+        while True:
+            done, status = os.waitpid(self.pid, os.WNOHANG)
+            if done:
+                texts = [_text(file.fileno()) for file in self._files]
+                return Ended(os.waitstatus_to_exitcode(status), *texts)
+            if time.monotonic() > end:
+                return None
+            time.sleep(POLL)
+
+    def kill(self) -> None:
+        """End it as a power cut would; its workers notice by themselves."""
+        os.kill(self.pid, signal.SIGKILL)
+        os.waitpid(self.pid, 0)
+
+
+def run_forked(script: str, flags: Sequence[object], folder: Path, **limits: int) -> Ended:
+    """Run a script to its end; one that hangs is killed. See ``Forked``."""
+    process = Forked(script, flags, folder, **limits)
+    ended = process.wait()
+    if ended is None:
+        process.kill()
+        return Ended(-signal.SIGKILL, "", f"hung for {SECONDS:.0f} seconds")
+    return ended
 
 
 def _limit(memory: int, file_size: int | None) -> None:
@@ -93,18 +122,6 @@ def _run(main: object, script: str, flags: Sequence[object]) -> int:
     sys.stdout.flush()
     sys.stderr.flush()
     return code if isinstance(code, int) else int(code is not None)
-
-
-def _wait(child: int) -> int:
-    end = time.monotonic() + SECONDS
-    while True:
-        done, status = os.waitpid(child, os.WNOHANG)
-        if done:
-            return status
-        if time.monotonic() > end:
-            os.killpg(child, signal.SIGKILL)
-            return os.waitpid(child, 0)[1]
-        time.sleep(POLL)
 
 
 def _text(handle: int) -> str:
