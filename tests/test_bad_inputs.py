@@ -253,7 +253,7 @@ def number_flags() -> Iterator[tuple[str, str, str]]:
     """Script, flag and a text that is no value of it, for every flag that is a number."""
     for script in SCRIPTS:
         for name, kinds in fields_of(script):
-            bad = NO_WHOLE if int in kinds else NO_FLOAT if float in kinds else ()
+            bad: tuple[str, ...] = NO_WHOLE if int in kinds else NO_FLOAT if float in kinds else ()
             if is_choice(script, name):
                 bad = NO_CHOICE
             for text in bad:
