@@ -125,7 +125,10 @@ class Place:
             "main_train_for_parameter_tuning": (*self.inputs, *network, "--results", new),
             "make_report": (self / "run", "--out", new),
             "make_synthetic": ("--out", new),
-            "measure_robustness": (*self.raw, "--flow", "dis", "--results", new),
+            "measure_robustness": (
+                *(*self.raw, "--flow", "dis", "--results", new, "--methods", "majority"),
+                *("--epochs", 1, "--noise-seeds", 1, "--training-moved", "--workers", 1),
+            ),
             "predict_video": (self / "raw" / "casme2", "--out", new),
         }
         if script == "eval":
@@ -179,14 +182,20 @@ class Judge:
         line = ended.errors
         lines = [own for own in line.splitlines() if not own.startswith("warning: ")]
         if ended.code != 2:
-            self.faults.append(f"{name}: ended with {ended.code}: {line[-300:]!r}")
+            self.fault(f"{name}: ended with {ended.code}: {line[-300:]!r}")
         elif len(lines) != 1 or len(lines[0]) > LONGEST_LINE or not lines[0].startswith("error: "):
-            self.faults.append(f"{name}: said {line[-400:]!r}")
+            self.fault(f"{name}: said {line[-400:]!r}")
         after = state(self.place.root)
         if after != self.before:
             changed = sorted(dict(after.items() ^ self.before.items()))
-            self.faults.append(f"{name}: changed the disk: {changed[:3]}")
-            self.before = after
+            self.fault(f"{name}: changed the disk: {changed[:3]}")
+            shutil.rmtree(self.place / "new", ignore_errors=True)
+            self.before = state(self.place.root)
+
+    def fault(self, text: str) -> None:
+        """Keep what is wrong, and say it at once."""
+        print(text, flush=True)
+        self.faults.append(text)
 
     def damaged(
         self, path: Path, content: bytes, commands: Iterator[Any] | list[Any], what: str
@@ -733,14 +742,14 @@ def test_a_full_disk(judge: Judge, place: Place) -> None:
             flags = (*flags, "--markdown", place / "new.md")
         if script == "predict_video":
             continue
-        for size in (0, 100):
+        for size in (400, 1000):
             ended = run_forked(script, flags, place.root, file_size=size)
             lines = [
                 x for x in ended.errors.splitlines() if not x.startswith(("warning", "comput"))
             ]
             judge.cases += 1
             if ended.code != 2 or len(lines) != 1 or len(lines[0]) > LONGEST_LINE:
-                judge.faults.append(f"{script} {size}: {ended.code} {ended.errors[-400:]!r}")
+                judge.fault(f"{script} {size}: {ended.code} {ended.errors[-400:]!r}")
             shutil.rmtree(place / "new", ignore_errors=True)
             (place / "new.md").unlink(missing_ok=True)
 
