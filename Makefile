@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo demo-raw test test-slow benchmark results robustness clean
+.PHONY: demo demo-raw test test-slow test-hostile test-kills test-lowest test-pythons benchmark results robustness clean
 .NOTPARALLEL:
 
 .venv/.installed: requirements.txt
@@ -53,6 +53,32 @@ test: .venv/.installed-dev
 
 test-slow: .venv/.installed-dev
 	$(BIN)/python -m pytest -m slow
+
+# Generated bad inputs for every script: each ends in one line, and nothing on disk is changed.
+test-hostile: .venv/.installed-dev
+	$(BIN)/python -m pytest -m slow -s tests/test_bad_inputs.py
+
+# Random kills of the three long scripts, this many each with 1 and with 2 workers.
+KILLS := 500
+test-kills: .venv/.installed-dev
+	CAUSALNET_KILLS=$(KILLS) $(BIN)/python -m pytest -m slow -s tests/test_kills.py
+
+# The fast tests with the lowest versions of requirements.txt, in an environment of their own.
+# Versions that cannot be had here are left free: make test-lowest FREE="torch torchvision"
+LOWEST := .venv-lowest
+FREE :=
+test-lowest:
+	$(PYTHON) -m venv $(LOWEST)
+	sed -n 's/>=/==/p' requirements.txt $(foreach p,$(FREE),| grep -v "^$(p)==") > $(LOWEST)/lowest.txt
+	$(LOWEST)/bin/python -m pip install --quiet -r requirements.txt -c $(LOWEST)/lowest.txt \
+		--extra-index-url https://download.pytorch.org/whl/cpu \
+		pytest pytest-xdist scikit-image html5lib
+	$(LOWEST)/bin/python -m pytest -n 2 --dist loadfile
+
+# Whether what is used of Python is there in every version from 3.11 to 3.13.
+test-pythons: .venv/.installed-dev
+	for version in 3.11 3.12 3.13; do $(BIN)/mypy --python-version $$version || exit; done
+	$(BIN)/python -W error -m compileall -q -f *.py common datasets evaluation models training
 
 # The CPU figures of docs/performance.md and docs/scale.md; nothing else should use the cores.
 benchmark: .venv/.installed-dev

@@ -35,7 +35,7 @@ from evaluation.comparison_tables import (
     to_markdown,
 )
 from evaluation.methods import Method, folders_under_rules, read_methods
-from evaluation.predictions import RECORDED, SYNTHETIC
+from evaluation.predictions import RECORDED, SYNTHETIC, doubles_notes
 from evaluation.tables import print_table
 
 TABLE_ENDINGS = (".tex", ".md", ".csv")
@@ -57,6 +57,8 @@ class Config:
     inputs: Path | None = None
     """Folder of the inputs that results without a record were made from, such as published
     *_acc.txt files: it gives their clips the names that a comparison with a run needs."""
+    allow_doubles: bool = False
+    """Take inputs in which two subjects have a clip with the same map; every table says so."""
     latex: Path | None = None
     """Also write the printed tables to this file, as LaTeX."""
     markdown: Path | None = None
@@ -78,7 +80,7 @@ def main() -> None:
     if not config.folders:
         raise UserError("give the results folders to compare, such as results/linear/linear.")
     folders = folders_under_rules(config.folders, config.rules) if config.rules else config.folders
-    clips = None if config.inputs is None else read_clips(config.inputs)
+    clips = None if config.inputs is None else read_clips(config.inputs, config.allow_doubles)
     methods = read_methods(folders, config.dataset, clips, config.names)
     tables, sentence = build_tables(methods, config)
     written = write_files(config, methods, tables)
@@ -92,16 +94,17 @@ def main() -> None:
         print(f"written: {path}")
 
 
-def read_clips(folder: Path) -> pd.DataFrame:
+def read_clips(folder: Path, allow_doubles: bool = False) -> pd.DataFrame:
     """The clips of a folder of inputs, in the order of its table, for ``read_results``."""
     # Imported here: it takes a second, and few comparisons need it.
     from datasets import loso_folds, read_inputs
 
-    inputs = read_inputs(folder)
+    inputs = read_inputs(folder, allow_doubles)
     clips = inputs.clips.rename(columns={"label": "true"})
     for fold in loso_folds(inputs.clips):
         clips.loc[fold.test_indices, "file"] = fold.name
-    return clips.assign(source=SYNTHETIC if inputs.synthetic else RECORDED)
+    source = SYNTHETIC if inputs.synthetic else RECORDED
+    return clips.assign(source=source, note="; ".join(doubles_notes(inputs.doubles)))
 
 
 def build_tables(methods: list[Method], config: Config) -> tuple[list[TextTable], str]:

@@ -21,7 +21,7 @@ from datasets import Inputs, loso_folds, read_inputs
 from evaluation.expected_clips import FILE_NAME as EXPECTED_NAME
 from evaluation.expected_clips import write_expected_clips
 from evaluation.fold_logits import FOLDER as STORED_FOLDS
-from evaluation.predictions import SYNTHETIC_NOTE, metrics_per_dataset
+from evaluation.predictions import SYNTHETIC_NOTE, doubles_notes, metrics_per_dataset
 from evaluation.result_files import result_file_paths, write_result_files
 from evaluation.run_record import read_record
 from evaluation.tables import print_metrics
@@ -42,6 +42,8 @@ class Config:
 
     inputs: Path | None = None
     """Folder of motion maps."""
+    allow_doubles: bool = False
+    """Take inputs in which two subjects have a clip with the same map; every result says so."""
     weights: Path | None = None
     """Folder of <subject>.pth files."""
     method: Path | None = None
@@ -62,7 +64,7 @@ def main() -> None:
     if not config.weights.is_dir():
         raise UserError(f"--weights {config.weights} is not a folder.")
     _refuse_folder_of_a_run(config.results)
-    inputs = read_inputs(config.inputs)
+    inputs = read_inputs(config.inputs, config.allow_doubles)
     with claim_folder(config.results) as owned:
         owned.check([config.results / EXPECTED_NAME, *result_file_paths(config.results)])
         evaluate(config, config.weights, inputs)
@@ -82,7 +84,7 @@ def evaluate(config: Config, weights: Path, inputs: Inputs) -> None:
         torch.set_num_threads(origin.threads)
     evaluation = evaluate_weights(weights, inputs, origin, gamma=config.gamma, device=device)
     _say_what_is_known(evaluation, origin.epoch_rule)
-    notes = _lasting_notes(inputs, origin)
+    notes = _lasting_notes(inputs, origin, evaluation)
     if evaluation.rows is not None:
         note = "; ".join([*notes, *_partial_notes(evaluation)])
         folds, synthetic = loso_folds(inputs.clips, origin.protocol), inputs.synthetic
@@ -119,11 +121,15 @@ def _say_what_is_known(evaluation: Evaluation, rule: str) -> None:
         )
 
 
-def _lasting_notes(inputs: Inputs, origin: WeightsOrigin) -> list[str]:
+def _lasting_notes(inputs: Inputs, origin: WeightsOrigin, evaluation: Evaluation) -> list[str]:
     """What must be said beside every figure of these weights on these clips."""
     notes = [SYNTHETIC_NOTE] if inputs.synthetic or origin.synthetic else []
+    notes += doubles_notes(inputs.doubles)
     if origin.inputs_sha256 not in (None, inputs.sha256_of(origin.method.input)):
         notes.append("weights of OTHER INPUTS")
+    if evaluation.unknown and origin.epoch_rule != UNKNOWN_RULE:
+        count = len(evaluation.unknown)
+        notes.append(f"NOT KNOWN whom the weights of {count} subjects have seen")
     return notes
 
 

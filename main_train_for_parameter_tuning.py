@@ -15,11 +15,10 @@ from pathlib import Path
 from typing import Literal
 
 from common.command_line import parse_settings
-from common.errors import UserError, run_script
+from common.errors import INTERRUPTED, UserError, run_script
 from models.method import list_methods, load_method
 from training.settings import RunSettings
 
-INTERRUPTED = 130
 ONE_DAY_SECONDS = 24 * 3600
 
 
@@ -29,6 +28,8 @@ class Config(RunSettings):
 
     inputs: Path | None = None
     """Folder of inputs (required)."""
+    allow_doubles: bool = False
+    """Take inputs in which two subjects have a clip with the same map; every result says so."""
     subjects: tuple[str, ...] = ()
     """Run only these subjects' folds; each still trains on all other subjects."""
     results: Path = Path("results")
@@ -123,7 +124,7 @@ def train(config: Config, inputs: Path) -> None:
     weights = config.weights if config.save_weights else None
     search = plan_search(
         config,
-        read_inputs(inputs),
+        read_inputs(inputs, config.allow_doubles),
         config.results,
         weights,
         config.subjects,

@@ -41,6 +41,7 @@ from datasets.frames.flow import FlowMethod
 from datasets.frames.key_frame_noise import FRAME_LEVELS, RELATIVE_LEVELS, NoisyFrames
 from datasets.frames.noise_sweep import INPUTS, NoiseSweep, sweep_key_frames
 from datasets.frames.spotter_error import error_summary, spot_clips
+from datasets.inputs import count_doubles
 from datasets.raw import (
     DEFAULT_SCHEMES,
     RawDataset,
@@ -50,7 +51,7 @@ from datasets.raw import (
     read_raw_dataset,
 )
 from evaluation.metrics import confusion_stack, subject_numbers
-from evaluation.predictions import RECORDED, SYNTHETIC, SYNTHETIC_NOTE
+from evaluation.predictions import RECORDED, SYNTHETIC, SYNTHETIC_NOTE, doubles_notes
 from evaluation.robustness import (
     CURVES_NAME,
     ROBUSTNESS_NAME,
@@ -143,6 +144,8 @@ class Config:
     """Folds trained side by side; the bytes depend on it within float tolerance."""
     workers: int = 2
     """Processes."""
+    allow_doubles: bool = False
+    """Take clips of two subjects whose maps are the same; every result says so."""
     results: Path = Path("results/robustness")
     """Folder to write to."""
 
@@ -389,7 +392,9 @@ def read_clips(
         }
     )
     maps = sweep.maps["annotated"]
-    return Inputs(maps, clips, config.results, raw.synthetic, scheme.classes), sweep
+    doubles = count_doubles(config.frames or config.results, maps, clips, config.allow_doubles)
+    own = Inputs(maps, clips, config.results, raw.synthetic, scheme.classes, doubles=doubles)
+    return own, sweep
 
 
 def _benchmark(
@@ -410,13 +415,17 @@ def _confusions(inputs: Inputs, predicted: np.ndarray) -> np.ndarray:
 
 def report(folder: Path, inputs: Inputs, points: pd.DataFrame, confusions: np.ndarray) -> None:
     """Write the three tables; print the last, and the figures with and without annotation."""
-    source = SYNTHETIC if inputs.synthetic else RECORDED
+    said = {"source": SYNTHETIC if inputs.synthetic else RECORDED}
+    if inputs.doubles:
+        said["note"] = "; ".join(doubles_notes(inputs.doubles))
     curves = curve_points(points, confusions)
     summary = curve_summary(curves)
-    _write(folder / ROBUSTNESS_NAME, robustness_rows(points, confusions).assign(source=source))
-    _write(folder / CURVES_NAME, curves.assign(source=source))
-    _write(folder / SUMMARY_NAME, summary.assign(source=source))
-    note = f" ({SYNTHETIC_NOTE})" if inputs.synthetic else ""
+    _write(folder / ROBUSTNESS_NAME, robustness_rows(points, confusions).assign(**said))
+    _write(folder / CURVES_NAME, curves.assign(**said))
+    _write(folder / SUMMARY_NAME, summary.assign(**said))
+    notes = [SYNTHETIC_NOTE] if inputs.synthetic else []
+    notes += doubles_notes(inputs.doubles)
+    note = f" ({'; '.join(notes)})" if notes else ""
     print(f"UF1 under key-frame noise{note}")
     print(summary.to_string(index=False, float_format="%.3f"))
     title = f"UF1 with key frames as annotated and as spotted{note}"

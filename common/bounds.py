@@ -23,6 +23,7 @@ BOUNDS: dict[str, tuple[float, float]] = {
     "epochs": (1, 100_000_000),
     "batch_size": (1, 1_000_000_000),
     "label_shuffle": (0, 10**MOST_DIGITS),
+    "gammas": (0, 1),
     "shift": (0, 1000),
     "scale": (-1e9, 1e9),
     "noise_seeds": (1, 100_000),
@@ -35,9 +36,14 @@ BOUNDS: dict[str, tuple[float, float]] = {
     "margin": (0, 4096),
     "n_subjects": (1, 10_000),
     "n_clips": (1, 10_000),
+    "frame_rate": (0.001, 1_000_000),
+    "camera": (0, 1000),
+    "camera_seconds": (0.001, 86_400),
     "cpus_per_task": (0, 10_000),
     "gpus_per_task": (0, 1000),
 }
+OF_ANY_NUMBER = (-1e9, 1e9)
+"""Of a number with decimals that is not among them; so none is infinite or not a number."""
 
 
 def read_whole(text: str) -> int:
@@ -100,12 +106,12 @@ def check_bounds(settings: Any) -> None:
         for part in values:
             if isinstance(part, (str, Path)):
                 check_text(str(part))
-            elif own.name in BOUNDS and part is not None:
+            elif isinstance(part, float) or (own.name in BOUNDS and part is not None):
                 _check(own.name, part)
 
 
 def _check(name: str, value: float) -> None:
-    lowest, highest = BOUNDS[name]
+    lowest, highest = BOUNDS.get(name, OF_ANY_NUMBER)
     if not lowest <= value <= highest:
         kind = "whole number" if isinstance(value, int) else "number"
         least, most = _plain(lowest), _plain(highest)

@@ -123,9 +123,10 @@ def _sentence(framed: str) -> str:
     lines = [line.strip(FRAME) for line in framed.splitlines()[1:]]
     said: list[str] = []
     for line in lines:
-        if said and not line.strip("─-"):
+        is_rule = not line.strip("─-")
+        if said and is_rule:
             break
-        if line:
+        if not is_rule:
             said.append(line)
     text = " ".join(said) or "the flags are not understood"
     return f"{text.rstrip('.')}. --help lists all flags."

@@ -8,6 +8,8 @@ MOST_NAMES_SHOWN = 20
 LONGEST_LINE = 300
 SHARE_OF_START = 0.6
 """Of a line that is cut in its middle: its end says what to do."""
+INTERRUPTED = 130
+"""What shells report of a program that was stopped by Ctrl-C."""
 BROKEN_PIPE = 141
 """What shells report of a program whose reader has left."""
 
@@ -62,6 +64,9 @@ def run_script(main: Callable[[], None]) -> None:
         sys.stdout.flush()
     except UserError as error:
         _refuse(" ".join(str(error).splitlines()))
+    except KeyboardInterrupt:
+        print("stopped", file=sys.stderr)
+        raise SystemExit(INTERRUPTED) from None
     except BrokenPipeError:
         # Python flushes the output once more when it ends.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

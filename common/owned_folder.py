@@ -11,6 +11,7 @@ import os
 import re
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
+from functools import lru_cache
 from pathlib import Path
 
 from common.errors import UserError
@@ -52,10 +53,8 @@ class OwnedFolder:
             if os.path.lexists(self.record):
                 raise UserError(f"{self.record} is not a regular file. Move it away.")
             return
-        for line in self.record.read_text(encoding="utf-8", errors="replace").splitlines():
-            match = _LINE.fullmatch(line)
-            if match:
-                yield match[2], match[1]
+        status = self.record.stat()
+        yield from _read_lines(self.record, status.st_mtime_ns, status.st_size)
 
     def name(self, path: Path) -> str:
         """The path relative to the folder, with slashes."""
@@ -145,8 +144,8 @@ class OwnedFolder:
                 "again."
             )
 
-    def finish(self) -> None:
-        """Check that what was written is there, and write the record in order.
+    def check_written(self) -> None:
+        """Check that what was written is there.
 
         Raises:
             UserError: something has vanished.
@@ -158,6 +157,14 @@ class OwnedFolder:
                 f"{self.root}: {len(lost)} files vanished while this program wrote there, such as "
                 f"{lost[0]}. Run the same command again."
             )
+
+    def finish(self) -> None:
+        """Check that what was written is there, and write the record in order.
+
+        Raises:
+            UserError: something has vanished.
+        """
+        self.check_written()
         latest = {name: sha256 for name, sha256 in self._read() if (self.root / name).is_file()}
         lines = [f"{latest[name]}  {name}\n" for name in sorted(latest)]
         if latest and lines != self.record.read_text("utf-8", "replace").splitlines(keepends=True):
@@ -186,6 +193,13 @@ class OwnedFolder:
                 file.write(f"{sha256}  {name}\n")
         self._latest[name] = sha256
         self._hashes.setdefault(name, set()).add(sha256)
+
+
+@lru_cache(maxsize=8)
+def _read_lines(record: Path, mtime_ns: int, size: int) -> tuple[tuple[str, str], ...]:
+    """(name, hash) of every line; the same file is asked for once for every folder below it."""
+    lines = record.read_text(encoding="utf-8", errors="replace").splitlines()
+    return tuple((match[2], match[1]) for line in lines if (match := _LINE.fullmatch(line)))
 
 
 _claims: list[OwnedFolder] = []
@@ -217,6 +231,7 @@ def shared_record(folder: Path) -> Iterator[OwnedFolder]:
     run whose part it is."""
     with claimed(OwnedFolder(_root_of(folder))) as owned:
         yield owned
+        owned.check_written()
 
 
 def _root_of(folder: Path) -> Path:
@@ -234,6 +249,12 @@ def check_unchanged(folder: Path, paths: Iterable[Path]) -> None:
     """
     owned = OwnedFolder(_root_of(folder))
     owned.check(path for path in paths if owned.is_recorded(path))
+
+
+def changed_files(folder: Path, paths: Iterable[Path]) -> list[str]:
+    """The names of a folder's recorded files that have changed since they were written."""
+    owned = OwnedFolder(_root_of(folder))
+    return [p.name for p in paths if owned.is_recorded(p) and not owned.is_own(p)]
 
 
 @contextmanager

@@ -24,6 +24,10 @@ class Refusal(UserError):
         name = one_line(str(file), LONGEST_FILE, keep_end=True)
         super().__init__(one_line(f"{name} {self.reason}", LONGEST_LINE))
 
+    def __reduce__(self) -> tuple[type["Refusal"], tuple[object, str]]:
+        """For the way from a worker process to the one that asked."""
+        return type(self), (str(self.file), self.reason)
+
     @classmethod
     def of(cls, file: object, error: UserError) -> "Refusal":
         """The error as a refusal of ``file``; one that already names a file stays as it is."""

@@ -16,6 +16,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from common.errors import UserError, name_list
 from common.files import atomic_path
+from common.owned_folder import check_unchanged
 from datasets.input_records import RECORD_NAME
 
 FLOWS_FOLDER, FRAMES_FOLDER = "flows", "frames"
@@ -118,6 +119,7 @@ def open_array(folder: Path, name: str, clips: pd.DataFrame) -> StoredArray:
     absent = [not path.is_file() for path in paths]
     if any(absent):
         raise UserError(_absent_message(folder, name, clips, clips[absent]))
+    check_unchanged(folder, paths)
     return held_if_small(ClipArray(paths, read))
 
 

@@ -12,9 +12,11 @@ Inputs are the table and named arrays: `maps`, and where the clips' frames were 
 
 import hashlib
 import re
+import struct
 import sys
+import zlib
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -28,10 +30,11 @@ from common.class_names import CLASS_NAMES
 from common.errors import UserError, name_list
 from common.files import write_bytes, write_text
 from common.first_bytes import impostor
+from common.owned_folder import check_unchanged
 from common.refusals import Refusal, few
 from common.tables import number, numbers, read_table
 from datasets.arrays import READERS, StoredArray, open_array
-from datasets.input_records import read_class_names
+from datasets.input_records import read_class_names, read_records
 from datasets.maps import DIRECTION_MAPS, FLOW_MAPS, MAP_SIZE, direction_map
 
 TABLE_NAME = "combined_3_class2_for_optical_flow.csv"
@@ -46,8 +49,10 @@ POINT_COLUMNS = [f"point{number}_{axis}" for number in range(1, 6) for axis in "
 down, in pixels of a 28 x 28 map."""
 KNOWN_COLUMNS = ["onset", "apex", "offset", "frame_rate", *POINT_COLUMNS]
 """What a table may also say of a clip: frame numbers, frames per second, points of the face."""
+HASH_DIGITS = 16
 MAP_SUFFIXES = ("", "_1", "_2", "_3")
 MAP_SHAPE = (MAP_SIZE, MAP_SIZE, 3)
+PNG_START = b"\x89PNG\r\n\x1a\n"
 SYNTHETIC = "synthetic"
 # Names become file names, so a name that could leave the folder is refused.
 SAFE_NAME = re.compile(r"\w[\w.()+ -]*")
@@ -70,6 +75,7 @@ class Inputs:
         class_names: negative, positive, surprise, unless ``inputs.yaml`` beside the table says
             otherwise.
         arrays: arrays by name that are used instead of the stored ones.
+        doubles: clips whose map another subject has too; taken only where they are asked for.
     """
 
     maps: NDArray[np.uint8]
@@ -78,6 +84,7 @@ class Inputs:
     synthetic: bool
     class_names: tuple[str, ...] = CLASS_NAMES
     arrays: Mapping[str, StoredArray] = field(default_factory=dict)
+    doubles: int = 0
 
     @property
     def phases(self) -> int:
@@ -91,6 +98,15 @@ class Inputs:
         # Without what is also known, so that finished runs keep their hash when a table says more.
         content.update(_csv_bytes(self.clips.drop(columns=KNOWN_COLUMNS, errors="ignore")))
         return content.hexdigest()
+
+    @cached_property
+    def clip_hashes(self) -> list[str]:
+        """A hash of every clip's first map, whatever the clip is called; empty where it shows no
+        motion, and so could be anybody's."""
+        return [
+            hashlib.sha256(own.tobytes()).hexdigest()[:HASH_DIGITS] if np.ptp(own) else ""
+            for own in self.maps[:, 0]
+        ]
 
     def array(self, name: str) -> StoredArray:
         """A named array, one entry a clip in the order of ``clips``.
@@ -138,7 +154,8 @@ def read_inputs(folder: Path, allow_doubles: bool = False) -> Inputs:
 
     Args:
         folder: holds the table and the folder of maps, or is a clone of the published repository.
-        allow_doubles: take inputs in which two subjects have a clip with the same map.
+        allow_doubles: take inputs in which two subjects have a clip with the same map. They are
+            counted in ``doubles``, and every result of them says so.
 
     Raises:
         UserError: the folder, the table or a map is missing or cannot be used; the message lists
@@ -150,10 +167,12 @@ def read_inputs(folder: Path, allow_doubles: bool = False) -> Inputs:
     present = {path.name for path in maps_folder.iterdir()}
     clips = _with_leading_zeros(table_path, clips, present)
     _warn_of_twin_names(table_path, clips)
+    names = {*present} & {n for stem in clips["stem"] for n in _map_names(stem)}
+    check_unchanged(table_path.parent, (maps_folder / name for name in sorted(names)))
     maps = _read_maps(maps_folder, present, clips["stem"].tolist())
-    if not allow_doubles:
-        _refuse_doubles(maps_folder, maps, clips)
-    return Inputs(maps, clips, Path(folder), synthetic, read_class_names(table_path.parent))
+    doubles = count_doubles(maps_folder, maps, clips, allow_doubles)
+    classes = read_class_names(table_path.parent)
+    return Inputs(maps, clips, Path(folder), synthetic, classes, doubles=doubles)
 
 
 def map_file_name(stem: str, map_index: int) -> str:
@@ -220,7 +239,9 @@ def read_clip_table(path: Path) -> tuple[pd.DataFrame, bool]:
         if name in table and table[name].any():
             clips[name] = _numbers(path, table[name])
     _check_file_names(path, clips["stem"].tolist())
-    synthetic = "source" in table and bool((table["source"] == SYNTHETIC).any())
+    said = "source" in table and bool((table["source"].str.lower() == SYNTHETIC).any())
+    records = read_records(path.parent).values()
+    synthetic = said or any(record.get("source") == SYNTHETIC for record in records)
     return clips.sort_values("stem", ignore_index=True), synthetic
 
 
@@ -314,25 +335,39 @@ def _warn(text: str) -> None:
     print(f"warning: {text}", file=sys.stderr)
 
 
-def _refuse_doubles(folder: Path, maps: NDArray[np.uint8], clips: pd.DataFrame) -> None:
-    """Refuse one flow map under two subjects: one of them would be tested on what it has seen."""
-    first: dict[bytes, int] = {}
-    doubles = []
-    names = (clips["subject"] + "/" + clips["clip"]).tolist()
-    subjects = (clips["dataset"] + "/" + clips["subject"]).tolist()
+def count_doubles(
+    folder: Path, maps: NDArray[np.uint8], clips: pd.DataFrame, allow_doubles: bool
+) -> int:
+    """How many clips have a flow map that a clip of another subject has too.
+
+    A map without any motion says nothing, and is not compared.
+
+    Args:
+        folder: named where they are refused.
+        maps: uint8 [N, 4 or 1, 28, 28, 3].
+        clips: columns dataset, subject and clip.
+        allow_doubles: they are asked for; then they are named as a warning.
+
+    Raises:
+        UserError: there are such clips: one of them would be tested on what it has seen.
+    """
+    owners: dict[bytes, list[int]] = defaultdict(list)
     for index in (index for index in FLOW_MAPS if index < maps.shape[1]):
         for place, pixels in enumerate(maps[:, index]):
-            # A map without any motion says nothing.
-            other = first.setdefault(pixels.tobytes(), place) if np.ptp(pixels) else place
-            if subjects[other] != subjects[place]:
-                doubles.append(f"{names[other]} and {names[place]}")
-    if doubles:
-        found = few(dict.fromkeys(doubles))
-        raise Refusal(
-            folder,
-            f"holds the same map for clips of two subjects: {found}. Correct the maps or the "
-            "subjects of the table; read_inputs(folder, allow_doubles=True) takes them.",
-        )
+            if np.ptp(pixels):
+                owners[pixels.tobytes()].append(place)
+    subjects = (clips["dataset"] + "/" + clips["subject"]).tolist()
+    shared = [places for places in owners.values() if len({subjects[p] for p in places}) > 1]
+    if not shared:
+        return 0
+    names = (clips["subject"] + "/" + clips["clip"]).tolist()
+    found = few(dict.fromkeys(" and ".join(names[p] for p in places[:2]) for places in shared))
+    what = f"holds the same map for clips of two subjects: {found}"
+    if not allow_doubles:
+        advice = "Correct the maps or the subjects of the table; --allow-doubles takes them"
+        raise Refusal(folder, f"{what}. {advice}.")
+    _warn(f"{folder} {what}")
+    return len({place for places in shared for place in places})
 
 
 def _read_maps(folder: Path, present: set[str], stems: Sequence[str]) -> NDArray[np.uint8]:
@@ -371,16 +406,41 @@ def _stored_name(present: set[str], stem: str, map_index: int) -> str | None:
     return next((name for name in names if name in present), None)
 
 
+def _map_names(stem: str) -> Iterator[str]:
+    """What a clip's map files may be called."""
+    for map_index in range(len(MAP_SUFFIXES)):
+        name = map_file_name(stem, map_index)
+        yield from (name, name.replace(" .png", ".png"))
+
+
 def _read_map(path: Path) -> tuple[NDArray[np.uint8] | None, str]:
     """The pixels of a stored map, or None and what is wrong with the file."""
+    if not path.is_file():
+        return None, "not a file"
     try:
         content = path.read_bytes()
         pixels = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED)
     except (cv2.error, OSError):
         content, pixels = b"", None
+    if pixels is not None and _png_is_damaged(content):
+        return None, "damaged (its checksum differs)"
     if pixels is None:
         found = impostor(content)
         return None, " (".join(found) + ")" if found else "not a readable PNG"
     if pixels.shape != MAP_SHAPE or pixels.dtype != np.uint8:
         return None, f"not {MAP_SIZE} x {MAP_SIZE} pixels of three 8-bit channels"
     return pixels.astype(np.uint8, copy=False), ""
+
+
+def _png_is_damaged(content: bytes) -> bool:
+    """Whether a checksum in a PNG file is not that of its data; OpenCV reads on regardless."""
+    place, view = len(PNG_START), memoryview(content)
+    while content.startswith(PNG_START) and place + 12 <= len(content):
+        length, kind = struct.unpack_from(">I4s", content, place)
+        end = place + 8 + length
+        if content[end : end + 4] != zlib.crc32(view[place + 4 : end]).to_bytes(4, "big"):
+            return True
+        if kind == b"IEND":
+            return False
+        place = end + 4
+    return True

@@ -37,7 +37,7 @@ def expected_clips(folder: Path, clips: pd.DataFrame | None = None) -> tuple[pd.
 
     Args:
         clips: for results without a record, the clips that they were made from: columns dataset,
-            subject, file and source, one row per clip.
+            subject, file, source and, where there is one, note, one row per clip.
 
     Returns:
         Columns dataset, subject, clips, file, source, note; one row per subject.
@@ -50,9 +50,9 @@ def expected_clips(folder: Path, clips: pd.DataFrame | None = None) -> tuple[pd.
         if (candidate / FILE_NAME).is_file():
             return _read(candidate / FILE_NAME, _NEEDED), "the run's own record"
     if clips is not None:
-        keys = ["dataset", "subject", "file", "source"]
-        counts = clips.groupby(keys).size().rename("clips").reset_index()
-        return counts.assign(note=""), "the inputs"
+        keys = ["dataset", "subject", "file", "source", "note"]
+        noted = clips if "note" in clips else clips.assign(note="")
+        return noted.groupby(keys).size().rename("clips").reset_index(), "the inputs"
     counts = _read(PROTOCOL_TABLE, _NEEDED[:3])
     return counts.assign(file=counts["subject"], source=RECORDED), PROTOCOL
 

@@ -27,6 +27,11 @@ SYNTHETIC_NOTE = "SYNTHETIC clips"
 """Printed with every metric of synthetic clips."""
 
 
+def doubles_notes(doubles: int) -> list[str]:
+    """What is printed with every metric where clips share their map with another subject's."""
+    return [f"DOUBLED MAPS: {doubles} clips have another subject's"] if doubles else []
+
+
 def prediction_rows(
     *,
     dataset: str,

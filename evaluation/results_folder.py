@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from common.errors import UserError
+from common.owned_folder import changed_files
 from common.refusals import Refusal, few, one_line, summarize_refusals
 from evaluation.acc_files import SUFFIX, read_acc_file
 from evaluation.expected_clips import FILE_NAME, PROTOCOL, expected_clips
@@ -111,7 +112,17 @@ def read_results(
         rows, more = _read_acc_files(files, counts, clips, of_protocol, whole=dataset is None)
         problems += more
     problems += check_true_classes(rows, counts)
-    return _compare(rows, counts, problems, source)
+    results = _compare(rows, counts, problems, source)
+    changed = changed_files(folder, _read_from(folder))
+    if changed:
+        results.notes.append(f"CHANGED since it was written: {few(changed)}")
+    return results
+
+
+def _read_from(folder: Path) -> list[Path]:
+    """The files that the rows of a folder are made of."""
+    predictions = folder / PREDICTIONS_NAME
+    return [predictions] if predictions.is_file() else list(_list_acc_files(folder).values())
 
 
 def _list_acc_files(folder: Path) -> dict[str, Path]:
@@ -236,9 +247,10 @@ def _compare(rows: pd.DataFrame, counts: pd.DataFrame, problems: list[str], sour
     if unknown and not lost:
         problems.append(f"subjects that are not expected: {few(unknown)}")
     missing = int((expected - found).clip(lower=0).sum())
-    said = "source" in rows and bool((rows["source"] == SYNTHETIC).any())
+    # One row that says so is enough, of a subject that is expected or not.
+    said = "source" in rows and bool((rows["source"].astype(str).str.lower() == SYNTHETIC).any())
     synthetic = said or bool((counts["source"] == SYNTHETIC).any())
     notes = [note for joined in counts["note"].unique() for note in joined.split("; ") if note]
-    if synthetic and not notes:
-        notes = [SYNTHETIC_NOTE]
+    if synthetic and not any(note.startswith(SYNTHETIC_NOTE) for note in notes):
+        notes.insert(0, SYNTHETIC_NOTE)
     return Results(rows[known].reset_index(drop=True), missing, synthetic, notes, problems)

@@ -36,6 +36,7 @@ class _Record(BaseModel):
     inner: bool = False
     label_shuffle: int | None = None
     key_frames: str | None = None
+    doubles: int = 0
     init_weights: str | None = None
     command: str = ""
     versions: dict[str, str] = {}

@@ -8,6 +8,7 @@ import ast
 import hashlib
 import importlib
 import inspect
+import reprlib
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -37,19 +38,20 @@ BUILT_IN = {
 _ROOT = Path(__file__).resolve().parent.parent
 SUFFIX = ".py"
 HASH_LENGTH = 12
-LITERALS = (
-    "cost",
-    "grid",
-    "group_size",
-    "input",
-    "phases",
-    "preparation",
-    "sees_clips",
-    "small",
-    "stackable",
-    "training",
-    "training_by_classes",
-)
+LITERALS: dict[str, tuple[type, str]] = {
+    "cost": (str, "a text"),
+    "grid": (dict, "a dictionary of lists"),
+    "group_size": (int, "a whole number"),
+    "input": (str, "a text"),
+    "phases": (int, "1 or 2"),
+    "preparation": (dict, "a dictionary of steps"),
+    "sees_clips": (bool, "True or False"),
+    "small": (dict, "a dictionary of settings"),
+    "stackable": (bool, "True or False"),
+    "training": (dict, "a dictionary of settings"),
+    "training_by_classes": (dict, "a dictionary of dictionaries"),
+}
+"""What may be written out in a method file, and as what."""
 FIXED_PARAMETERS = ("classes", "stored", "clips", "generator")
 """Of ``build`` and ``prepare``: given by the suite, not set by a user."""
 
@@ -233,12 +235,14 @@ def load_method(name_or_path: str | Path) -> Method:
 
 
 def _read(name: str, path: Path, built_in: bool) -> Method:
+    if path.exists() and not path.is_file():
+        raise UserError(f"method file {path} is not a file. Give the file itself.")
     try:
         source = path.read_text(encoding="utf-8")
         tree = ast.parse(source)
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"method file {path} cannot be read ({describe(error)}).") from None
-    except (SyntaxError, ValueError) as error:
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         raise UserError(f"method file {path} is not Python ({describe(error)}).") from None
     docstring = ast.get_docstring(tree) or ""
     description = docstring.splitlines()[0] if docstring else "(no docstring)"
@@ -258,12 +262,32 @@ def _literals(tree: ast.Module, path: Path) -> dict[str, Any]:
             value = node.value  # type: ignore[attr-defined]
             try:
                 found[target.id] = ast.literal_eval(value)
-            except ValueError:
+            except (ValueError, TypeError, RecursionError, MemoryError):
                 raise UserError(
                     f"{path}: `{target.id}` must be written out as plain values (numbers, texts, "
                     "lists, dictionaries), so that it can be read without running the file."
                 ) from None
+            _check_kind_of(target.id, found[target.id], path)
     return found
+
+
+def _check_kind_of(name: str, value: Any, path: Path) -> None:
+    """Refuse a literal of a wrong type, before anything uses it.
+
+    Raises:
+        UserError: it is of one.
+    """
+    kind, words = LITERALS[name]
+    parts = list(value.values()) if isinstance(value, dict) else []
+    fits = type(value) is kind
+    if name == "grid":
+        fits = fits and all(isinstance(own, (list, tuple)) for own in parts)
+    if name == "training_by_classes":
+        fits = fits and all(isinstance(own, dict) for own in parts)
+    if kind is dict and name != "training_by_classes":
+        fits = fits and all(isinstance(key, str) for key in value)
+    if not fits:
+        raise UserError(f"{path}: `{name}` must be {words}, not {reprlib.repr(value)}.")
 
 
 def _run_source(source: str, path: Path) -> ModuleType:

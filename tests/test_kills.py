@@ -1,107 +1,214 @@
-"""Killed at random moments and started again, the long scripts end with the same bytes.
+"""Killed at random moments and started again, the long scripts end with the same bytes; so they do
+after a full disk and after their folder was deleted under them.
 
-CAUSALNET_KILLS=500 python -m pytest -m slow tests/test_kills.py
+make test-kills KILLS=500
 """
 
+import importlib
 import os
 import random
 import shutil
-import signal
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
 
-from tests.helpers.scripts import ROOT, folder_bytes, start
+from tests.helpers.forked import Ended, Forked
+from tests.helpers.scripts import folder_bytes
+from tests.test_silent_errors import NETWORK
+
+pytestmark = pytest.mark.slow
 
 KILLS = int(os.environ.get("CAUSALNET_KILLS", "5"))
-SHORTEST, LONGEST = 2.0, 12.0
-"""Seconds after which a process is killed; starting alone takes some of them."""
+"""Of each script with each number of workers."""
+IMPORTED_LATE = ("training.grid_run", "training.run_settings")
+SCRIPTS = {
+    "grid": "main_train_for_parameter_tuning",
+    "build": "build_inputs",
+    "robustness": "measure_robustness",
+}
+FILE_SIZES = (0, 200, 2000, 20_000)
+LAST_SECONDS = 1.5
+"""In which a script that has checked its files ends."""
 
-Commands = dict[str, tuple[object, ...]]
+Flags = dict[str, tuple[object, ...]]
 
 
 @pytest.fixture(scope="module")
-def commands(tiny_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Commands:
-    """The scripts, with their place to write to as the last argument but for ``--workers``."""
-    raw = tmp_path_factory.mktemp("raw") / "raw"
-    drawn = start(
-        "make_synthetic.py",
-        *("--what", "raw", "--out", raw, "--datasets", "casme2", "--n-subjects", 3),
-        *("--n-clips", 4, "--frame-kind", "registered"),
-    )
-    assert drawn.wait() == 0, drawn.communicate()
-    dataset = (
-        *("--dataset", "casme2", "--sheet", raw / "casme2" / "CASME2-coding-20140508.xlsx"),
-        *("--frames", raw / "casme2", "--registered", "--flow", "dis"),
-    )
+def flags(tiny_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Flags:
+    """What each script works on; where it writes comes behind."""
+    for name in (*SCRIPTS.values(), "make_synthetic", *IMPORTED_LATE):
+        importlib.import_module(name)
+    place = tmp_path_factory.mktemp("kills")
+    (place / "net.py").write_text(GRID_NETWORK)
+    (place / "one.py").write_text(NETWORK)
+    drawn = Forked(
+        "make_synthetic",
+        ("--what", "raw", "--out", place / "raw", "--datasets", "casme2", "--n-subjects", 2,
+         "--n-clips", 3, "--frame-kind", "registered", "--workers", 1),
+        place,
+    ).wait()  # fmt: skip
+    assert drawn is not None and drawn.code == 0, drawn
+    sheet = place / "raw" / "casme2" / "CASME2-coding-20140508.xlsx"
+    raw = "--dataset", "casme2", "--sheet", sheet, "--frames", place / "raw" / "casme2"
+    dataset = (*raw, "--registered", "--flow", "dis")
+    few = "--moved", "all", "--levels", 0.1, 0.3, "--frame-levels", "--training-levels", 0.3
+    seeds = "--noise-seeds", 2, "--training-noise-seeds", 1
+    methods = "--methods", "majority", place / "one.py"
     return {
-        "grid": (
-            *("main_train_for_parameter_tuning.py", "--inputs", tiny_folder, "--epochs", 3),
-            *("--method", "causalnet_compact", "--gammas", 0.3, 0.5, "--save-weights"),
-        ),
-        "build": ("build_inputs.py", *dataset),
-        "robustness": (
-            *("measure_robustness.py", *dataset, "--methods", "majority", "ststnet"),
-            *("--epochs", 2, "--noise-seeds", 1, "--training-noise-seeds", 1),
-        ),
+        "grid": ("--inputs", tiny_folder, "--method", place / "net.py", "--save-weights"),
+        "build": (*dataset, "--keep", "frames", "--frame-size", 64),
+        "robustness": (*dataset, *methods, *few, *seeds),
     }
 
 
-def run(script: str, commands: Commands, place: Path, workers: int) -> subprocess.Popen[str]:
-    flags = {
+GRID_NETWORK = """from torch import nn
+training = {"epochs": 2, "batch_size": 9, "learning_rate": 0.001}
+grid = {"hidden": (8, 9, 10)}
+def build(classes=3, hidden=8):
+    return nn.Sequential(
+        nn.Flatten(), nn.Linear(4 * 3 * 28 * 28, hidden), nn.ReLU(), nn.Linear(hidden, classes)
+    )
+"""
+
+
+def start(
+    kind: str, flags: Flags, place: Path, workers: int = 1, file_size: int | None = None
+) -> Forked:
+    outputs = {
         "grid": ("--results", place / "run", "--weights", place / "weights"),
         "build": ("--out", place / "inputs"),
         "robustness": ("--results", place / "run"),
     }
-    return start(*map(str, commands[script]), *flags[script], "--workers", workers)
+    place.mkdir(exist_ok=True, parents=True)
+    own = (*flags[kind], *outputs[kind], "--workers", workers)
+    return Forked(SCRIPTS[kind], own, place, file_size=file_size)
 
 
-@pytest.mark.slow
+def finish(process: Forked) -> None:
+    ended = process.wait()
+    assert ended is not None and ended.code == 0, ended
+
+
+def is_one_line(ended: Ended | None) -> bool:
+    """Whether a script was refused in one line; what it says at work is none."""
+    if ended is None or ended.code != 2:
+        return False
+    said = [line for line in ended.errors.splitlines() if not line.startswith("computing")]
+    return len(said) == 1 and said[0].startswith("error: ") and len(said[0]) <= 300
+
+
+@pytest.fixture(scope="module")
+def expected(
+    flags: Flags, tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, tuple[dict[str, bytes], float]]:
+    """The bytes of an uninterrupted run of each script, and the seconds that it took."""
+    found = {}
+    for kind in SCRIPTS:
+        whole, begin = tmp_path_factory.mktemp(kind), time.monotonic()
+        finish(start(kind, flags, whole))
+        found[kind] = folder_bytes(whole), time.monotonic() - begin
+    return found
+
+
 @pytest.mark.parametrize("workers", [1, 2])
-@pytest.mark.parametrize("script", ["grid", "build", "robustness"])
+@pytest.mark.parametrize("kind", SCRIPTS)
 def test_random_kills_change_no_byte(
-    script: str, workers: int, commands: Commands, tmp_path: Path
+    kind: str,
+    workers: int,
+    flags: Flags,
+    expected: dict[str, tuple[dict[str, bytes], float]],
+    tmp_path: Path,
 ) -> None:
-    whole = run(script, commands, tmp_path / "whole", workers)
-    assert whole.communicate() and whole.returncode == 0
-    expected = folder_bytes(tmp_path / "whole")
-    moments, kills = random.Random(f"{script} {workers}"), 0
+    content, seconds = expected[kind]
+    # Worker processes start in seconds of their own.
+    longest = seconds * (1 if workers == 1 else 3)
+    moments, kills, rounds = random.Random(f"{kind} {workers}"), 0, 0
+    place = tmp_path / "killed"
     while kills < KILLS:
-        process = run(script, commands, tmp_path / "killed", workers)
-        try:
-            output = process.communicate(timeout=moments.uniform(SHORTEST, LONGEST))
-        except subprocess.TimeoutExpired:
-            process.send_signal(signal.SIGKILL)
-            process.communicate()
+        process = start(kind, flags, place, workers)
+        ended = process.wait(moments.uniform(0, longest))
+        if ended is None:
+            process.kill()
             kills += 1
             continue
-        assert process.returncode == 0, output
-        assert folder_bytes(tmp_path / "killed") == expected
-        shutil.rmtree(tmp_path / "killed")
-    process = run(script, commands, tmp_path / "killed", workers)
-    output = process.communicate()
-    assert process.returncode == 0, output
-    assert folder_bytes(tmp_path / "killed") == expected
+        assert ended.code == 0, ended
+        assert folder_bytes(place) == content
+        shutil.rmtree(place)
+        rounds += 1
+    finish(start(kind, flags, place, workers))
+    assert folder_bytes(place) == content
+    assert not list(place.rglob(".unfinished-*"))
+    print(f"{kind}, {workers} workers: {kills} kills, {rounds + 1} runs to the end, bytes equal")
 
 
-@pytest.mark.slow
-def test_a_full_disk_is_one_line_and_goes_on_to_the_same_bytes(
-    commands: Commands, tmp_path: Path
+@pytest.mark.parametrize("kind", SCRIPTS)
+def test_a_full_disk_is_one_line_and_the_same_command_ends_with_the_same_bytes(
+    kind: str,
+    flags: Flags,
+    expected: dict[str, tuple[dict[str, bytes], float]],
+    tmp_path: Path,
 ) -> None:
     """A limit of the size of files stands in for the disk."""
-    whole = run("grid", commands, tmp_path / "whole", 1)
-    assert whole.communicate() and whole.returncode == 0
-    place = tmp_path / "full"
-    flags = "--results", place / "run", "--weights", place / "weights", "--workers", 1
-    script, *more = map(str, commands["grid"])
-    command = ["python", str(ROOT / script), *more, *map(str, flags)]
-    limited = subprocess.run(
-        ["bash", "-c", 'trap "" XFSZ; ulimit -f 100; exec "$@"', "bash", *command],
-        capture_output=True, text=True, cwd=ROOT, check=False,
-    )  # fmt: skip
-    assert limited.returncode == 2, limited.stderr
-    assert limited.stderr.startswith("error: ") and limited.stderr.count("\n") == 1
-    again = run("grid", commands, place, 1)
-    assert again.communicate() and again.returncode == 0
-    assert folder_bytes(place) == folder_bytes(tmp_path / "whole")
+    for workers, size in ((1, size) for size in FILE_SIZES):
+        ended = start(kind, flags, tmp_path / "full", workers, size).wait()
+        assert is_one_line(ended), ended
+    finish(start(kind, flags, tmp_path / "full"))
+    assert folder_bytes(tmp_path / "full") == expected[kind][0]
+
+
+@pytest.mark.parametrize("kind", SCRIPTS)
+def test_a_small_file_system_that_is_full(
+    kind: str,
+    flags: Flags,
+    expected: dict[str, tuple[dict[str, bytes], float]],
+    tmp_path: Path,
+) -> None:
+    place = tmp_path / "small"
+    place.mkdir()
+    options = ["-t", "tmpfs", "-o", "size=64k", "tmpfs", str(place)]
+    if subprocess.run(["mount", *options], check=False, capture_output=True).returncode:
+        pytest.skip("mounting a small file system needs more rights")
+    try:
+        ended = start(kind, flags, place).wait()
+        assert is_one_line(ended), ended
+        subprocess.run(["mount", "-o", "remount,size=64m", str(place)], check=True)
+        finish(start(kind, flags, place))
+        assert folder_bytes(place) == expected[kind][0]
+        subprocess.run(["mount", "-o", "remount,ro", str(place)], check=True)
+        assert is_one_line(start(kind, flags, place).wait())
+    finally:
+        subprocess.run(["umount", str(place)], check=True)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("kind", SCRIPTS)
+def test_a_folder_deleted_under_a_run_is_said(
+    kind: str,
+    workers: int,
+    flags: Flags,
+    expected: dict[str, tuple[dict[str, bytes], float]],
+    tmp_path: Path,
+) -> None:
+    content, seconds = expected[kind]
+    moments, place = random.Random(f"{kind} {workers}"), tmp_path / "gone"
+    deleted = 0
+    while deleted < max(2, KILLS // 20):
+        process = start(kind, flags, place, workers)
+        ended = process.wait(moments.uniform(0, seconds))
+        folder = next((p for p in (place / "run", place / "inputs") if p.exists()), None)
+        if ended is not None or folder is None:
+            ended = ended or process.wait()
+            assert ended is not None and ended.code == 0, ended
+            shutil.rmtree(place)
+            continue
+        shutil.rmtree(folder, ignore_errors=True)
+        moment = time.monotonic()
+        ended = process.wait()
+        if ended is not None and ended.code == 0 and time.monotonic() - moment < LAST_SECONDS:
+            continue
+        assert is_one_line(ended), ended
+        deleted += 1
+    finish(start(kind, flags, place, workers))
+    assert folder_bytes(place) == content

@@ -13,6 +13,7 @@ from pydantic.dataclasses import dataclass as checked_dataclass
 
 from common.choices import Precision, Schedule
 from common.errors import UserError, name_list
+from datasets import Preparation
 from models.method import Method
 
 MOST_CONFIGURATIONS = 10_000
@@ -73,6 +74,15 @@ def read_training(values: Mapping[str, Any], source: object) -> TrainingSettings
         UserError: an unknown or missing name, or a value of a wrong type.
     """
     return _validated(TrainingSettings, values, f"{source}: training")
+
+
+def read_preparation(values: Mapping[str, Any], source: object) -> Preparation:
+    """Steps of the preparation from a method file.
+
+    Raises:
+        UserError: an unknown step, or a value of a wrong type.
+    """
+    return _validated(Preparation, values, f"{source}: preparation")
 
 
 def _validated(kind: type[Any], values: Mapping[str, Any], where: str) -> Any:

@@ -28,7 +28,7 @@ from models.estimator import estimator_scores, load_estimator
 from models.method import BUILT_IN, SUFFIX, Method, load_method
 from models.weight_files import find_weights
 from training.clips import Clips, prepare_clips
-from training.configuration import TrainingSettings, read_training
+from training.configuration import TrainingSettings, read_preparation, read_training
 from training.fold_group import lone_logits
 from training.weights_folder import (
     DESCRIPTION_NAME,
@@ -80,12 +80,14 @@ class Evaluation:
         rows: prediction rows; None when no subject could be evaluated.
         gammas: gamma of each checkpoint that has one, by subject.
         missing: folds without a weights file.
+        unknown: folds of whose weights no note says whom they have seen.
         refused: every file that could not be used, with the reason.
     """
 
     rows: pd.DataFrame | None
     gammas: dict[str, float]
     missing: list[Fold]
+    unknown: list[Fold]
     refused: list[Refusal]
 
 
@@ -127,7 +129,7 @@ def _downloaded(method_file: Path | None) -> WeightsOrigin:
     return WeightsOrigin(
         method=method,
         settings=settings,
-        preparation=Preparation(**method.facts.get("preparation", {})),
+        preparation=read_preparation(method.facts.get("preparation", {}), method.path),
         training=training,
         class_names=CLASS_NAMES,
         configuration="downloaded",
@@ -190,7 +192,7 @@ def evaluate_weights(
     paths = _find_files(folder, origin, folds)
     present = [fold for fold in folds if fold.name in paths]
     shared = None if origin.preparation.phase_sum else fold_clips(origin, inputs, None, device)
-    parts, gammas, refused = [], {}, []
+    parts, gammas, refused, unknown = [], {}, [], []
     for fold in present:
         path = paths[fold.name]
         try:
@@ -198,16 +200,15 @@ def evaluate_weights(
             clips = shared or fold_clips(origin, inputs, note, device)
             model = load_model(path, origin, gamma, device)
             logits = test_logits(model, origin, clips, fold.test_indices)
-            if not np.isfinite(logits).all():
-                raise Refusal(path, "gives scores that are not finite. Train again.")
         except UserError as error:
             refused.append(Refusal.of(path, error))
             continue
+        unknown += [fold] if note is None else []
         gammas.update(_gamma(model, fold))
         parts.append(_rows(inputs, origin, fold, logits))
     missing = [fold for fold in folds if fold not in present]
     rows = pd.concat(parts, ignore_index=True) if parts else None
-    return Evaluation(rows, gammas, missing, refused)
+    return Evaluation(rows, gammas, missing, unknown, refused)
 
 
 def _find_files(folder: Path, origin: WeightsOrigin, folds: list[Fold]) -> dict[str, Path]:
@@ -239,11 +240,19 @@ def fold_clips(
 
 
 def test_logits(model: Any, origin: WeightsOrigin, clips: Clips, rows: np.ndarray) -> np.ndarray:
-    """float32 [T, C] of the clips of these rows."""
+    """float32 [T, C] of the clips of these rows.
+
+    Raises:
+        UserError: they are not all finite.
+    """
     if origin.training is not None:
-        return lone_logits(model, clips, rows, origin.training)
-    tested = clips.test(rows).cpu().numpy()
-    return estimator_scores(origin.method, model, tested, len(origin.class_names))
+        logits = lone_logits(model, clips, rows, origin.training)
+    else:
+        tested = clips.test(rows).cpu().numpy()
+        logits = estimator_scores(origin.method, model, tested, len(origin.class_names))
+    if not np.isfinite(logits).all():
+        raise UserError("the weights give scores that are not finite. Train again.")
+    return logits
 
 
 def load_model(path: Path, origin: WeightsOrigin, gamma: float | None, device: str) -> Any:

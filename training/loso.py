@@ -23,6 +23,7 @@ def leave_one_subject_out(
     *,
     results: str | Path | None = None,
     workers: int | None = None,
+    allow_doubles: bool = False,
     **settings: Any,
 ) -> pd.DataFrame:
     """Train and test a method leave-one-subject-out.
@@ -32,6 +33,7 @@ def leave_one_subject_out(
         inputs: a folder of inputs, or what ``datasets.read_inputs`` gave.
         results: keep the run in this folder, where it can be resumed; None keeps nothing.
         workers: processes; None: as many as pay.
+        allow_doubles: as in ``datasets.read_inputs``.
         settings: of the run, by the names of the flags: ``seed=1``, ``epochs=10``, ...
 
     Returns:
@@ -42,7 +44,7 @@ def leave_one_subject_out(
         UserError: a setting or method that cannot be used, or a grid of several configurations.
     """
     given = RunSettings(method=str(method), **settings)
-    own = inputs if isinstance(inputs, Inputs) else read_inputs(Path(inputs))
+    own = inputs if isinstance(inputs, Inputs) else read_inputs(Path(inputs), allow_doubles)
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary) / "run" if results is None else Path(results)
         search = plan_search(given, own, folder, executor=ExecutorSettings(workers=workers))

@@ -55,6 +55,7 @@ from training.weights_folder import (
     weights_folder,
     weights_path,
     weights_paths,
+    write_clips,
     write_description,
     write_weights,
 )
@@ -238,6 +239,7 @@ class RunFolder:
         for claim in self._claims:
             if claim.description is not None:
                 write_description(claim.owned.root, claim.description, self.search.method)
+                write_clips(claim.owned.root, self.search.inputs)
         if self._found is not None:
             for phrase in other_environment(self._found):
                 self.log(f"note: this run was begun elsewhere: {phrase}")

@@ -21,7 +21,7 @@ from common.errors import UserError
 from common.files import write_text
 from common.version import VERSION
 from datasets import Preparation, Protocol
-from evaluation.predictions import SYNTHETIC_NOTE
+from evaluation.predictions import SYNTHETIC_NOTE, doubles_notes
 from evaluation.run_record import FILE_NAME
 from training.configuration import Configuration, TrainingSettings, non_defaults, short_hash
 
@@ -59,6 +59,8 @@ class Run:
     """How the key frames differ from the annotated ones, as words; None where they are those."""
     init_weights: str | None = None
     """Folder's name and hash of the weights that the folds started from; None for fresh ones."""
+    doubles: int = 0
+    """Clips whose map another subject has too, which the run was asked to take."""
     command: str = field(default="", compare=False)
     """The settings of the first command, for readers."""
 
@@ -66,6 +68,7 @@ class Run:
     def notes(self) -> list[str]:
         """What must be said beside every figure of this run."""
         notes = [SYNTHETIC_NOTE] if self.synthetic else []
+        notes += doubles_notes(self.doubles)
         if self.label_shuffle is not None:
             notes.append("LABELS SHUFFLED: chance is the right result")
         if self.protocol != "composite":

@@ -15,6 +15,7 @@ from training.configuration import (
     Configuration,
     TrainingSettings,
     configurations,
+    read_preparation,
     read_training,
 )
 from training.device import pick_device
@@ -69,6 +70,7 @@ def resolve_run(
         protocol=settings.protocol,
         inner=settings.inner,
         label_shuffle=settings.label_shuffle,
+        doubles=inputs.doubles,
         command=command_line(settings),
     )
 
@@ -193,7 +195,7 @@ def preparation(settings: RunSettings, method: Method) -> Preparation:
             f"{method.path}: preparation has no step {name_list(unknown)}. "
             f"The steps are {name_list(STEPS)}."
         )
-    return replace(Preparation(**steps), **given)
+    return replace(read_preparation(steps, method.path), **given)
 
 
 def training_settings(

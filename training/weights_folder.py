@@ -6,12 +6,15 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import yaml
 from pydantic import TypeAdapter, ValidationError
 
 from common.errors import UserError, name_list
 from common.files import write_bytes, write_text
+from common.owned_folder import check_unchanged, hash_file
 from common.refusals import Refusal
+from common.tables import read_table
 from common.yaml_files import read_yaml
 from datasets import Fold, Inputs
 from datasets.preprocessing import Gains
@@ -19,7 +22,7 @@ from models.method import Method
 from training.configuration import Configuration
 from training.run_record import Run
 
-DESCRIPTION_NAME = "description.yaml"
+DESCRIPTION_NAME, CLIPS_NAME = "description.yaml", "clips.csv"
 NETWORK_SUFFIX, ESTIMATOR_SUFFIX = ".pth", ".skops"
 
 
@@ -86,13 +89,19 @@ def read_weights_note(folder: Path, fold: str) -> WeightsFile | None:
 def check_note(path: Path, fold: Fold, inputs: Inputs) -> WeightsFile | None:
     """What is recorded of a fold's weights, checked against the file and the fold's test clips.
 
+    A test clip is recognized by its map too, so that inputs whose subjects are called otherwise
+    give no subject to weights that have seen it.
+
     Raises:
         UserError: the file has changed since it was written, or has seen a test subject.
     """
+    check_unchanged(path.parent, [path, note_path(path.parent, fold.name)])
     note = read_weights_note(path.parent, fold.name)
     if note is None:
         return None
-    if hashlib.sha256(path.read_bytes()).hexdigest() != note.sha256:
+    if note.fold != fold.name:
+        raise Refusal(path, f"is of fold {note.fold} by its note. Give the weights of the subject.")
+    if hash_file(path) != note.sha256:
         raise Refusal(path, "has changed since it was written. Restore it or train again.")
     own = inputs.clips.iloc[fold.test_indices]
     tested = set(own[["dataset", "subject"]].agg("/".join, axis=1))
@@ -103,14 +112,53 @@ def check_note(path: Path, fold: Fold, inputs: Inputs) -> WeightsFile | None:
             f"was trained on {name_list(seen)}, on whom it would be tested. Give weights that "
             "have not seen the test subject.",
         )
+    _refuse_seen_maps(path, own, [inputs.clip_hashes[row] for row in fold.test_indices], note)
     return note
+
+
+def _refuse_seen_maps(path: Path, own: pd.DataFrame, hashes: list[str], note: WeightsFile) -> None:
+    """Refuse weights that have seen a test clip's map under another subject's name."""
+    known = _read_clips(path.parent)
+    for subject, clip, sha256 in zip(
+        own["dataset"] + "/" + own["subject"], own["clip"], hashes, strict=True
+    ):
+        owners = known.get(sha256, set())
+        # Where the run itself was given one map of two subjects, it was asked to.
+        seen = sorted(owners & set(note.trained_on))
+        if seen and subject not in owners:
+            raise Refusal(
+                path,
+                f"was trained on the map of {subject}/{clip}, as a clip of {seen[0]}. Give weights "
+                "that have not seen the test subject.",
+            )
+
+
+def write_clips(folder: Path, inputs: Inputs) -> None:
+    """Write what the clips of a run are, for ``check_note``: a hash of each one's maps."""
+    table = inputs.clips[["dataset", "subject", "clip"]].assign(maps_sha256=inputs.clip_hashes)
+    write_text(folder / CLIPS_NAME, table.to_csv(index=False, lineterminator="\n"))
+
+
+def _read_clips(folder: Path) -> dict[str, set[str]]:
+    """By the hash of a map "dataset/subject" of its clips; empty for weights without a table."""
+    path = folder / CLIPS_NAME
+    if not path.is_file():
+        return {}
+    check_unchanged(folder, [path])
+    table = read_table(path, ["dataset", "subject", "maps_sha256"], "Train again.")
+    found: dict[str, set[str]] = {}
+    for dataset, subject, sha256 in table[["dataset", "subject", "maps_sha256"]].to_numpy():
+        if sha256:
+            found.setdefault(sha256, set()).add(f"{dataset}/{subject}")
+    return found
 
 
 def weights_paths(folder: Path, folds: list[Fold], trained: bool) -> list[Path]:
     """The files that a run may write or replace in a folder of weights."""
     names = [fold.name for fold in folds]
     weights = [weights_path(folder, name, trained) for name in names]
-    return [folder / DESCRIPTION_NAME, *weights, *(note_path(folder, name) for name in names)]
+    both = [folder / DESCRIPTION_NAME, folder / CLIPS_NAME]
+    return [*both, *weights, *(note_path(folder, name) for name in names)]
 
 
 def describe_weights(run: Run, configuration: Configuration) -> dict[str, Any]:
@@ -132,6 +180,8 @@ def describe_weights(run: Run, configuration: Configuration) -> dict[str, Any]:
         "epoch_rule": "last",
         "epoch": run.epochs,
     }
+    if run.doubles:
+        description["doubles"] = run.doubles
     if run.init_weights is not None:
         description["init_weights"] = run.init_weights
     return description
@@ -172,6 +222,7 @@ def read_description(folder: Path) -> dict[str, Any] | None:
     path = folder / DESCRIPTION_NAME
     if not path.is_file():
         return None
+    check_unchanged(folder, [path])
     description = read_yaml(path)
     needed = ("settings", "preparation", "class_names", "configuration", "seed", "epoch")
     missing = [key for key in needed if not isinstance(description, dict) or key not in description]

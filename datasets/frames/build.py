@@ -31,7 +31,7 @@ from datasets.arrays import (
     write_frames,
 )
 from datasets.frames.flow import FLOW_METHODS, FlowMethod, clip_maps, compute_flow
-from datasets.frames.reading import FrameError, read_frame, read_frames
+from datasets.frames.reading import FrameError, hash_file, read_frame, read_frames
 from datasets.frames.registration import face_points, find_face, register
 from datasets.inputs import MAP_SUFFIXES, MAPS_FOLDER, map_file_name, write_maps
 from datasets.maps import MAP_SIZE
@@ -213,18 +213,6 @@ def kept_frames(clip: RawClip) -> Iterator[Path]:
     for name, step in FRAME_ORDER:
         wanted = key_frames[name] + step
         yield clip.frame_path(min(inside, key=lambda number: abs(number - wanted)))
-
-
-def hash_file(path: Path) -> str:
-    """SHA-256 of a file's bytes.
-
-    Raises:
-        FrameError: it cannot be read.
-    """
-    try:
-        return hashlib.sha256(path.read_bytes()).hexdigest()
-    except OSError as error:
-        raise FrameError(f"frame {path} cannot be read: {error.strerror}.", path.name) from None
 
 
 def _read_built(job: ClipJob, out: Path) -> BuiltClip | None:

@@ -272,7 +272,7 @@ def _note_path(out: Path, dataset: str) -> Path:
 
 def _noted_stems(out: Path, dataset: str) -> set[str]:
     path = _note_path(out, dataset)
-    return set(path.read_text(encoding="utf-8").splitlines()) if path.exists() else set()
+    return set(path.read_text(encoding="utf-8").splitlines()) if path.is_file() else set()
 
 
 def _stems(table: pd.DataFrame) -> set[str]:

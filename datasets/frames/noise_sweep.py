@@ -27,7 +27,6 @@ from datasets.frames.build import (
     RECIPE_VERSION,
     ClipSquares,
     InputSettings,
-    hash_file,
     kept_frames,
     phase_flow,
     register_frames,
@@ -40,7 +39,7 @@ from datasets.frames.key_frame_noise import (
     add_key_frame_noise,
 )
 from datasets.frames.key_frame_spotter import spot_key_frames
-from datasets.frames.reading import FrameError, read_frame
+from datasets.frames.reading import FrameError, hash_file, read_frame
 from datasets.frames.registration import face_points
 from datasets.inputs import POINT_COLUMNS
 from datasets.maps import direction_map

@@ -1,5 +1,6 @@
 """Reads frames in grey or in color; whatever is wrong with a file is said in one sentence."""
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -52,13 +53,12 @@ def read_frame(path: Path, channels: Channels = "L") -> Frame:
     Raises:
         FrameError: the file is missing, truncated, no picture, 16-bit or absurdly large.
     """
+    _check_is_file(path)
     try:
         with Image.open(path, formats=FORMATS) as picture:
             _check_header(path, picture)
             in_color = picture.mode not in GREY_MODES
             return Frame(np.asarray(picture.convert(channels)), in_color)
-    except FileNotFoundError:
-        raise FrameError(f"frame {path} is missing.", path.name) from None
     except Image.DecompressionBombError:
         raise FrameError(f"frame {path} is too large for a frame.", path.name) from None
     except UnidentifiedImageError:
@@ -88,6 +88,26 @@ def read_frames(
                 odd[0].name,
             )
     return {name: read[path].pixels for name, path in paths.items()}
+
+
+def hash_file(path: Path) -> str:
+    """SHA-256 of a frame's file.
+
+    Raises:
+        FrameError: it is missing or cannot be read.
+    """
+    _check_is_file(path)
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError as error:
+        raise FrameError(f"frame {path} cannot be read: {error.strerror}.", path.name) from None
+
+
+def _check_is_file(path: Path) -> None:
+    """A pipe would be waited for without end."""
+    if not path.is_file():
+        fault = "is not a file" if path.exists() else "is missing"
+        raise FrameError(f"frame {path} {fault}.", path.name)
 
 
 def _check_header(path: Path, picture: ImageFile.ImageFile) -> None:

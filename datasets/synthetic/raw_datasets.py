@@ -113,7 +113,10 @@ def write_raw_datasets(
 
 
 def _make_room(root: Path) -> None:
-    """Remove what an earlier call wrote; refuse a folder that holds something else."""
+    """Remove what an earlier call wrote; refuse a folder that holds anything else.
+
+    Frames are recorded when all are there, so those of an unfinished call are left to the user.
+    """
     if root.is_dir() and any(root.iterdir()):
         readme = root / README
         title = NOTICE.splitlines()[0]
@@ -122,13 +125,22 @@ def _make_room(root: Path) -> None:
                 f"{root} holds something else than synthetic raw datasets. Give another folder."
             )
         owned = OwnedFolder(root)
-        if owned.exists:
-            owned.check(path for path in root.rglob("*") if path.is_file() and path != owned.record)
-            owned.record.unlink()
+        if not owned.exists:
+            raise UserError(
+                f"{root} holds synthetic raw datasets that are not finished, or of an early "
+                "version. Delete it, or give another folder."
+            )
+        owned.check(path for path in root.rglob("*") if _is_entry(path) and path != owned.record)
+        owned.record.unlink()
         for name in (*DATASETS, MOTION_FOLDER, FAULTY_SHEETS):
             shutil.rmtree(root / name, ignore_errors=True)
         (root / FAULTS_FILE).unlink(missing_ok=True)
     write_text(root / README, NOTICE)
+
+
+def _is_entry(path: Path) -> bool:
+    """Whether it is anything but a folder of its own: a file, a link, a pipe."""
+    return path.is_symlink() or not path.is_dir()
 
 
 def _write_clip(row: SheetRow, root: Path, registered: Sequence[bool]) -> ClipSpec:

@@ -212,6 +212,8 @@ def _av() -> Any:
 
 def _opened(path: Path) -> Any:
     av = _av()
+    if path.exists() and not path.is_file():
+        raise UserError(f"{path} is not a file. Give a video.")
     try:
         return av.open(str(path), metadata_errors="replace")
     except (av.error.FFmpegError, OSError) as error:
@@ -295,7 +297,7 @@ def _open_folder(path: Path, rate: float | None) -> Video:
 def _natural(file: Path) -> list[tuple[int, int | str]]:
     """img2 before img10: digits are compared as numbers."""
     parts = re.split(r"(\d+)", file.name)
-    return [(0, int(part)) if part.isdigit() else (1, part) for part in parts]
+    return [(0, int(part)) if part.isdecimal() else (1, part) for part in parts]
 
 
 def _shrunk(pixels: Grey) -> Grey:

@@ -14,7 +14,12 @@ from evaluation.acc_files import SUFFIX
 from evaluation.epoch_rules import DEFAULT_RULE, RULES, UNKNOWN_RULE, Rule, get_rule
 from evaluation.fold_logits import StoredFold, predict_every_epoch, read_folds_of_rows
 from evaluation.metrics import Metrics, count_pairs, subject_confusions
-from evaluation.predictions import SYNTHETIC, read_class_names_column, score_rows
+from evaluation.predictions import (
+    SYNTHETIC,
+    SYNTHETIC_NOTE,
+    read_class_names_column,
+    score_rows,
+)
 from evaluation.report.robustness import Robustness, read_robustness
 from evaluation.results_folder import PREDICTIONS_NAME, Results, holds_results, read_results
 from evaluation.robustness import ROBUSTNESS_NAME
@@ -22,6 +27,7 @@ from evaluation.run_record import find_record
 
 CHOSEN_FOLDER = "chosen"
 """Where a grid search writes what its rules choose among the configurations."""
+_SAID_OF_RECORD = ("LABELS SHUFFLED", "protocol ", "KEY FRAMES ")
 WHOLE = "full"
 """Names all clips together, as dataset names name a part of them."""
 
@@ -143,7 +149,18 @@ class Contents:
             notices.append(f"protocol {self.record['protocol']}")
         if self.record.get("key_frames") is not None:
             notices.append(f"KEY FRAMES {self.record['key_frames']}")
-        return ", ".join(notices)
+        return ", ".join([*notices, *self._more_notes])
+
+    @property
+    def _more_notes(self) -> list[str]:
+        """What the results themselves want said, but for what ``data_notice`` takes from the
+        record or says elsewhere."""
+        said = (SYNTHETIC_NOTE, *(_SAID_OF_RECORD if self.record else ()))
+        results = [rule.results for c in self.configurations for rule in c.rules]
+        notes = [note for one in results for note in one.notes if not note.startswith(said)]
+        if self.robustness is not None and "note" in self.robustness.rows:
+            notes += self.robustness.rows["note"].unique().tolist()
+        return [note for note in dict.fromkeys(notes) if note and not note.endswith(" searched")]
 
     def notice(self, configuration: ConfigurationResults | None = None) -> str:
         """``data_notice`` and whether clips are missing, from all results or a configuration's."""

@@ -8,7 +8,7 @@ Departures: none in the network but those named in models/causalnet; see docs/ca
 faults of the published code that are kept, and those that are not.
 """
 
-import math
+import reprlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -49,12 +49,14 @@ def build(
 
 def name_configuration(settings: Mapping[str, Any]) -> tuple[str, str]:
     """Folder name and label of a configuration, as the published code writes them."""
-    repeats = [int(repeat) for repeat in settings["block_repeats"]]
-    gamma, ablation = settings["gamma"], settings.get("ablation", "none")
-    if min(repeats) < 1 or not 0 <= gamma < math.inf:
+    given, gamma = settings["block_repeats"], settings["gamma"]
+    ablation = settings.get("ablation", "none")
+    repeats = list(given) if isinstance(given, (list, tuple)) else []
+    are_counts = bool(repeats) and all(type(own) is int and own >= 1 for own in repeats)
+    if not are_counts or type(gamma) not in (int, float) or not 0 <= gamma <= 1:
         raise UserError(
-            f"layers {tuple(repeats)} and gamma {gamma}: every layer count must be at least 1 "
-            "and gamma a number from 0."
+            f"block_repeats {reprlib.repr(given)} and gamma {reprlib.repr(gamma)}: every layer "
+            "count must be a whole number from 1, and gamma a number from 0 to 1."
         )
     name = "_".join(str(part) for part in (gamma, *repeats))
     layers = ", ".join(f"layer{place}={count}" for place, count in enumerate(repeats, start=1))

@@ -1,0 +1,278 @@
+"""Nothing gives a wrong figure without a word: damaged files, names that look like nothing, weights
+under another subject's name, doubled maps, results that lost their record."""
+
+import json
+import random
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+import yaml
+
+import calculate_all_results
+import compare_results
+import eval as eval_script
+import main_train_for_parameter_tuning as grid_script
+import make_report
+from common.errors import UserError
+from common.owned_folder import RECORD_NAME
+from datasets import read_inputs
+from datasets.inputs import write_maps, write_table
+from evaluation.predictions import read_predictions
+from tests.conftest import write_tiny_inputs
+from tests.helpers.scripts import run_here
+
+NOTHINGS = ("NA", "nan", "null", "None", "N-A", "true", "1e5", "007")
+NETWORK = """from torch import nn
+training = {"epochs": 1, "batch_size": 9, "learning_rate": 0.001}
+def build(classes=3):
+    return nn.Sequential(nn.Flatten(), nn.Linear(4 * 3 * 28 * 28, classes))
+"""
+Run = Callable[..., object]
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Runs a script here; gives its exit code."""
+
+    def start(script: Callable[[], None], *flags: object) -> object:
+        return run_here(monkeypatch, script, *flags)
+
+    return start
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Inputs, a method file, a run of it with weights."""
+    place = tmp_path_factory.mktemp("trained")
+    (place / "inputs").mkdir()
+    write_tiny_inputs(place / "inputs")
+    (place / "net.py").write_text(NETWORK)
+    with pytest.MonkeyPatch.context() as patch:
+        assert run_here(patch, grid_script.main, *training(place)) == 0
+    return place
+
+
+@pytest.fixture
+def copy(trained: Path, tmp_path: Path) -> Path:
+    shutil.copytree(trained, tmp_path / "copy")
+    return tmp_path / "copy"
+
+
+def training(place: Path, *more: object) -> tuple[object, ...]:
+    weights = "--save-weights", "--weights", place / "weights", "--results", place / "run"
+    return ("--inputs", place / "inputs", "--method", place / "net.py", *weights, *more)
+
+
+def evaluation(place: Path, *more: object) -> tuple[object, ...]:
+    weights = place / "weights" / "run-net"
+    return ("--inputs", place / "inputs", "--weights", weights, "--results", place / "eval", *more)
+
+
+@pytest.mark.slow
+def test_thirty_random_damages_are_all_noticed(
+    copy: Path, run: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One bit each, in weights, their notes, folds, records and maps."""
+    places = ("weights/run-net", "run/net/folds", "inputs/STSNet_whole_norm_u_v_os")
+    files = sorted(path for name in places for path in (copy / name).iterdir())
+    files = [path for path in files if path.name not in (RECORD_NAME, ".lock")]
+    moments = random.Random(17)
+    for path in moments.sample(files, 30):
+        content = bytearray(path.read_bytes())
+        content[moments.randrange(len(content))] ^= 1 << moments.randrange(8)
+        own = path.read_bytes()
+        path.write_bytes(content)
+        codes = [run(grid_script.main, *training(copy)), run(eval_script.main, *evaluation(copy))]
+        error = capsys.readouterr().err
+        assert 2 in codes and path.name.partition(".")[0] in error, (path, codes, error)
+        if "folds" not in str(path):
+            assert codes[1] == 2, (path, error)
+        path.write_bytes(own)
+        shutil.rmtree(copy / "eval", ignore_errors=True)
+    assert run(grid_script.main, *training(copy)) == 0
+    assert run(eval_script.main, *evaluation(copy)) == 0
+
+
+def test_a_flipped_bit_of_a_downloaded_map_is_noticed(tmp_path: Path) -> None:
+    """Without a record: by the checksums in the file."""
+    write_tiny_inputs(tmp_path)
+    path = sorted(tmp_path.glob("*/*.png"))[5]
+    content = path.read_bytes()
+    for place in range(9, len(content) - 5, len(content) // 20):
+        path.write_bytes(content[:place] + bytes([content[place] ^ 4]) + content[place + 1 :])
+        with pytest.raises(UserError, match=path.name.partition(" ")[0]):
+            read_inputs(tmp_path)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), 1j, 1])
+def test_weights_that_no_training_gives_are_refused(
+    value: complex, copy: Path, run: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = copy / "weights" / "run-net" / "sub01.pth"
+    state = torch.load(path, weights_only=True)
+    name = next(iter(state))
+    whole = torch.full(state[name].shape, value)
+    for tensor in (whole, torch.where(torch.rand(whole.shape) > 0.99, whole, state[name])):
+        torch.save({**state, name: tensor if value != 1 else whole}, path)
+        for record in (RECORD_NAME, "sub01.json"):
+            (path.parent / record).unlink(missing_ok=True)
+        assert run(eval_script.main, *evaluation(copy)) == 2
+        assert "sub01.pth" in capsys.readouterr().err
+
+
+def test_weights_under_another_name_are_refused(
+    copy: Path, run: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = copy / "weights" / "run-net"
+    (folder / RECORD_NAME).unlink()
+    for names in (["pth"], ["pth", "json"]):
+        for ending in names:
+            shutil.copy(folder / f"sub02.{ending}", folder / f"sub01.{ending}")
+        assert run(eval_script.main, *evaluation(copy)) == 2
+        assert "sub01.pth" in capsys.readouterr().err
+    note = json.loads((folder / "sub01.json").read_text())
+    (folder / "sub01.json").write_text(json.dumps({**note, "fold": "sub01"}))
+    assert run(eval_script.main, *evaluation(copy)) == 2
+    assert "was trained on casme2/sub01" in capsys.readouterr().err
+
+
+def test_weights_without_a_note_say_so_in_the_files(copy: Path, run: Run) -> None:
+    folder = copy / "weights" / "run-net"
+    for name in (RECORD_NAME, "sub01.json"):
+        (folder / name).unlink()
+    assert run(eval_script.main, *evaluation(copy)) == 0
+    assert "NOT KNOWN whom the weights of 1" in (copy / "eval" / "expected_clips.csv").read_text()
+
+
+def test_subjects_who_are_called_otherwise_are_known_by_their_maps(
+    copy: Path, tmp_path: Path, run: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
+    inputs = read_inputs(copy / "inputs")
+    for other, names in (("swapped", {"sub01": "sub02", "sub02": "sub01"}), ("new", {"s01": "z"})):
+        clips = inputs.clips.assign(subject=inputs.clips["subject"].replace(names))
+        for stem, maps in zip(clips["subject"] + "_" + clips["clip"], inputs.maps, strict=True):
+            write_maps(tmp_path / other, stem, maps)
+        write_table(tmp_path / other, clips, synthetic=False)
+    weights = "--weights", copy / "weights" / "run-net"
+    flags = *weights, "--results", tmp_path / "eval"
+    assert run(eval_script.main, "--inputs", tmp_path / "swapped", *flags) == 2
+    error = capsys.readouterr().err
+    assert "was trained on the map of casme2/sub01" in error and "clip of casme2/sub02" in error
+    start = "--init-weights", copy / "weights" / "run-net", "--method", copy / "net.py"
+    renamed = "--inputs", tmp_path / "swapped", "--results", tmp_path / "run"
+    assert run(grid_script.main, *renamed, *start) == 2
+    assert "was trained on the map" in capsys.readouterr().err
+    shutil.rmtree(tmp_path / "eval", ignore_errors=True)
+    assert run(eval_script.main, "--inputs", tmp_path / "new", *flags) == 0
+    assert "OTHER INPUTS" in (tmp_path / "eval" / "expected_clips.csv").read_text()
+
+
+def test_doubled_maps_are_taken_by_a_flag_and_marked(
+    copy: Path, run: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
+    inputs = read_inputs(copy / "inputs")
+    write_maps(copy / "inputs", "s01_s01_ep1", inputs.maps[0])
+    new = "--results", copy / "doubled", "--weights", copy / "other"
+    assert run(grid_script.main, *training(copy), *new) == 2
+    error = capsys.readouterr().err
+    assert "--allow-doubles" in error and "s01/s01_ep1" in error
+    assert not (copy / "doubled").exists()
+    assert run(grid_script.main, *training(copy), *new, "--allow-doubles") == 0
+    weights = "--weights", copy / "other" / "doubled-net"
+    assert run(eval_script.main, *evaluation(copy), *weights) == 2
+    assert run(eval_script.main, *evaluation(copy), *weights, "--allow-doubles") == 0
+    mark = "DOUBLED MAPS: 2 clips"
+    assert yaml.safe_load((copy / "doubled" / "config.yaml").read_text())["doubles"] == 2
+    capsys.readouterr()
+    for folder in (copy / "doubled", copy / "eval"):
+        assert mark in (folder / "expected_clips.csv").read_text()
+        own = folder / "net" if folder.name == "doubled" else folder
+        assert run(calculate_all_results.main, own) == 0
+        assert mark in capsys.readouterr().out
+        assert run(compare_results.main, own, "--markdown", copy / "table.md") == 0
+        assert mark in (copy / "table.md").read_text()
+        assert run(make_report.main, own, "--out", copy / "page") == 0
+        assert mark in (copy / "page" / "report.html").read_text()
+    assert run(compare_results.main, own, "--inputs", copy / "inputs") == 2
+
+
+def test_names_that_look_like_nothing_are_names(
+    tmp_path: Path, run: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
+    drawn = np.random.default_rng(3)
+    clips = pd.DataFrame(
+        [
+            ("nan" if number < 4 else "NA", subject, clip, label % 3)
+            for number, subject in enumerate(NOTHINGS)
+            for label, clip in enumerate(NOTHINGS[number:] + NOTHINGS[:number][:3])
+        ],
+        columns=["dataset", "subject", "clip", "label"],
+    )
+    inputs = tmp_path / "inputs"
+    for stem in clips["subject"] + "_" + clips["clip"]:
+        write_maps(inputs, stem, drawn.integers(0, 256, (4, 28, 28, 3), dtype=np.uint8))
+    write_table(inputs, clips, synthetic=False)
+    words = ["NA", "nan", "None"]
+    records = {name: {"classes": words} for name in ("nan", "NA")}
+    (inputs / "inputs.yaml").write_text(yaml.safe_dump(records))
+    (tmp_path / "null.py").write_text(NETWORK)
+    flags = "--inputs", inputs, "--method", tmp_path / "null.py", "--save-weights"
+    places = "--results", tmp_path / "NA", "--weights", tmp_path / "nan"
+    for _ in range(2):
+        assert run(grid_script.main, *flags, *places) == 0, capsys.readouterr().err
+    weights = "--weights", tmp_path / "nan" / "NA-null", "--results", tmp_path / "None"
+    assert run(eval_script.main, "--inputs", inputs, *weights) == 0, capsys.readouterr().err
+    for folder in (tmp_path / "NA" / "null", tmp_path / "None"):
+        rows = read_predictions(folder / "predictions.csv")
+        assert len(rows) == len(clips) and set(rows["subject"]) == set(NOTHINGS)
+        assert set(rows["clip"]) == set(NOTHINGS) and set(rows["dataset"]) == {"nan", "NA"}
+        assert f"score_{words[0]}" in rows
+        for script in (calculate_all_results.main, make_report.main):
+            assert run(script, folder) == 0, capsys.readouterr().err
+    both = tmp_path / "NA" / "null", tmp_path / "None"
+    assert run(compare_results.main, *both, "--table", tmp_path / "t.csv") == 0 or (
+        "same configuration" in capsys.readouterr().err
+    )
+    assert run(compare_results.main, both[0], "--table", tmp_path / "t.csv") == 0
+    assert "nan" in (tmp_path / "t.csv").read_text().lower()
+
+
+def test_synthetic_rows_keep_the_word_whatever_the_record_says(
+    copy: Path, run: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The record's notes do not say it, there is no record, or the rows lie elsewhere."""
+    folder = copy / "run" / "net"
+    path, counts = folder / "predictions.csv", copy / "run" / "expected_clips.csv"
+    rows = pd.read_csv(path, dtype=str, keep_default_na=False)
+    rows.assign(source="synthetic").to_csv(path, index=False)
+    table = pd.read_csv(counts, dtype=str, keep_default_na=False)
+    table.assign(note="protocol single_dataset").to_csv(counts, index=False)
+    elsewhere = copy / "elsewhere"
+    elsewhere.mkdir()
+    shutil.copy(path, elsewhere)
+    for place, more in ((folder, ()), (elsewhere, ("--partial",))):
+        capsys.readouterr()
+        assert run(calculate_all_results.main, place, *more) == 0, capsys.readouterr().err
+        assert "SYNTHETIC" in capsys.readouterr().out
+        assert run(make_report.main, place, "--out", copy / "page") == 0
+        assert "SYNTHETIC CLIPS" in (copy / "page" / "report.html").read_text()
+    assert run(compare_results.main, folder, "--markdown", copy / "t.md") == 0
+    assert "synthetic" in (copy / "t.md").read_text().lower()
+    records = {"casme2": {"source": "synthetic", "classes": ["negative", "positive", "surprise"]}}
+    (copy / "inputs" / "inputs.yaml").write_text(yaml.safe_dump(records))
+    assert read_inputs(copy / "inputs").synthetic
+
+
+def test_predictions_that_changed_since_are_marked(
+    copy: Path, run: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = copy / "run" / "net"
+    path = folder / "predictions.csv"
+    path.write_text(path.read_text().replace("sub01_ep0", "sub01_ep9"))
+    assert run(calculate_all_results.main, folder) == 0
+    assert "CHANGED since it was written: predictions.csv" in capsys.readouterr().out
