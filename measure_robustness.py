@@ -33,19 +33,21 @@ import yaml
 from rich.console import Console
 
 from common.command_line import parse_settings
+from common.dataset_names import OWN_TABLE
 from common.errors import UserError, name_list, run_script
 from common.files import claim_folder, write_text
 from datasets import Inputs
 from datasets.frames.build import InputSettings
 from datasets.frames.flow import FlowMethod
 from datasets.frames.key_frame_noise import FRAME_LEVELS, RELATIVE_LEVELS, NoisyFrames
+from datasets.frames.key_frame_spotter import spot_apexes
 from datasets.frames.noise_sweep import INPUTS, NoiseSweep, sweep_key_frames
 from datasets.frames.spotter_error import error_summary, spot_clips
 from datasets.raw import (
-    DEFAULT_SCHEMES,
     RawDataset,
     RawSource,
-    get_scheme,
+    Times,
+    is_own_table,
     label_clips,
     read_raw_dataset,
 )
@@ -84,7 +86,7 @@ class Config:
     """What to measure on what."""
 
     dataset: str | None = None
-    """Whose sheet and folders these are: casme2, samm, smic, mmew or casme3."""
+    """Whose sheet and folders these are: casme2, samm, smic, mmew or casme3; table: your own."""
     sheet: Path | None = None
     """The annotation sheet, .xlsx or .csv."""
     frames: Path | None = None
@@ -95,6 +97,12 @@ class Config:
     """Label scheme. Default: the dataset's."""
     corrections: Path | None = None
     """Your own table of corrections."""
+    name: str = OWN_TABLE
+    """For table: the name of your dataset."""
+    classes: tuple[str, ...] = ()
+    """For table: the classes in their order. Default: every label."""
+    times: Times = "frames"
+    """For table: whether onset, apex and offset are numbers of frames or seconds."""
     flow: FlowMethod = "tvl1"
     """Optical flow method."""
     methods: tuple[str, ...] = (
@@ -254,10 +262,18 @@ def read_raw(config: Config) -> RawDataset:
     Raises:
         UserError: it is not fully named, or cannot be read.
     """
-    if config.dataset is None or config.sheet is None or config.frames is None:
+    own = config.dataset is not None and is_own_table(config.dataset)
+    if config.dataset is None or config.sheet is None or (config.frames is None and not own):
         raise UserError("give --dataset, --sheet and --frames (a raw dataset; docs/datasets.md).")
     source = RawSource(
-        config.dataset, config.sheet, config.frames, config.registered, config.corrections
+        config.dataset,
+        config.sheet,
+        config.frames,
+        config.registered,
+        config.corrections,
+        name=config.name,
+        classes=config.classes,
+        times=config.times,
     )
     return read_raw_dataset(source)
 
@@ -363,8 +379,7 @@ def read_clips(
         UserError: the dataset is not fully named, or cannot be read or swept.
     """
     raw = read_raw(config)
-    dataset = raw.format.name
-    scheme = get_scheme(config.scheme or DEFAULT_SCHEMES[dataset], dataset)
+    scheme = raw.scheme(config.scheme)
     labelled = sorted(label_clips(raw.clips, scheme)[0], key=lambda item: item.clip.stem)
     conditions = list(dict.fromkeys(["annotated", *(point.maps_of for point in points)]))
     needed = sorted({"maps", *(own.method.input for own in methods)})
@@ -372,7 +387,7 @@ def read_clips(
     frame_size = config.frame_size if "frames" in needed else None
     settings = InputSettings(config.flow, registered=config.registered, frame_size=frame_size)
     sweep = sweep_key_frames(
-        [item.clip for item in labelled],
+        spot_apexes([item.clip for item in labelled], settings, config.workers),
         conditions,
         settings,
         config.results / MAPS_FOLDER,

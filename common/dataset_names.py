@@ -8,6 +8,8 @@ from common.errors import UserError, name_list
 DATASETS = ("casme2", "samm", "smic", "mmew", "casme3")
 COMPOSITE = DATASETS[:3]
 """The datasets of the MEGC2019 composite."""
+OWN_TABLE = "table"
+"""Says that the clips are those of a user's own table, a dataset of another name."""
 # Other spellings, in small letters and digits alone.
 SPELLINGS = {
     "casmeii": "casme2",
@@ -30,5 +32,8 @@ def dataset_name(text: str) -> str:
     # CAS(ME)^2 is a dataset of its own, and not CASME II.
     is_squared = name == "casme2" and re.search(r"\(me\)|\^", plain)
     if name not in DATASETS or is_squared:
-        raise UserError(f"unknown dataset {text!r}. Choose one of: {name_list(DATASETS)}.")
+        raise UserError(
+            f"unknown dataset {text!r}. Choose one of: {name_list(DATASETS)}; "
+            f"build_inputs.py reads any other one as {OWN_TABLE}."
+        )
     return name

@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice, repeat
 from pathlib import Path
+from unicodedata import normalize
 
 import pandas as pd
 
@@ -73,8 +74,8 @@ class Worksheet:
 
 
 def reduce_name(text: str) -> str:
-    """A column name without case, blanks and signs."""
-    return re.sub(r"[^a-z0-9]", "", text.lower())
+    """A column name without case, blanks and signs; letters of any script stay."""
+    return re.sub(r"[\W_]", "", normalize("NFKC", text).lower())
 
 
 @dataclass(frozen=True)

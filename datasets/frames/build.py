@@ -9,7 +9,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from functools import cached_property, partial
+from functools import cached_property, lru_cache, partial
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 from zipfile import BadZipFile
@@ -216,15 +216,24 @@ def kept_frames(clip: RawClip) -> Iterator[Path]:
 
 
 def hash_file(path: Path) -> str:
-    """SHA-256 of a file's bytes.
+    """SHA-256 of a file's bytes; of a frame of a video that of the video's and the frame's name.
 
     Raises:
         FrameError: it cannot be read.
     """
     try:
+        if path.parent.is_file():
+            return f"{_hash_video(path.parent, path.parent.stat().st_mtime_ns)} {path.name}"
         return hashlib.sha256(path.read_bytes()).hexdigest()
     except OSError as error:
         raise FrameError(f"frame {path} cannot be read: {error.strerror}.", path.name) from None
+
+
+@lru_cache(maxsize=64)
+def _hash_video(path: Path, changed: int) -> str:
+    """Once for all frames of a video that was last changed at that time."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _read_built(job: ClipJob, out: Path) -> BuiltClip | None:

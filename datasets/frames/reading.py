@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageFile, UnidentifiedImageError
 
 from common.errors import UserError
+from common.first_bytes import START, impostor
 
 FORMATS = ("JPEG", "PNG", "BMP", "TIFF")
 # Twice an 8K frame; no frame of these datasets is larger.
@@ -45,7 +46,7 @@ def read_frame(path: Path, channels: Channels = "L") -> Frame:
     """Decode a frame.
 
     Args:
-        path: the file.
+        path: the file; or a video's, and behind it the name of one of its frames.
         channels: ``L`` gives grey, from colors by the weights of ITU-R 601 (.299, .587, .114);
             ``RGB`` gives three channels, equal ones where the file is grey.
 
@@ -53,6 +54,8 @@ def read_frame(path: Path, channels: Channels = "L") -> Frame:
         FrameError: the file is missing, truncated, no picture, 16-bit or absurdly large.
     """
     try:
+        if path.parent.is_file():
+            return _read_from_video(path, channels)
         with Image.open(path, formats=FORMATS) as picture:
             _check_header(path, picture)
             in_color = picture.mode not in GREY_MODES
@@ -62,9 +65,31 @@ def read_frame(path: Path, channels: Channels = "L") -> Frame:
     except Image.DecompressionBombError:
         raise FrameError(f"frame {path} is too large for a frame.", path.name) from None
     except UnidentifiedImageError:
-        raise FrameError(f"frame {path} is not a readable picture.", path.name) from None
+        raise FrameError(f"frame {path} is {_what_it_is(path)}.", path.name) from None
     except (OSError, SyntaxError, ValueError) as error:
         raise FrameError(f"frame {path} cannot be decoded: {error}.", path.name) from None
+
+
+def _what_it_is(path: Path) -> str:
+    with path.open("rb") as file:
+        found = impostor(file.read(START))
+    return f"{found[0]}, not a picture; {found[1]}" if found else "not a readable picture"
+
+
+def video_frame_name(number: int) -> str:
+    """What stands behind a video's path to name its frame of that number, counted from 0."""
+    return f"frame {number}"
+
+
+def _read_from_video(path: Path, channels: Channels) -> Frame:
+    # Imported here: frames in files need no PyAV.
+    from datasets.video.decode import open_frames
+
+    number = int(path.name.removeprefix(video_frame_name(0)[:-1]))
+    try:
+        return Frame(open_frames(path.parent).read(number, channels == "RGB"), in_color=True)
+    except UserError as error:
+        raise FrameError(f"frame {number} of {path.parent}: {error}", path.name) from None
 
 
 def read_frames(
