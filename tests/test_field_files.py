@@ -332,7 +332,7 @@ def test_a_sheet_of_an_unknown_dataset_is_not_taken_for_another(
     sheet = book(tmp_path / "a.xlsx", {"a": [CASME2, *rows]})
     error = refused(build_inputs.main, "--audit-only", "--dataset", dataset, "--sheet", sheet)
     assert "clip names such as sub0003_01, sub0003_02, sub0005_01 and 1 more are not" in error
-    assert error.endswith("None of the datasets has them.\n")
+    assert error.endswith("None of the datasets has them: --dataset table reads any.\n")
 
 
 # E. Workbooks.

@@ -183,7 +183,7 @@ def _check_columns(path: Path, dataset: DatasetFormat, sheet: Sheet) -> None:
     if not absent and _fit(dataset, names) >= 0.5:
         return
     likely = [f.title for f in FORMATS.values() if f != dataset and _fit(f, names) >= 0.5]
-    guess = f"It looks like a sheet of {likely[0]}." if likely else "None of the datasets has them."
+    guess = f"It looks like a sheet of {likely[0]}." if likely else "None of the datasets has them: --dataset table reads any."
     reason = f"clip names such as {few(names, 60)} are not {dataset.title}'s"
     if absent:
         reason = f"it has no column for {few(absent)} among {few(sheet.columns.values(), 60)}"

@@ -23,7 +23,7 @@ COLUMN_NAMES: dict[str, tuple[str, ...]] = {
         *("startframe", "onsettime", "onsetseconds", "起始帧", "起始", "开始帧", "起点帧"),
     ),
     "apex": (
-        *("apexframe", "apexf", "apex1f", "apex", "apexframenumber", "apexindex", "peak"),
+        *("apexframe", "apexf", "apex1f", "apex", "apexf1", "apexframenumber", "apexindex", "peak"),
         *("peakframe", "apextime", "apexseconds", "顶点帧", "顶点", "峰值帧", "峰值", "高潮帧"),
     ),
     "offset": (
