@@ -82,9 +82,9 @@ def evaluate(config: Config, weights: Path, inputs: Inputs) -> None:
         torch.set_num_threads(origin.threads)
     evaluation = evaluate_weights(weights, inputs, origin, gamma=config.gamma, device=device)
     _say_what_is_known(evaluation, origin.epoch_rule)
-    notes = _lasting_notes(inputs, origin)
+    notes = [*_lasting_notes(inputs, origin), *_gamma_notes(evaluation)]
     if evaluation.rows is not None:
-        note = "; ".join([*notes, *_partial_notes(evaluation)])
+        note = "; ".join([*notes, *_partial_notes(evaluation, len(inputs.clips))])
         folds, synthetic = loso_folds(inputs.clips, origin.protocol), inputs.synthetic
         counts = fold_counts(inputs.clips, folds, synthetic or origin.synthetic, notes)
         write_expected_clips(config.results, counts)
@@ -127,14 +127,20 @@ def _lasting_notes(inputs: Inputs, origin: WeightsOrigin) -> list[str]:
     return notes
 
 
-def _partial_notes(evaluation: Evaluation) -> list[str]:
-    notes = []
-    if evaluation.missing:
-        clips = sum(len(fold.test_indices) for fold in evaluation.missing)
-        notes.append(f"PARTIAL: {len(evaluation.missing)} subjects ({clips} clips) have no weights")
-    if evaluation.refused:
-        notes.append(f"PARTIAL: {len(evaluation.refused)} subjects' weights refused")
-    return notes
+def _gamma_notes(evaluation: Evaluation) -> list[str]:
+    """Weights of several gammas are of several networks: their pooled figures are of none."""
+    gammas = [f"{gamma:g}" for gamma in sorted(set(evaluation.gammas.values()))]
+    return [f"weights of MIXED gammas {name_list(gammas)}"] if len(gammas) > 1 else []
+
+
+def _partial_notes(evaluation: Evaluation, clips: int) -> list[str]:
+    tested = 0 if evaluation.rows is None else len(evaluation.rows)
+    counts = {
+        "have no weights": len(evaluation.missing),
+        "have weights refused": len(evaluation.refused),
+    }
+    said = [f"{number} subjects {reason}" for reason, number in counts.items() if number]
+    return [f"PARTIAL: {tested} of {clips} clips, {name_list(said)}"] if said else []
 
 
 if __name__ == "__main__":

@@ -413,7 +413,7 @@ def test_the_protocols_classes_are_compared(
     error = refused(calculate_all_results.main, folder)
     assert "true classes of casme2, samm, smic are " in error
     assert "not 88/32/25 negative/positive/surprise: predicted and true look exchanged" in error
-    assert "PARTIAL: 0 clips missing; true classes" in run_main(
+    assert "PARTIAL: 442 clips, 0 missing; true classes" in run_main(
         calculate_all_results.main, [str(folder), "--partial"]
     )
     write_acc(folder, {s: [(2 - p, 2 - t) for p, t in own] for s, own in pairs.items()})

@@ -89,6 +89,7 @@ def frame_number(text: str) -> int | None:
 def _read_table(path: Path, dataset: DatasetFormat, shipped: bool) -> list[Correction]:
     table = read_table(path, COLUMNS, f"It needs {name_list(COLUMNS)}.")
     lines = []
+    table["field"] = table["field"].str.lower()
     for number, row in zip(table.index, table.to_dict("records"), strict=True):
         problem = _fault(row, dataset)
         if problem:

@@ -86,8 +86,8 @@ class DatasetFormat:
 
 
 def numbered_subject(prefix: str, width: int) -> Callable[[str], str]:
-    """From a cell a subject's name: with prefix s and width 2, "1", "s1" and "S01" are s01."""
-    pattern = re.compile(rf"(?:{prefix})?0*(\d{{1,9}})", re.ASCII | re.IGNORECASE)
+    """From a cell a subject's name: with prefix s and width 2, "1", "S01" and "sub 1" are s01."""
+    pattern = re.compile(r"(?:s|sub|subject)?[ _-]?0*(\d{1,9})", re.ASCII | re.IGNORECASE)
 
     def name(text: str) -> str:
         match = pattern.fullmatch(text)

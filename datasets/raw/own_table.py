@@ -182,7 +182,7 @@ def with_names(cells: Mapping[str, str]) -> dict[str, str]:
 def frame_rate(cells: Mapping[str, str], given: float | None, report: RowReport) -> float | None:
     """Frames per second of a row, else those given for all."""
     text = cells["frame_rate"]
-    rate = number(text.replace(",", "."))
+    rate = number(text)
     if text and not rate > 0:
         report.add("frame rate", text, "kept", "it is no positive number and is not used.")
     return rate if rate > 0 else given
@@ -199,7 +199,7 @@ def frames_of_seconds(
         return found
     for name in FRAME_FIELDS:
         match = SECONDS.fullmatch(cells[name])
-        seconds = number((match[1] if match else cells[name]).replace(",", "."))
+        seconds = number(match[1] if match else cells[name])
         if math.isfinite(seconds):
             at, nearest = min(times, key=lambda pair: abs(pair[0] - seconds))
             beyond = abs(at - seconds) > 1

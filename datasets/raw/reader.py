@@ -141,6 +141,7 @@ def read_raw_dataset(source: RawSource) -> RawDataset:
     reader = _RowReader(dataset, source, sheet.column("apex") is not None)
     clips = [clip for clip in map(reader.read, sheet.rows) if clip is not None]
     findings = [*_sheet_findings(dataset, sheet), *reader.findings, *reader.unused_corrections()]
+    findings += _exchanged_columns(dataset, len(sheet.rows), reader.findings)
     raw = RawDataset(dataset, clips, findings)
     _check_any_frames(source, raw)
     return raw
@@ -183,8 +184,14 @@ def _check_columns(path: Path, dataset: DatasetFormat, sheet: Sheet) -> None:
     if not absent and _fit(dataset, names) >= 0.5:
         return
     likely = [f.title for f in FORMATS.values() if f != dataset and _fit(f, names) >= 0.5]
-    guess = f"It looks like a sheet of {likely[0]}." if likely else "None of the datasets has them: --dataset table reads any."
+    guess = (
+        f"It looks like a sheet of {likely[0]}."
+        if likely
+        else "None of the datasets has them: --dataset table reads any."
+    )
     reason = f"clip names such as {few(names, 60)} are not {dataset.title}'s"
+    if _fit(dataset, [row.field("subject") for row in sheet.rows]) >= 0.5:
+        guess = "The columns of subjects and clips look exchanged."
     if absent:
         reason = f"it has no column for {few(absent)} among {few(sheet.columns.values(), 60)}"
         guess = guess if likely else "Give the complete sheet."
@@ -206,6 +213,18 @@ def _sheet_findings(dataset: DatasetFormat, sheet: Sheet) -> list[Finding]:
         detail = f"a complete {dataset.title} sheet has {expected} rows."
         report.add("count", own, "kept", detail)
     return report.findings
+
+
+def _exchanged_columns(
+    dataset: DatasetFormat, rows: int, findings: list[Finding]
+) -> Iterator[Finding]:
+    """A finding on the sheet where most of its rows are out for one reason."""
+    for rule in ("order", "emotion", "not a frame number"):
+        out = {f.row for f in findings if (f.rule, f.outcome) == (rule, "excluded")}
+        if len(out) > max(1, rows // 2):
+            detail = "most rows break this rule: are columns exchanged?"
+            value = f"{rule}: {len(out)} of {rows}"
+            yield Finding(dataset.name, 0, "", "", "columns", value, "kept", detail)
 
 
 class _RowReader:

@@ -8,7 +8,10 @@ from pathlib import Path
 from common.refusals import Refusal, few
 from common.tables import Header, Worksheet, read_worksheets, reduce_name
 
-EMOTIONS = ("estimatedemotion", "emotion", "emotions", "emotionlabel", "情绪", "情感", "表情")
+EMOTIONS = (
+    *("estimatedemotion", "emotion", "emotions", "emotionlabel", "expression"),
+    *("情绪", "情感", "表情", "label", "labels"),
+)
 COLUMN_NAMES: dict[str, tuple[str, ...]] = {
     "subject": (
         *("subject", "subjects", "subjectid", "subjectno", "participant", "participantid"),
@@ -19,16 +22,16 @@ COLUMN_NAMES: dict[str, tuple[str, ...]] = {
         *("文件名", "片段", "样本", "video", "videoname"),
     ),
     "onset": (
-        *("onsetframe", "onsetf", "onset1f", "onset", "onsetframenumber", "onsetindex", "start"),
-        *("startframe", "onsettime", "onsetseconds", "起始帧", "起始", "开始帧", "起点帧"),
+        *("onsetframe", "onset", "start", "startframe", "onsettime", "onsetseconds"),
+        *("起始帧", "起始", "开始帧", "起点帧"),
     ),
     "apex": (
-        *("apexframe", "apexf", "apex1f", "apex", "apexf1", "apexframenumber", "apexindex", "peak"),
-        *("peakframe", "apextime", "apexseconds", "顶点帧", "顶点", "峰值帧", "峰值", "高潮帧"),
+        *("apexframe", "apex", "peak", "peakframe", "apextime", "apexseconds"),
+        *("顶点帧", "顶点", "峰值帧", "峰值", "高潮帧"),
     ),
     "offset": (
-        *("offsetframe", "offsetf", "offset1f", "offset", "offsetframenumber", "offsetindex"),
-        *("end", "endframe", "offsettime", "offsetseconds", "结束帧", "结束", "终止帧", "终点帧"),
+        *("offsetframe", "offset", "end", "endframe", "offsettime", "offsetseconds"),
+        *("结束帧", "结束", "终止帧", "终点帧"),
     ),
     "second_onset": ("onset2f",),
     "action_units": (
@@ -36,18 +39,23 @@ COLUMN_NAMES: dict[str, tuple[str, ...]] = {
         *("动作单元", "面部动作单元"),
     ),
     "emotion": EMOTIONS,
-    "label": ("label", "labels", "class", "classname", "category", "标签", "类别", *EMOTIONS),
+    "label": ("label", "labels", "class", "classname", "category", "标签", "类别", *EMOTIONS[:-2]),
     "folder": ("folder", "frames", "framefolder", "framesfolder", "directory", "dir", "文件夹"),
     "video": ("video", "videofile", "videopath", "movie", "视频", "视频文件"),
     "frame_rate": ("framerate", "fps", "framespersecond", "帧率"),
 }
-"""For each field its column names in all datasets, reduced; of several the first is read."""
+"""For each field its column names in all datasets, as ``column_name`` gives them; of several the
+first is read."""
 LOOKS_NEEDED = re.compile(r"subject|filename|onset|apex|offset|emotion|actionunit|facs|^aus?$")
 LATER_MOVEMENT = re.compile(r"(?:onset|apex|offset)[2-9]f?")
+FRAME_COLUMN = re.compile(
+    r"(?:frame|f)?(onset|apex|offset)1?"
+    r"(?:frame|frames|fr|f|no|nr|num|number|index|idx|id|pos|position|spotted|annotated)*"
+)
 WORKBOOK_ENDINGS = (".xlsx", ".xlsm")
 CLIP_OR_PLACE = ("clip", "folder", "video")
 SHEET_ADVICE = "Give the annotation sheet of this dataset."
-WHOLE_NUMBER = re.compile(r"(\d+)\.0+", re.ASCII)
+WHOLE_NUMBER = re.compile(r"(\d+)(?:\.0+|,00?)", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -85,6 +93,13 @@ class Sheet:
         return next((name for name in COLUMN_NAMES[field] if name in self.columns), None)
 
 
+def column_name(header: str) -> str:
+    """A header as in ``COLUMN_NAMES``: "Apex (frame no.)" and "frame_apex" are apexframe."""
+    name = reduce_name(header)
+    match = FRAME_COLUMN.fullmatch(name)
+    return f"{match[1]}frame" if match and match[1] != name else name
+
+
 def read_sheet(
     path: Path,
     fits: Callable[[str], bool] = bool,
@@ -118,7 +133,7 @@ def read_sheet(
         raise Refusal(path, f"has a header and no row below it. {SHEET_ADVICE}")
     columns: dict[str, str] = {}
     for cell in filter(reduce_name, best.header):
-        columns.setdefault(reduce_name(cell), cell)
+        columns.setdefault(column_name(cell), cell)
     sheet = Sheet(rows, columns, [])
     _refuse_formulas(path, sheet)
     others = [f"{s.name} ({len(r)} rows)" for s, r in found if s is not best]
@@ -139,12 +154,12 @@ def _choice(path: Path, best: Worksheet, others: list[str]) -> Iterator[tuple[st
 
 def _rows_of(sheet: Worksheet) -> list[SheetRow]:
     """A column without a header is skipped; of two columns with one name the first counts."""
-    names = [reduce_name(cell) for cell in sheet.header]
+    names = [column_name(cell) for cell in sheet.header]
     rows = []
     for number, row in sheet.rows.items():
         padded = (*row, *[""] * (len(names) - len(row)))
         pairs = [(name, cell) for name, cell in zip(names, padded, strict=False) if name]
-        # pandas writes the whole numbers of a column with an empty cell as 46.0.
+        # pandas writes the whole numbers of a column with an empty cell as 46.0, others as 46,0.
         cells = {
             name: WHOLE_NUMBER.sub(r"\1", cell) if WHOLE_NUMBER.fullmatch(cell) else cell
             for name, cell in reversed(pairs)
