@@ -20,6 +20,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
+import cv2
 import tyro
 
 from common.command_line import parse_settings
@@ -47,6 +48,7 @@ from datasets.frames.folder import (
     check_files,
     check_other_datasets,
     finish,
+    opencv_note,
     others_kept,
 )
 from datasets.frames.key_frame_spotter import spot_apexes
@@ -204,6 +206,9 @@ def build(config: Config, out: Path, raw: RawDataset) -> None:
         stems = [item.clip.stem for item in labelled]
         check_other_datasets(out, dataset, record, stems)
         check_files(out, owned, dataset, stems)
+        note = opencv_note(out, dataset, record)
+        if note:
+            print(note, flush=True)
         clips = spot_apexes([item.clip for item in labelled], settings, config.workers)
         labelled = [replace(item, clip=clip) for item, clip in zip(labelled, clips, strict=True)]
         results = compute(clips, out, dataset, settings, config.workers)
@@ -226,6 +231,7 @@ def build(config: Config, out: Path, raw: RawDataset) -> None:
     print(selection_line(built, scheme))
     if problems:
         print(f"not built, because of their frames: {len(problems)} clips, named above")
+    print(f"{settings.flow} flow by OpenCV {cv2.__version__}")
     print(f"{'synthetic: ' if raw.synthetic else ''}written: {out}")
 
 

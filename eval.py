@@ -60,7 +60,7 @@ def main() -> None:
     if config.inputs is None or config.weights is None:
         raise UserError("give --inputs (a folder of motion maps) and --weights (of <subject>.pth).")
     if not config.weights.is_dir():
-        raise UserError(f"--weights {config.weights} is not a folder.")
+        raise UserError(f"--weights {config.weights} is not a folder. Give that of <subject>.pth.")
     _refuse_folder_of_a_run(config.results)
     inputs = read_inputs(config.inputs)
     with claim_folder(config.results) as owned:
@@ -92,6 +92,8 @@ def evaluate(config: Config, weights: Path, inputs: Inputs) -> None:
         figures = metrics_per_dataset(evaluation.rows, len(origin.class_names))
         title = f"weights {weights.name}" + (f" ({note})" if note else "")
         print_metrics(Console(), {origin.epoch_rule: figures}, title)
+        if inputs.flow_by is not None:
+            print(f"inputs: {inputs.flow_by}")
         print(f"written: {config.results}")
     if evaluation.refused:
         raise UserError(summarize_refusals(evaluation.refused))

@@ -27,6 +27,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import get_args
 
+import cv2
 import numpy as np
 import pandas as pd
 import yaml
@@ -404,7 +405,9 @@ def read_clips(
         }
     )
     maps = sweep.maps["annotated"]
-    return Inputs(maps, clips, config.results, raw.synthetic, scheme.classes), sweep
+    flow_by = f"{config.flow} flow by OpenCV {cv2.__version__}"
+    inputs = Inputs(maps, clips, config.results, raw.synthetic, scheme.classes, flow_by=flow_by)
+    return inputs, sweep
 
 
 def _benchmark(
@@ -433,6 +436,8 @@ def report(folder: Path, inputs: Inputs, points: pd.DataFrame, confusions: np.nd
     _write(folder / SUMMARY_NAME, summary.assign(source=source))
     note = f" ({SYNTHETIC_NOTE})" if inputs.synthetic else ""
     print(f"UF1 under key-frame noise{note}")
+    if inputs.flow_by is not None:
+        print(f"inputs: {inputs.flow_by}")
     print(summary.to_string(index=False, float_format="%.3f"))
     title = f"UF1 with key frames as annotated and as spotted{note}"
     bounds = "[low, high]: 95 % interval, bootstrap over subjects."

@@ -20,6 +20,14 @@ SPELLINGS = {
 }
 
 
+def usual_name(text: str) -> str:
+    """The suite's name of a dataset, or for any other the text as it is."""
+    try:
+        return dataset_name(text)
+    except UserError:
+        return text
+
+
 def dataset_name(text: str) -> str:
     """The suite's name of a dataset: casme2 for "CASME II", CASMEII, CASME_II or Casme2.
 

@@ -19,6 +19,8 @@ IMPOSTORS = {
     b"/annex/objects": ("a git-annex pointer", "run git annex get"),
     b"../.git/annex": ("a git-annex pointer", "run git annex get"),
     b".git/annex": ("a git-annex pointer", "run git annex get"),
+    b"\x93numpy": ("a NumPy array", "save it in the form that is asked for"),
+    b"\x89hdf": ("an HDF5 file", "save it in the form that is asked for"),
     b"\x1f\x8b": ("a gzip archive", "unpack it"),
     b"rar!": ("a RAR archive", "unpack it"),
     b"7z\xbc\xaf": ("a 7z archive", "unpack it"),
@@ -36,6 +38,15 @@ def impostor(content: bytes) -> tuple[str, str] | None:
     """What a file is in truth and what to do; None where its first bytes say nothing."""
     start = content[:START].removeprefix(b"\xef\xbb\xbf").lstrip().lower()
     return next((what for first, what in IMPOSTORS.items() if start.startswith(first)), None)
+
+
+def impostor_at(path: Path) -> tuple[str, str] | None:
+    """``impostor`` of a file's first bytes; None also where it cannot be read."""
+    try:
+        with path.open("rb") as file:
+            return impostor(file.read(START))
+    except OSError:
+        return None
 
 
 def refuse_impostor(path: Path, content: bytes, wanted: str) -> None:

@@ -49,7 +49,7 @@ STRICT = b"purl.oclc.org/ooxml"
 FORMULA = re.compile(rb"<(?:\w+:)?f[ >/]")
 MERGED = re.compile(rb'<(?:\w+:)?mergeCell\b[^>]*?ref="(\w+:\w+)"')
 DRESS = re.compile(
-    r"(?:\b(?:np|numpy|torch)\.)?\b(?:u?int|float|tensor|array)\d*\(\s*\[?\s*([-+.\de]+)\s*\]?"
+    r"(?:\b(?:np|jnp|numpy|torch)\.)?\b(?:u?int|float|tensor|[Aa]rray)\d*\(\s*\[?\s*([-+.\de]+)\s*\]?"
     r"\s*(?:,[^()]*)?\)"
 )
 DECIMAL_COMMA = re.compile(r"[-+]?\d+,\d+(?:[eE][-+]?\d{1,3})?", re.ASCII)

@@ -30,7 +30,7 @@ from training.configuration import Configuration, TrainingSettings, non_defaults
 FILE_NAME = "config.yaml"
 CONFIGURATIONS, USED_SIZES = "configurations", "used_group_sizes"
 _WITHOUT_IT = "Move it away or choose another --results."
-_NOT_COMPARED = ("command", "environment", CONFIGURATIONS, USED_SIZES)
+_NOT_COMPARED = ("command", "environment", "flow_by", CONFIGURATIONS, USED_SIZES)
 """Entries that no byte of the results depends on, or that grow during a run."""
 
 
@@ -63,6 +63,8 @@ class Run:
     """How the key frames differ from the annotated ones, as words; None where they are those."""
     init_weights: str | None = None
     """Folder's name and hash of the weights that the folds started from; None for fresh ones."""
+    flow_by: str | None = None
+    """Which method and OpenCV computed the inputs' flow; None where it is not known."""
     command: str = field(default="", compare=False)
     """The settings of the first command, for readers."""
 
@@ -152,6 +154,7 @@ class _Record(BaseModel):
     label_shuffle: int | None = None
     key_frames: str | None = None
     init_weights: str | None = None
+    flow_by: str | None = None
     command: str = ""
     versions: dict[str, str] = {}
     environment: dict[str, str] = {}

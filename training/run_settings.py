@@ -68,6 +68,7 @@ def resolve_run(
         protocol=settings.protocol,
         inner=settings.inner,
         label_shuffle=settings.label_shuffle,
+        flow_by=inputs.flow_by,
         command=command_line(settings),
     )
 

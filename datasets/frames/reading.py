@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageFile, UnidentifiedImageError
 
 from common.errors import UserError
-from common.first_bytes import START, impostor
+from common.first_bytes import impostor_at
 
 FORMATS = ("JPEG", "PNG", "BMP", "TIFF")
 # Twice an 8K frame; no frame of these datasets is larger.
@@ -71,8 +71,7 @@ def read_frame(path: Path, channels: Channels = "L") -> Frame:
 
 
 def _what_it_is(path: Path) -> str:
-    with path.open("rb") as file:
-        found = impostor(file.read(START))
+    found = impostor_at(path)
     return f"{found[0]}, not a picture; {found[1]}" if found else "not a readable picture"
 
 
