@@ -367,7 +367,7 @@ def _refuse_archive(path: Path, archive: zipfile.ZipFile) -> None:
     other = next((what for name, what in OTHER_ARCHIVES.items() if name in names), None)
     if other:
         raise Refusal(path, f"is {other}. {SAVE_AGAIN}")
-    if "[Content_Types].xml" not in names:
+    if names.isdisjoint(("[Content_Types].xml", "xl/workbook.xml")):
         raise Refusal(path, f"is an archive ({few(sorted(names), 60)}). Unpack it.")
     if "xl/workbook.xml" in names and STRICT in archive.read("xl/workbook.xml"):
         raise Refusal(

@@ -84,7 +84,7 @@ def _agrees(text: str, accuracy: float) -> bool:
     """Whether an accuracy as written, rounded or in percent, is that of the matrix."""
     value = number(text)
     share = value / 100 if value > 1 else value
-    decimals = len(text.partition(".")[2]) or 6
+    decimals = len(text.replace(",", ".").partition(".")[2]) or 6
     return abs(share - accuracy) <= max(0.51 * 10.0 ** -(decimals + 2 * (value > 1)), 1e-6)
 
 
