@@ -25,7 +25,7 @@ import numpy as np
 import tyro
 from numpy.typing import NDArray
 
-from datasets.frames.flow import FLOW_METHODS, clip_maps, optical_strain, phase_flows
+from datasets.frames.flow import FLOW_METHODS, FlowMethod, clip_maps, optical_strain, phase_flows
 from datasets.synthetic.clips import draw_clip, list_synthetic_clips
 
 # Without the suite's packages: they need a newer NumPy than an old release of OpenCV.
@@ -55,6 +55,10 @@ class Config:
 
     packages: tyro.conf.Positional[tuple[Path, ...]]
     """Folders into which releases of OpenCV were installed."""
+    reference: Path | None = None
+    """Folder of the release to compare with. Default: the one installed."""
+    methods: tuple[FlowMethod, ...] = FLOW_METHODS
+    """Flow methods."""
     n_subjects: int = 2
     """Subjects in each of the three parts."""
     n_clips: int = 2
@@ -72,8 +76,11 @@ def main() -> None:
     found: dict[str, dict[str, dict[str, object]]] = {}
     with tempfile.TemporaryDirectory() as folder:
         np.save(Path(folder) / "clips.npy", clips)
-        for method in FLOW_METHODS:
-            own = np.stack([phase_flows(clip, method) for clip in clips])
+        for method in config.methods:
+            if config.reference is None:
+                own = np.array([phase_flows(clip, method) for clip in clips])
+            else:
+                _, own = _flows_of(config.reference, Path(folder), method)
             for package in config.packages:
                 version, flows = _flows_of(package, Path(folder), method)
                 found.setdefault(version, {})[method] = _compare(flows, own)

@@ -20,7 +20,7 @@ FlowMethod = Literal["tvl1", "dis", "farneback"]
 FLOW_METHODS: tuple[FlowMethod, ...] = get_args(FlowMethod)
 
 CHANGED_IN: dict[FlowMethod, tuple[tuple[int, int], ...]] = {
-    "tvl1": ((4, 14), (5, 0)),
+    "tvl1": ((4, 12), (4, 14), (5, 0)),
     "dis": ((4, 10), (5, 0)),
     "farneback": (),
 }
@@ -58,11 +58,14 @@ def compute_flow(
     return _flow_function(method)(first, second)
 
 
-def flow_release(method: FlowMethod, version: str = cv2.__version__) -> str:
-    """The first release of OpenCV whose flow is equal to that of a version: 4.14 for 4.14.1.
+def flow_release(method: FlowMethod, version: str | None = None) -> str:
+    """The first release of OpenCV whose flow is equal to that of a version: 4.12 for 4.13.0.
+
+    Without a version that of the one installed.
 
     A version that is newer than all that were measured stands for itself.
     """
+    version = version or cv2.__version__
     match = re.match(r"(\d{1,4})\.(\d{1,4})", version, re.ASCII)
     own = (int(match[1]), int(match[2])) if match else None
     if own is None or own > LAST_MEASURED:
