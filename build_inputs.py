@@ -16,13 +16,15 @@ label scheme would take. --pictures with names of clips builds nothing either: i
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
+import cv2
 import tyro
 
 from common.command_line import parse_settings
+from common.dataset_names import OWN_TABLE
 from common.errors import UserError, run_script
 from common.files import (
     check_output_file,
@@ -46,19 +48,20 @@ from datasets.frames.folder import (
     check_files,
     check_other_datasets,
     finish,
+    opencv_note,
     others_kept,
 )
+from datasets.frames.key_frame_spotter import spot_apexes
 from datasets.frames.registration import check_installed
 from datasets.input_records import read_records
 from datasets.raw import (
-    DEFAULT_SCHEMES,
-    SCHEMES,
     RawClip,
     RawDataset,
     RawSource,
+    Times,
     exclusion_findings,
     findings_table,
-    get_scheme,
+    is_own_table,
     label_clips,
     read_raw_dataset,
 )
@@ -71,11 +74,12 @@ class Config:
     """What to build from what."""
 
     dataset: str = tyro.MISSING
-    """Whose sheet and folders these are: casme2, samm, smic, mmew or casme3."""
+    """Whose sheet and folders these are: casme2, samm, smic, mmew or casme3; table: your own."""
     sheet: Path = tyro.MISSING
     """The annotation sheet, .xlsx or .csv."""
     frames: Path | None = None
-    """The folder of the frames, as the dataset comes. Without it only the sheet can be audited."""
+    """The folder of the frames, as the dataset comes. Without it only the sheet can be audited.
+    For table: to which the paths in it are relative. Default: the table's folder."""
     out: Path | None = None
     """Folder to write to, made if absent; with --audit-only a .csv file for the findings."""
     audit_only: bool = False
@@ -107,6 +111,14 @@ class Config:
     """Your own table of corrections, in addition to the shipped one."""
     frame_rate: float | None = None
     """Frames per second; needed for the record where the dataset does not say it (casme3)."""
+    name: str = OWN_TABLE
+    """For table: the name of your dataset."""
+    classes: tuple[str, ...] = ()
+    """For table: the classes in their order, such as negative positive surprise; other labels are
+    left out. Default: every label, in the order of the table."""
+    times: Times = "frames"
+    """For table: whether onset, apex and offset are numbers of frames (of a video from 0) or
+    seconds from the first frame."""
     workers: int = 2
     """Processes; the files do not depend on it."""
 
@@ -124,8 +136,9 @@ def main() -> None:
     if config.audit_only and config.out is not None:
         check_output_file(config.out)
     if not config.audit_only:
-        if config.frames is None or config.out is None:
-            missing = "frames" if config.frames is None else "out"
+        frames_unknown = config.frames is None and not is_own_table(config.dataset)
+        if frames_unknown or config.out is None:
+            missing = "frames" if frames_unknown else "out"
             raise UserError(f"--{missing} is missing; only --audit-only works without it.")
         check_output_folder(config.out)
     raw = read_raw_dataset(
@@ -136,6 +149,9 @@ def main() -> None:
             config.registered,
             config.corrections,
             config.frame_rate,
+            config.name,
+            config.classes,
+            config.times,
         )
     )
     if config.out is None or config.audit_only:
@@ -149,18 +165,16 @@ def main() -> None:
 def audit(config: Config, raw: RawDataset) -> None:
     """Print what is wrong, and what each label scheme would take."""
     bad_frames = []
-    if config.frames is not None and config.check_frames != "none":
+    if (config.frames or raw.format.own_scheme) and config.check_frames != "none":
         checks = (check_clip_frames(c, config.check_frames, config.registered) for c in raw.clips)
         results = with_progress(checks, len(raw.clips), "decoding frames")
         bad_frames = [finding for finding in results if finding is not None]
     bad_rows = {finding.row for finding in bad_frames}
-    dataset = raw.format.name
-    findings = [*raw.findings, *bad_frames, *exclusion_findings(raw.clips, dataset)]
+    findings = [*raw.findings, *bad_frames, *exclusion_findings(raw.clips, raw.schemes)]
     print("\n".join(finding_lines(findings)))
     clips = [clip for clip in raw.clips if clip.row not in bad_rows]
-    for scheme in SCHEMES.values():
-        if dataset in scheme.emotions:
-            print(selection_line(label_clips(clips, scheme)[0], scheme))
+    for scheme in raw.schemes:
+        print(selection_line(label_clips(clips, scheme)[0], scheme))
     if config.out is not None:
         with claimed_files([config.out]):
             write_text(
@@ -174,25 +188,29 @@ def draw(names: Sequence[str], out: Path, raw: RawDataset, settings: InputSettin
     # Imported here and below: a build without pictures does not need what they are drawn with.
     from datasets.pictures.folder import write_clip_pictures
 
-    clips = [raw.find(name) for name in names]
+    clips = spot_apexes([raw.find(name) for name in names], settings, workers=1)
     with shared_record(out):
         for clip in clips:
-            for path in write_clip_pictures(out, clip, settings):
+            for path in write_clip_pictures(out, clip, settings, raw.scheme()):
                 print(f"written: {path}")
 
 
 def build(config: Config, out: Path, raw: RawDataset) -> None:
     """Build the clips of the label scheme, and say what became of every clip."""
     dataset = raw.format.name
-    scheme = get_scheme(config.scheme or DEFAULT_SCHEMES[dataset], dataset)
-    labelled, left_out = label_clips(raw.clips, scheme)
+    scheme = raw.scheme(config.scheme)
     settings = config.settings(kept_frame_size(config, out, dataset))
+    labelled, left_out = label_clips(raw.clips, scheme)
     record = DatasetRecord(scheme, settings, raw.synthetic)
     with claim_folder(out) as owned, others_kept(out):
         stems = [item.clip.stem for item in labelled]
         check_other_datasets(out, dataset, record, stems)
         check_files(out, owned, dataset, stems)
-        clips = [item.clip for item in labelled]
+        note = opencv_note(out, dataset, record)
+        if note:
+            print(note, flush=True)
+        clips = spot_apexes([item.clip for item in labelled], settings, config.workers)
+        labelled = [replace(item, clip=clip) for item, clip in zip(labelled, clips, strict=True)]
         results = compute(clips, out, dataset, settings, config.workers)
         problems = [
             clip_finding(clip, results[clip.stem].rule, results[clip.stem].value, problem)
@@ -213,6 +231,7 @@ def build(config: Config, out: Path, raw: RawDataset) -> None:
     print(selection_line(built, scheme))
     if problems:
         print(f"not built, because of their frames: {len(problems)} clips, named above")
+    print(f"{settings.flow} flow by OpenCV {cv2.__version__}")
     print(f"{'synthetic: ' if raw.synthetic else ''}written: {out}")
 
 

@@ -62,7 +62,7 @@ def main() -> None:
     if config.inputs is None or config.weights is None:
         raise UserError("give --inputs (a folder of motion maps) and --weights (of <subject>.pth).")
     if not config.weights.is_dir():
-        raise UserError(f"--weights {config.weights} is not a folder.")
+        raise UserError(f"--weights {config.weights} is not a folder. Give that of <subject>.pth.")
     _refuse_folder_of_a_run(config.results)
     inputs = read_inputs(config.inputs, config.allow_doubles)
     with claim_folder(config.results) as owned:
@@ -84,9 +84,9 @@ def evaluate(config: Config, weights: Path, inputs: Inputs) -> None:
         torch.set_num_threads(origin.threads)
     evaluation = evaluate_weights(weights, inputs, origin, gamma=config.gamma, device=device)
     _say_what_is_known(evaluation, origin.epoch_rule)
-    notes = _lasting_notes(inputs, origin, evaluation)
+    notes = [*_lasting_notes(inputs, origin, evaluation), *_gamma_notes(evaluation)]
     if evaluation.rows is not None:
-        note = "; ".join([*notes, *_partial_notes(evaluation)])
+        note = "; ".join([*notes, *_partial_notes(evaluation, len(inputs.clips))])
         folds, synthetic = loso_folds(inputs.clips, origin.protocol), inputs.synthetic
         counts = fold_counts(inputs.clips, folds, synthetic or origin.synthetic, notes)
         write_expected_clips(config.results, counts)
@@ -94,6 +94,8 @@ def evaluate(config: Config, weights: Path, inputs: Inputs) -> None:
         figures = metrics_per_dataset(evaluation.rows, len(origin.class_names))
         title = f"weights {weights.name}" + (f" ({note})" if note else "")
         print_metrics(Console(), {origin.epoch_rule: figures}, title)
+        if inputs.flow_by is not None:
+            print(f"inputs: {inputs.flow_by}")
         print(f"written: {config.results}")
     if evaluation.refused:
         raise UserError(summarize_refusals(evaluation.refused))
@@ -133,14 +135,20 @@ def _lasting_notes(inputs: Inputs, origin: WeightsOrigin, evaluation: Evaluation
     return notes
 
 
-def _partial_notes(evaluation: Evaluation) -> list[str]:
-    notes = []
-    if evaluation.missing:
-        clips = sum(len(fold.test_indices) for fold in evaluation.missing)
-        notes.append(f"PARTIAL: {len(evaluation.missing)} subjects ({clips} clips) have no weights")
-    if evaluation.refused:
-        notes.append(f"PARTIAL: {len(evaluation.refused)} subjects' weights refused")
-    return notes
+def _gamma_notes(evaluation: Evaluation) -> list[str]:
+    """Weights of several gammas are of several networks: their pooled figures are of none."""
+    gammas = [f"{gamma:g}" for gamma in sorted(set(evaluation.gammas.values()))]
+    return [f"weights of MIXED gammas {name_list(gammas)}"] if len(gammas) > 1 else []
+
+
+def _partial_notes(evaluation: Evaluation, clips: int) -> list[str]:
+    tested = 0 if evaluation.rows is None else len(evaluation.rows)
+    counts = {
+        "have no weights": len(evaluation.missing),
+        "have weights refused": len(evaluation.refused),
+    }
+    said = [f"{number} subjects {reason}" for reason, number in counts.items() if number]
+    return [f"PARTIAL: {tested} of {clips} clips, {name_list(said)}"] if said else []
 
 
 if __name__ == "__main__":

@@ -27,26 +27,29 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import get_args
 
+import cv2
 import numpy as np
 import pandas as pd
 import yaml
 from rich.console import Console
 
 from common.command_line import parse_settings
+from common.dataset_names import OWN_TABLE
 from common.errors import UserError, name_list, run_script
 from common.files import claim_folder, write_text
 from datasets import Inputs
 from datasets.frames.build import InputSettings
 from datasets.frames.flow import FlowMethod
 from datasets.frames.key_frame_noise import FRAME_LEVELS, RELATIVE_LEVELS, NoisyFrames
+from datasets.frames.key_frame_spotter import spot_apexes
 from datasets.frames.noise_sweep import INPUTS, NoiseSweep, sweep_key_frames
 from datasets.frames.spotter_error import error_summary, spot_clips
 from datasets.inputs import count_doubles
 from datasets.raw import (
-    DEFAULT_SCHEMES,
     RawDataset,
     RawSource,
-    get_scheme,
+    Times,
+    is_own_table,
     label_clips,
     read_raw_dataset,
 )
@@ -85,7 +88,7 @@ class Config:
     """What to measure on what."""
 
     dataset: str | None = None
-    """Whose sheet and folders these are: casme2, samm, smic, mmew or casme3."""
+    """Whose sheet and folders these are: casme2, samm, smic, mmew or casme3; table: your own."""
     sheet: Path | None = None
     """The annotation sheet, .xlsx or .csv."""
     frames: Path | None = None
@@ -96,6 +99,12 @@ class Config:
     """Label scheme. Default: the dataset's."""
     corrections: Path | None = None
     """Your own table of corrections."""
+    name: str = OWN_TABLE
+    """For table: the name of your dataset."""
+    classes: tuple[str, ...] = ()
+    """For table: the classes in their order. Default: every label."""
+    times: Times = "frames"
+    """For table: whether onset, apex and offset are numbers of frames or seconds."""
     flow: FlowMethod = "tvl1"
     """Optical flow method."""
     methods: tuple[str, ...] = (
@@ -257,10 +266,18 @@ def read_raw(config: Config) -> RawDataset:
     Raises:
         UserError: it is not fully named, or cannot be read.
     """
-    if config.dataset is None or config.sheet is None or config.frames is None:
+    own = config.dataset is not None and is_own_table(config.dataset)
+    if config.dataset is None or config.sheet is None or (config.frames is None and not own):
         raise UserError("give --dataset, --sheet and --frames (a raw dataset; docs/datasets.md).")
     source = RawSource(
-        config.dataset, config.sheet, config.frames, config.registered, config.corrections
+        config.dataset,
+        config.sheet,
+        config.frames,
+        config.registered,
+        config.corrections,
+        name=config.name,
+        classes=config.classes,
+        times=config.times,
     )
     return read_raw_dataset(source)
 
@@ -366,8 +383,7 @@ def read_clips(
         UserError: the dataset is not fully named, or cannot be read or swept.
     """
     raw = read_raw(config)
-    dataset = raw.format.name
-    scheme = get_scheme(config.scheme or DEFAULT_SCHEMES[dataset], dataset)
+    scheme = raw.scheme(config.scheme)
     labelled = sorted(label_clips(raw.clips, scheme)[0], key=lambda item: item.clip.stem)
     conditions = list(dict.fromkeys(["annotated", *(point.maps_of for point in points)]))
     needed = sorted({"maps", *(own.method.input for own in methods)})
@@ -375,7 +391,7 @@ def read_clips(
     frame_size = config.frame_size if "frames" in needed else None
     settings = InputSettings(config.flow, registered=config.registered, frame_size=frame_size)
     sweep = sweep_key_frames(
-        [item.clip for item in labelled],
+        spot_apexes([item.clip for item in labelled], settings, config.workers),
         conditions,
         settings,
         config.results / MAPS_FOLDER,
@@ -393,7 +409,16 @@ def read_clips(
     )
     maps = sweep.maps["annotated"]
     doubles = count_doubles(config.frames or config.results, maps, clips, config.allow_doubles)
-    own = Inputs(maps, clips, config.results, raw.synthetic, scheme.classes, doubles=doubles)
+    flow_by = f"{config.flow} flow by OpenCV {cv2.__version__}"
+    own = Inputs(
+        maps,
+        clips,
+        config.results,
+        raw.synthetic,
+        scheme.classes,
+        doubles=doubles,
+        flow_by=flow_by,
+    )
     return own, sweep
 
 
@@ -427,6 +452,8 @@ def report(folder: Path, inputs: Inputs, points: pd.DataFrame, confusions: np.nd
     notes += doubles_notes(inputs.doubles)
     note = f" ({'; '.join(notes)})" if notes else ""
     print(f"UF1 under key-frame noise{note}")
+    if inputs.flow_by is not None:
+        print(f"inputs: {inputs.flow_by}")
     print(summary.to_string(index=False, float_format="%.3f"))
     title = f"UF1 with key frames as annotated and as spotted{note}"
     bounds = "[low, high]: 95 % interval, bootstrap over subjects."

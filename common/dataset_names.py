@@ -8,6 +8,8 @@ from common.errors import UserError, name_list
 DATASETS = ("casme2", "samm", "smic", "mmew", "casme3")
 COMPOSITE = DATASETS[:3]
 """The datasets of the MEGC2019 composite."""
+OWN_TABLE = "table"
+"""Says that the clips are those of a user's own table, a dataset of another name."""
 # Other spellings, in small letters and digits alone.
 SPELLINGS = {
     "casmeii": "casme2",
@@ -16,6 +18,14 @@ SPELLINGS = {
     "casmeiii": "casme3",
     "casme3parta": "casme3",
 }
+
+
+def usual_name(text: str) -> str:
+    """The suite's name of a dataset, or for any other the text as it is."""
+    try:
+        return dataset_name(text)
+    except UserError:
+        return text
 
 
 def dataset_name(text: str) -> str:
@@ -30,5 +40,8 @@ def dataset_name(text: str) -> str:
     # CAS(ME)^2 is a dataset of its own, and not CASME II.
     is_squared = name == "casme2" and re.search(r"\(me\)|\^", plain)
     if name not in DATASETS or is_squared:
-        raise UserError(f"unknown dataset {text!r}. Choose one of: {name_list(DATASETS)}.")
+        raise UserError(
+            f"unknown dataset {text!r}. Choose one of: {name_list(DATASETS)}; "
+            f"build_inputs.py reads any other one as {OWN_TABLE}."
+        )
     return name

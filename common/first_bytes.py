@@ -9,6 +9,22 @@ IMPOSTORS = {
     b"<!doctype html": ("a web page", "download the file itself"),
     b"<html": ("a web page", "download the file itself"),
     b"<table": ("a web page", "download the file itself"),
+    b"<head": ("a web page", "download the file itself"),
+    b"<meta": ("a web page", "download the file itself"),
+    b"<script": ("a web page", "download the file itself"),
+    b"<!--": ("a web page", "download the file itself"),
+    b'{"error': ("a server's error message", "download the file itself"),
+    b'{"message': ("a server's error message", "download the file itself"),
+    b"[internetshortcut]": ("a link to a page", "download the file itself"),
+    b"/annex/objects": ("a git-annex pointer", "run git annex get"),
+    b"../.git/annex": ("a git-annex pointer", "run git annex get"),
+    b".git/annex": ("a git-annex pointer", "run git annex get"),
+    b"\x93numpy": ("a NumPy array", "save it in the form that is asked for"),
+    b"\x89hdf": ("an HDF5 file", "save it in the form that is asked for"),
+    b"\x1f\x8b": ("a gzip archive", "unpack it"),
+    b"rar!": ("a RAR archive", "unpack it"),
+    b"7z\xbc\xaf": ("a 7z archive", "unpack it"),
+    b"\0\x05\x16\x07": ("what macOS keeps beside a file", "give the file without ._"),
     b"<?xml": ("an XML file", "save it in the form that is asked for"),
     b"%pdf": ("a PDF", "save it in the form that is asked for"),
     b"{\\rtf": ("a text document", "save it in the form that is asked for"),
@@ -22,6 +38,15 @@ def impostor(content: bytes) -> tuple[str, str] | None:
     """What a file is in truth and what to do; None where its first bytes say nothing."""
     start = content[:START].removeprefix(b"\xef\xbb\xbf").lstrip().lower()
     return next((what for first, what in IMPOSTORS.items() if start.startswith(first)), None)
+
+
+def impostor_at(path: Path) -> tuple[str, str] | None:
+    """``impostor`` of a file's first bytes; None also where it cannot be read."""
+    try:
+        with path.open("rb") as file:
+            return impostor(file.read(START))
+    except OSError:
+        return None
 
 
 def refuse_impostor(path: Path, content: bytes, wanted: str) -> None:

@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice, repeat
 from pathlib import Path
+from unicodedata import normalize
 
 import pandas as pd
 
@@ -35,6 +36,7 @@ SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
 SEPARATOR_LINE = re.compile(r'"?sep=(.)"?[,;\t]*\r?\n?', re.IGNORECASE)
 LOCK_FILE = re.compile(r"~\$.+|\.~lock\..+#")
 OLD_WORKBOOK = bytes.fromhex("d0cf11e0a1b11ae1")
+PICTURES = (b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"BM\x00")
 SAVE_AGAIN = "Save it as .xlsx or .csv."
 OTHER_ARCHIVES = {
     "xl/workbook.bin": "a binary workbook (.xlsb)",
@@ -47,9 +49,10 @@ STRICT = b"purl.oclc.org/ooxml"
 FORMULA = re.compile(rb"<(?:\w+:)?f[ >/]")
 MERGED = re.compile(rb'<(?:\w+:)?mergeCell\b[^>]*?ref="(\w+:\w+)"')
 DRESS = re.compile(
-    r"(?:\b(?:np|numpy|torch)\.)?\b(?:u?int|float|tensor|array)\d*\(\s*\[?\s*([-+.\de]+)\s*\]?"
+    r"(?:\b(?:np|jnp|numpy|torch)\.)?\b(?:u?int|float|tensor|[Aa]rray)\d*\(\s*\[?\s*([-+.\de]+)\s*\]?"
     r"\s*(?:,[^()]*)?\)"
 )
+DECIMAL_COMMA = re.compile(r"[-+]?\d+,\d+(?:[eE][-+]?\d{1,3})?", re.ASCII)
 NUMBER = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d{1,3})?", re.ASCII)
 
 Row = tuple[str, ...]
@@ -73,8 +76,8 @@ class Worksheet:
 
 
 def reduce_name(text: str) -> str:
-    """A column name without case, blanks and signs."""
-    return re.sub(r"[^a-z0-9]", "", text.lower())
+    """A column name without case, blanks and signs; letters of any script stay."""
+    return re.sub(r"[\W_]", "", normalize("NFKC", text).lower())
 
 
 @dataclass(frozen=True)
@@ -116,7 +119,7 @@ def read_worksheets(path: Path, header: Header) -> list[Worksheet]:
     for name, hidden, rows in tables:
         head = {number: header.absent(rows[number]) for number in islice(rows, HEADER_WITHIN)}
         heads += [(absent, rows[number]) for number, absent in head.items()]
-        first = next((number for number, absent in head.items() if not absent), None)
+        first = _last_header_row([number for number, absent in head.items() if not absent])
         if first is not None:
             below = {number: row for number, row in rows.items() if number > first}
             found.append(Worksheet(name, hidden, rows[first], below))
@@ -130,18 +133,26 @@ def read_worksheets(path: Path, header: Header) -> list[Worksheet]:
     raise Refusal(path, f"{reason}. {header.advice}")
 
 
+def _last_header_row(fitting: Sequence[int]) -> int | None:
+    """Of header rows that follow each other the last: those above name groups of columns."""
+    place = 0
+    while fitting[place + 1 : place + 2] == [fitting[place] + 1] if fitting else False:
+        place += 1
+    return fitting[place] if fitting else None
+
+
 def read_table(path: Path, needed: Sequence[str], advice: str) -> pd.DataFrame:
     """A table as text by column name, indexed by the rows' numbers in the file.
 
     Args:
         path: as in ``read_worksheets``; the first visible worksheet counts.
-        needed: columns that there must be.
+        needed: columns that there must be; the file may write them in other case.
         advice: what to do about another file, a sentence.
 
     Raises:
         UserError: as ``read_worksheets``; or a row is longer than the header.
     """
-    header = Header([(name,) for name in needed], str, advice)
+    header = Header([(name.lower(),) for name in needed], str.lower, advice)
     sheets = read_worksheets(path, header)
     sheet = min(sheets, key=lambda sheet: sheet.hidden)
     width = len(sheet.header)
@@ -149,8 +160,10 @@ def read_table(path: Path, needed: Sequence[str], advice: str) -> pd.DataFrame:
     if long:
         raise Refusal(path, f"has more cells than columns in line {few(long)}. Correct the table.")
     rows = [(*row, *repeat("", width - len(row)))[:width] for row in sheet.rows.values()]
-    table = pd.DataFrame(rows, index=list(sheet.rows), columns=list(sheet.header), dtype=str)
-    named = [bool(name) for name in sheet.header]
+    spelled = {name.lower(): name for name in needed}
+    columns = [spelled.get(cell.lower(), cell) for cell in sheet.header]
+    table = pd.DataFrame(rows, index=list(sheet.rows), columns=columns, dtype=str)
+    named = [bool(name) for name in columns]
     return table.loc[:, named & ~table.columns.duplicated()]
 
 
@@ -160,8 +173,10 @@ def numbers(cells: pd.Series) -> pd.Series:
 
 
 def number(text: str) -> float:
-    """The finite number that a text is, also as NumPy or torch print it; else NaN."""
+    """The finite number that a text is, also as NumPy prints it or with a comma; else NaN."""
     plain = undress(text).strip()
+    if DECIMAL_COMMA.fullmatch(plain):
+        plain = plain.replace(",", ".")
     value = float(plain) if NUMBER.fullmatch(plain) else math.nan
     return value if math.isfinite(value) else math.nan
 
@@ -203,6 +218,8 @@ def read_content(path: Path, wanted: str) -> bytes:
     except OSError as error:
         raise Refusal(path, f"cannot be read: {error.strerror or error}.") from None
     refuse_impostor(path, content, wanted)
+    if content.startswith(PICTURES):
+        raise Refusal(path, f"is a picture, not {wanted}. Give the file that holds the text.")
     if content.startswith(OLD_WORKBOOK[:4]):
         raise Refusal(path, f"is {_old_workbook(content)}")
     return content
@@ -350,6 +367,8 @@ def _refuse_archive(path: Path, archive: zipfile.ZipFile) -> None:
     other = next((what for name, what in OTHER_ARCHIVES.items() if name in names), None)
     if other:
         raise Refusal(path, f"is {other}. {SAVE_AGAIN}")
+    if names.isdisjoint(("[Content_Types].xml", "xl/workbook.xml")):
+        raise Refusal(path, f"is an archive ({few(sorted(names), 60)}). Unpack it.")
     if "xl/workbook.xml" in names and STRICT in archive.read("xl/workbook.xml"):
         raise Refusal(
             path, 'is a "Strict Open XML" workbook. Save it as a plain Excel workbook (.xlsx).'

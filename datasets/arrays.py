@@ -16,7 +16,9 @@ from numpy.typing import DTypeLike, NDArray
 
 from common.errors import UserError, name_list
 from common.files import atomic_path
+from common.first_bytes import impostor_at
 from common.owned_folder import check_unchanged
+from common.refusals import Refusal
 from datasets.input_records import RECORD_NAME
 
 FLOWS_FOLDER, FRAMES_FOLDER = "flows", "frames"
@@ -148,6 +150,9 @@ def _read_or_refuse(path: Path, read: Callable[[Path], NDArray[Any]]) -> NDArray
     try:
         return read(path)
     except DAMAGED as error:
+        found = impostor_at(path)
+        if found:
+            raise Refusal(path, f"is {found[0]}, not an array; {found[1]}.") from None
         raise UserError(f"{path} is damaged: {error}. Remove it and build it again.") from None
 
 

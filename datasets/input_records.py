@@ -42,6 +42,15 @@ def _is_record(entry: tuple[object, object]) -> bool:
     return len(set(words)) == len(classes)
 
 
+def describe_flow(folder: Path) -> str | None:
+    """What computed the flow of the inputs in a folder, as words; None where nobody recorded it."""
+    made = {
+        f"{record.get('flow')} flow by OpenCV {record.get('opencv', 'of unknown version')}"
+        for record in read_records(folder).values()
+    }
+    return " and ".join(sorted(made)) or None
+
+
 def read_class_names(folder: Path) -> tuple[str, ...]:
     """Class names of the inputs in a folder; the usual protocol's where nothing is recorded.
 

@@ -27,6 +27,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from common.class_names import CLASS_NAMES
+from common.dataset_names import usual_name
 from common.errors import UserError, name_list
 from common.files import write_bytes, write_text
 from common.first_bytes import impostor
@@ -34,7 +35,7 @@ from common.owned_folder import check_unchanged
 from common.refusals import Refusal, few
 from common.tables import number, numbers, read_table
 from datasets.arrays import READERS, StoredArray, open_array
-from datasets.input_records import read_class_names, read_records
+from datasets.input_records import describe_flow, read_class_names, read_records
 from datasets.maps import DIRECTION_MAPS, FLOW_MAPS, MAP_SIZE, direction_map
 
 TABLE_NAME = "combined_3_class2_for_optical_flow.csv"
@@ -76,6 +77,7 @@ class Inputs:
             otherwise.
         arrays: arrays by name that are used instead of the stored ones.
         doubles: clips whose map another subject has too; taken only where they are asked for.
+        flow_by: which method and OpenCV computed the flow, as words; None where it is not known.
     """
 
     maps: NDArray[np.uint8]
@@ -85,6 +87,7 @@ class Inputs:
     class_names: tuple[str, ...] = CLASS_NAMES
     arrays: Mapping[str, StoredArray] = field(default_factory=dict)
     doubles: int = 0
+    flow_by: str | None = None
 
     @property
     def phases(self) -> int:
@@ -171,8 +174,8 @@ def read_inputs(folder: Path, allow_doubles: bool = False) -> Inputs:
     check_unchanged(table_path.parent, (maps_folder / name for name in sorted(names)))
     maps = _read_maps(maps_folder, present, clips["stem"].tolist())
     doubles = count_doubles(maps_folder, maps, clips, allow_doubles)
-    classes = read_class_names(table_path.parent)
-    return Inputs(maps, clips, Path(folder), synthetic, classes, doubles=doubles)
+    classes, flow_by = read_class_names(table_path.parent), describe_flow(table_path.parent)
+    return Inputs(maps, clips, Path(folder), synthetic, classes, doubles=doubles, flow_by=flow_by)
 
 
 def map_file_name(stem: str, map_index: int) -> str:
@@ -223,7 +226,12 @@ def _find_maps(table: Path) -> Path:
     maps_folder = next((path for path in maps_folders if path.is_dir()), None)
     if maps_folder is None:
         places = " or ".join(str(path) for path in MAPS_PLACES)
-        raise UserError(f"{table.parent} holds the table of clips but no maps: {places} is needed.")
+        held = few(sorted({entry.name for entry in table.parent.iterdir()} - {table.name}), 60)
+        raise Refusal(
+            table.parent,
+            f"holds the table of clips but no maps: {places} is needed; beside the table is "
+            f"{held or 'nothing'}.",
+        )
     return maps_folder
 
 
@@ -232,6 +240,7 @@ def read_clip_table(path: Path) -> tuple[pd.DataFrame, bool]:
     columns = {"dataset": "dataset", "sub": "subject", "filename_o": "clip", "label": "label"}
     table = read_table(path, list(columns), "Give the published table of clips.")
     clips = table[list(columns)].rename(columns=columns)
+    clips["dataset"] = clips["dataset"].map(usual_name)
     _check_rows(path, clips, read_class_names(path.parent))
     clips["label"] = numbers(clips["label"]).astype(np.int64)
     clips["stem"] = clips["subject"] + "_" + clips["clip"]
@@ -394,6 +403,8 @@ def _read_maps(folder: Path, present: set[str], stems: Sequence[str]) -> NDArray
     if problems:
         room = 140 // len(problems)
         parts = [f"{problem}: {few(names, room)}" for problem, names in problems.items()]
+        if not any(_stored_name(present, stem, 0) for stem in stems):
+            parts.append(f"it holds {few(sorted(present), 60) or 'nothing'}")
         reason = f"does not fit its table of clips. {'; '.join(parts)}. Restore these files."
         raise Refusal(folder, reason)
     return maps

@@ -23,9 +23,13 @@ from common.tables import number, read_text, undress
 from evaluation.predictions import MOST_CLASSES
 
 SUFFIX = "_acc.txt"
-_EPOCH = re.compile(r"best epoach: (\d{1,9})(?:\.0*)?", re.ASCII)
-_ACCURACY = re.compile(r"best acc: (\S+)")
-_MATRIX = re.compile(r"matrix_acc: (\[.*\])")
+_EPOCH = re.compile(r"best epoa?ch: *(\d{1,9})(?:\.0*)?", re.ASCII)
+_ACCURACY = re.compile(r"best acc: *(\S+?) ?%?")
+_MATRIX = re.compile(
+    r"matrix_acc: *(?:[\w.]*(?:array|tensor)\()?(\[.*\])(?:(?:, *\w+=[\w.':]+)*\))?"
+)
+_PRINTED_GAP = re.compile(r"(?<=[\d\]])\s+(?=[\d\[])")
+"""Between two numbers or rows where NumPy prints an array without commas."""
 
 
 def write_acc_file(path: Path, epoch: int, predicted: np.ndarray, true: np.ndarray) -> None:
@@ -44,8 +48,7 @@ def read_acc_file(path: Path) -> tuple[int, np.ndarray, np.ndarray]:
         UserError: several records, a line that cannot be parsed, an empty matrix, or one that
             contradicts ``best acc``.
     """
-    lines = [line.strip() for line in undress(read_text(path, "a result file")).splitlines()]
-    lines = [line for line in lines if line]
+    lines = _records_lines(undress(read_text(path, "a result file")))
     if len(lines) > 3:
         raise Refusal(
             path.name,
@@ -66,11 +69,22 @@ def read_acc_file(path: Path) -> tuple[int, np.ndarray, np.ndarray]:
     return int(epoch), pairs[:, 0], pairs[:, 1]
 
 
+def _records_lines(text: str) -> list[str]:
+    """The filled lines; those of a matrix that is printed over several are one."""
+    lines: list[str] = []
+    for line in filter(None, map(str.strip, text.splitlines())):
+        if lines and line.startswith("[") and lines[-1].startswith("matrix_acc"):
+            lines[-1] += f" {line}"
+        else:
+            lines.append(line)
+    return [_PRINTED_GAP.sub(", ", line) for line in lines]
+
+
 def _agrees(text: str, accuracy: float) -> bool:
     """Whether an accuracy as written, rounded or in percent, is that of the matrix."""
     value = number(text)
     share = value / 100 if value > 1 else value
-    decimals = len(text.partition(".")[2]) or 6
+    decimals = len(text.replace(",", ".").partition(".")[2]) or 6
     return abs(share - accuracy) <= max(0.51 * 10.0 ** -(decimals + 2 * (value > 1)), 1e-6)
 
 

@@ -120,7 +120,8 @@ def _read_folds(folder: Path, results: Results) -> list[StoredFold]:
 def _partial_note(results: Results) -> list[str]:
     if not results.problems:
         return []
-    return [f"PARTIAL: {results.missing_clips} clips missing; {results.complaint}"]
+    missing = f"{len(results.rows)} clips, {results.missing_clips} missing"
+    return [f"PARTIAL: {missing}; {results.complaint}"]
 
 
 def _one_line(metrics: Metrics) -> str:

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from common.class_names import CLASS_NAMES
+from common.dataset_names import usual_name
 from common.errors import name_list
 from common.files import write_text
 from common.refusals import Refusal, few
@@ -86,6 +87,7 @@ def read_predictions(path: Path) -> pd.DataFrame:
         if (rows[column] == "").any():
             lines = _lines(rows[column] == "")
             raise Refusal(path, f"has an empty cell in column {column}, {lines}. Correct it.")
+    rows["dataset"] = rows["dataset"].map(usual_name)
     _check_classes(path, rows)
     _check_scores(path, rows)
     twice = rows[rows.duplicated(["dataset", "subject", "clip"])]

@@ -182,7 +182,7 @@ def _read_acc_files(
 def _lost_zeros(unknown: Sequence[str], missing: Iterable[str]) -> str:
     """What to say where unknown names are missing ones without their zeros; else nothing."""
     short = {name.lstrip("0"): name for name in missing}
-    pairs = [f"{name} for {short[name]}" for name in unknown if name in short]
+    pairs = [f"{name} for {short[name]}" for name in unknown if short.get(name, name) != name]
     return f"zeros in front of subjects are lost: {few(pairs)}" if pairs else ""
 
 

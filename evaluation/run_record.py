@@ -38,6 +38,7 @@ class _Record(BaseModel):
     key_frames: str | None = None
     doubles: int = 0
     init_weights: str | None = None
+    flow_by: str | None = None
     command: str = ""
     versions: dict[str, str] = {}
     environment: dict[str, str] = {}

@@ -19,10 +19,13 @@ from common.first_bytes import START, refuse_impostor
 from common.refusals import Refusal, few, one_line
 from models.systems import class_count, system_of
 
-WRAPPERS = ("state_dict", "model", "net", "model_state_dict")
+WRAPPERS = (
+    *("state_dict", "model", "net", "model_state_dict", "model_state", "network", "weights"),
+    "params",
+)
 """Names under which training scripts save a state dict beside other things."""
-PREFIXES = ("module.", "_orig_mod.")
-"""What DataParallel and torch.compile put in front of every name."""
+PREFIXES = ("module.", "_orig_mod.", "model.", "net.", "network.")
+"""What DataParallel, torch.compile and Lightning put in front of every name."""
 FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 WHOLE_NUMBERS = (torch.bool, torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64)
 GAMMA_TOLERANCE = 1e-6
@@ -35,9 +38,8 @@ ROOM_FOR_MISFITS = 90
 def load_weights(path: Path, device: torch.device | str = "cpu") -> dict[str, Tensor]:
     """Read a state dict onto ``device``; a file that wants to run code is not run.
 
-    Beside a bare state dict, .pth, .pt or .safetensors, these are taken: one that lies under
-    ``state_dict``, ``model``, ``net`` or ``model_state_dict``, and names that all begin with
-    ``module.``, which is left out.
+    Beside a bare state dict, .pth, .pt or .safetensors, these are taken: one that lies under one
+    of ``WRAPPERS``, and names that all begin with one of ``PREFIXES``, which is left out.
 
     Raises:
         UserError: the file is missing, truncated, not torch's, would run code, holds anything but
@@ -76,6 +78,9 @@ def _content(path: Path, device: torch.device | str) -> Any:
     except OSError as error:
         raise Refusal(path, f"cannot be read: {error.strerror or error}.") from None
     except Exception as error:  # noqa: BLE001 - a damaged file makes torch raise nearly anything
+        if "TorchScript" in str(error):
+            reason = "is a TorchScript program, not a state dict. Save model.state_dict() alone."
+            raise Refusal(path, reason) from None
         raise Refusal(
             path,
             f"cannot be read as weights ({_first_sentence(error)}). It may be truncated; fetch or "

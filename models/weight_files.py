@@ -6,7 +6,7 @@ from pathlib import Path
 
 from common.refusals import Refusal, few
 
-ENDINGS = (".pth", ".pt", ".safetensors")
+ENDINGS = (".pth", ".pt", ".safetensors", ".ckpt", ".pth.tar", ".bin")
 NO_WEIGHTS = "__MACOSX"
 """A folder that macOS puts into archives, with files of the same names."""
 WORD = r"(?<![^\W_]){}(?![^\W_])"
@@ -36,7 +36,7 @@ def find_weights(folder: Path, fold_names: Sequence[str]) -> dict[str, Path]:
 
 
 def _weight_files(folder: Path) -> list[Path]:
-    """The weights in the folder, or in the one folder below it that holds any."""
+    """The weights in the folder, or in the only folder below that holds any, at any depth."""
     if not folder.is_dir():
         raise Refusal(folder, "is not a folder. Give one that holds weights, <subject>.pth.")
     if own := _files_in(folder):
@@ -44,6 +44,8 @@ def _weight_files(folder: Path) -> list[Path]:
     entries = sorted(folder.iterdir())
     places = [entry for entry in entries if entry.is_dir() and entry.name != NO_WEIGHTS]
     below = {place.name: files for place in places if (files := _files_in(place))}
+    if not below and len(places) == 1 and not places[0].is_symlink():
+        return _weight_files(places[0])
     if len(below) > 1:
         raise Refusal(folder, f"holds {len(below)} folders of weights: {few(below)}. Give one.")
     if not below:
@@ -60,12 +62,17 @@ def _files_in(folder: Path) -> list[Path]:
     return sorted(p for p in visible if p.name.lower().endswith(ENDINGS) and p.is_file())
 
 
+def _stem(path: Path) -> str:
+    ending = max((e for e in ENDINGS if path.name.lower().endswith(e)), key=len)
+    return path.name[: -len(ending)]
+
+
 def _file_of(fold: str, files: Sequence[Path], folds: Sequence[str]) -> Path | None:
-    named = [path for path in files if path.stem.casefold() == fold.casefold()]
+    named = [path for path in files if _stem(path).casefold() == fold.casefold()]
     if not named:
         others = {name.casefold() for name in folds}
-        free = (path for path in files if path.stem.casefold() not in others)
-        named = [path for path in free if _mentions(path.stem, fold)]
+        free = (path for path in files if _stem(path).casefold() not in others)
+        named = [path for path in free if _mentions(_stem(path), fold)]
         for path in named:
             _check_certain(path, fold, folds)
     if len(named) > 1:
@@ -79,8 +86,8 @@ def _file_of(fold: str, files: Sequence[Path], folds: Sequence[str]) -> Path | N
 
 def _check_certain(path: Path, fold: str, folds: Sequence[str]) -> None:
     """Refuse a name that holds several folds' names, or several numbers where one is a fold's."""
-    mentioned = [name for name in folds if _mentions(path.stem, name)]
-    numbers = re.findall(WORD.format(r"\d+"), path.stem)
+    mentioned = [name for name in folds if _mentions(_stem(path), name)]
+    numbers = re.findall(WORD.format(r"\d+"), _stem(path))
     if len(mentioned) > 1 or (fold.isdecimal() and len(numbers) > 1):
         raise Refusal(
             path,

@@ -7,12 +7,14 @@ import sys
 import time
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
 
 import build_inputs
+import main_train_for_parameter_tuning
 import make_synthetic
 import measure_robustness
 from common.errors import UserError
@@ -402,6 +404,28 @@ def test_two_datasets_make_a_composite_if_made_alike(
     # The first dataset again: the second stays.
     build(raw, out)
     assert len(read_inputs(out).clips) == 9
+
+
+def test_another_opencv_computes_anew_and_does_not_join(
+    own_copy: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    raw, out = own_copy
+    mark_as_filmed(raw)
+    with monkeypatch.context() as patch:
+        patch.setattr(cv2, "__version__", "4.9.0")
+        assert "dis flow by OpenCV 4.9.0" in build(raw, out)
+    assert read_inputs(out).flow_by == "dis flow by OpenCV 4.9.0"
+    refused = build_smic(tmp_path / "smic", out, refused=True)
+    assert f"opencv is 4.9.0 there, {cv2.__version__} now" in refused
+    printed = build(raw, out)
+    assert "casme2 was built with OpenCV 4.9.0, whose dis flow differs" in printed
+    assert "6 of 6 clips to compute" in printed
+    build_smic(tmp_path / "smic", out)
+    assert read_inputs(out).flow_by == f"dis flow by OpenCV {cv2.__version__}"
+    run = ["--inputs", str(out), "--method", "majority", "--results", str(tmp_path / "run")]
+    printed = run_main(main_train_for_parameter_tuning.main, run)
+    assert f"inputs: dis flow by OpenCV {cv2.__version__}" in printed
+    assert "flow_by: dis flow by OpenCV" in (tmp_path / "run/config.yaml").read_text()
 
 
 def filmed_composite(own_copy: tuple[Path, Path], smic: Path) -> Path:

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from common.errors import UserError
 from models import create_model
 from models.checkpoint import (
+    WRAPPERS,
     check_fits_clips,
     check_gamma,
     load_into,
@@ -201,7 +202,9 @@ def test_downloaded_weights_are_read_in_their_usual_shapes(
     parallel = {f"module.{name}": value for name, value in state.items()}
     compiled = {f"module._orig_mod.{name}": value for name, value in state.items()}
     contents: list[dict[str, Any]] = [parallel, compiled]
-    for name in ("state_dict", "model", "net", "model_state_dict"):
+    for prefix in ("model.", "net.", "network.", "module.model."):
+        contents.append({f"{prefix}{name}": value for name, value in state.items()})
+    for name in WRAPPERS:
         contents += [{name: state}, {**beside, name: parallel}, {name: state, **random_state}]
     for number, content in enumerate(contents):
         torch.save(content, tmp_path / f"{number}.pt")

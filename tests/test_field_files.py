@@ -5,6 +5,7 @@ Every message is one line of at most 300 characters with exit code 2.
 
 import csv
 import io
+import re
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,6 +20,8 @@ import build_inputs
 import calculate_all_results
 from common.errors import UserError
 from datasets import read_inputs
+from datasets.arrays import flow_path, frames_path, open_array
+from datasets.frames.reading import read_frame
 from datasets.inputs import MAPS_FOLDER, TABLE_NAME, map_file_name
 from datasets.raw import RawDataset, RawSource, clip_table, read_raw_dataset
 from evaluation.acc_files import read_acc_file
@@ -110,6 +113,41 @@ def test_a_sheet_saved_again_gives_the_same_clips(
     again.write_bytes(table_text(rows, separator).encode(encoding))
     plain = clip_table(read("samm", book(tmp_path / "a.xlsx", {"MICRO": rows[:4]})).clips)
     pd.testing.assert_frame_equal(clip_table(read("samm", again).clips), plain)
+
+
+def test_decimal_commas_are_numbers(tmp_path: Path, protocol_folder: tuple[Path, Pairs]) -> None:
+    rows = [[f"{cell},0" if isinstance(cell, int) else cell for cell in samm_row(1)]]
+    (tmp_path / "a.csv").write_text(table_text([["", ""], [*SAMM, ""], *rows], ";"))
+    (clip,) = read("samm", tmp_path / "a.csv").clips
+    assert (clip.onset, clip.apex, clip.offset) == (100, 120, 160)
+    folder, pairs = protocol_folder
+    head = [name.title() for name in PREDICTIONS] + [f"score_{k}" for k in "abc"]
+    scored = [
+        [*row, *("0,9" if str(k) == row[4] else "5e-2" for k in range(3))]
+        for row in prediction_rows(pairs)
+    ]
+    (folder / "predictions.csv").write_text(table_text([head, *scored], ";"))
+    results = read_results(folder)
+    assert len(results.rows) == 442 and results.rows["score_a"].isin([0.9, 0.05]).all()
+
+
+@pytest.mark.parametrize(
+    ("dataset", "clip", "cells", "name"),
+    [
+        ("casme2", "EP01_01f", ("1", "01", "sub01", "S01", "sub 1", "Subject_01", "1.0"), "sub01"),
+        ("samm", "006_1_1", ("6", "006", "06", "sub006", "s6"), "006"),
+        ("smic", "s1_ne_01", ("1", "s1", "S01", "sub01"), "s01"),
+        ("mmew", "S01-03-001", ("1", "S01", "s1", "sub01"), "S01"),
+    ],
+)
+def test_a_subject_is_known_in_every_spelling(
+    dataset: str, clip: str, cells: tuple[str, ...], name: str, tmp_path: Path
+) -> None:
+    emotion = "negative" if dataset == "smic" else "surprise"
+    for cell in cells:
+        rows = [CASME2, [cell, clip, 1, 2, 3, "", emotion]]
+        (found,) = read(dataset, book(tmp_path / "a.xlsx", {"a": rows})).clips
+        assert found.subject == name
 
 
 def test_corrections_are_read_as_a_spreadsheet_program_saves_them(tmp_path: Path) -> None:
@@ -238,13 +276,19 @@ def test_names_that_look_like_nothing_are_names(tiny_folder: Path, tmp_path: Pat
         ("R14A or 17A or 24A", "R14+17+24"), ("4?", "4"), ("AD19+M55", "19+55"),
         ("7B+ ref(43)", "7+43"),
         ("[L]12", "L12"), ("12+15 ", "12+15"), ("（12＋7）", "12+7"),
+        ("L(6+7)", "L6+L7"), ("R(6)+12", "R6+12"), ("AU 6+12", "6+12"), ("(4)+7", "4+7"),
+        ("R4A", "R4"), ("4C", "4"), ("M57", "57"), ("M 57", "57"), ("ref(4)", "4"),
+        ("LR4", "4"), ("L/R12", "12"), ("T/B23", "23"), ("12L", "L12"), ("AU12R", "R12"),
+        ("?4", "4"), ("U12", "12"), ("4(B)+7", "4+7"), ("4 and 7", "4+7"), ("4+7.", "4+7"),
+        ("none", ""), ("-", ""), ("N/A", ""), ("12或14", "12+14"),
     ],
 )  # fmt: skip
 def test_units_are_read_by_the_sheets_own_key(cell: str, units: str, tmp_path: Path) -> None:
     raw = read("samm", book(tmp_path / "a.xlsx", {"MICRO": [SAMM, samm_row(1, cell)]}))
     assert clip_table(raw.clips)["action_units"].tolist() == [units]
     found = notes(raw, "action units")
-    assert found == ([f"{cell}: alternatives: all of them are listed."] if " or " in cell else [])
+    alternatives = " or " in cell or "或" in cell
+    assert found == ([f"{cell}: alternatives: all of them are listed."] if alternatives else [])
 
 
 def test_one_line_says_what_of_a_cell_is_left_out(tmp_path: Path) -> None:
@@ -256,7 +300,19 @@ def test_one_line_says_what_of_a_cell_is_left_out(tmp_path: Path) -> None:
 # C. Columns.
 
 
-@pytest.mark.parametrize("names", [("OnsetF", "ApexF", "OffsetF"), ("onset", "apex", "offset")])
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("OnsetF", "ApexF", "OffsetF"),
+        ("onset", "apex", "offset"),
+        ("Onset frame", "Apex Frame", "Offset_Frame"),
+        ("Onset (frame no.)", "Apex (frame no.)", "Offset (frame no.)"),
+        ("frame_onset", "frame_apex", "frame_offset"),
+        ("OnsetIndex", "ApexIndex", "OffsetIndex"),
+        ("OnsetF", "apex_spotted", "OffsetF"),
+        ("起始帧", "顶点帧", "结束帧"),
+    ],
+)
 def test_an_apex_that_somebody_added_is_used(names: tuple[str, ...], tmp_path: Path) -> None:
     head = ["Subject", "Filename", *names, "Emotion"]
     rows: Rows = [
@@ -332,7 +388,47 @@ def test_a_sheet_of_an_unknown_dataset_is_not_taken_for_another(
     sheet = book(tmp_path / "a.xlsx", {"a": [CASME2, *rows]})
     error = refused(build_inputs.main, "--audit-only", "--dataset", dataset, "--sheet", sheet)
     assert "clip names such as sub0003_01, sub0003_02, sub0005_01 and 1 more are not" in error
-    assert error.endswith("None of the datasets has them.\n")
+    assert error.endswith("None of the datasets has them: --dataset table reads any.\n")
+
+
+@pytest.mark.parametrize(
+    ("order", "reason"),
+    [
+        ((0, 1, 4, 3, 2, 5, 6), "order: 12 of 12: most rows break this rule"),
+        ((0, 1, 3, 2, 4, 5, 6), "order: 12 of 12: most rows break this rule"),
+        ((0, 1, 2, 3, 4, 6, 5), "emotion: 12 of 12: most rows break this rule"),
+    ],
+)
+def test_exchanged_columns_are_named_once(
+    order: tuple[int, ...], reason: str, tmp_path: Path
+) -> None:
+    rows = [[row[place] for place in order] for row in casme2_rows()]
+    raw = read("casme2", book(tmp_path / "a.xlsx", {"a": [CASME2, *rows]}))
+    assert notes(raw, "columns") == [f"{reason}: are columns exchanged?"]
+
+
+def test_exchanged_names_and_the_first_casme_are_no_casme2(tmp_path: Path) -> None:
+    rows = [[row[1], row[0], *row[2:]] for row in casme2_rows()]
+    with pytest.raises(UserError, match="columns of subjects and clips look exchanged"):
+        read("casme2", book(tmp_path / "a.xlsx", {"a": [CASME2, *rows]}))
+    head: Row = ["Subject", "Filename", "OnsetF", "ApexF1", "ApexF2", "OffsetF", "AU", "Emotion"]
+    rows = [[1, "EP01_12", 73, 81, None, 91, 4, "happiness"]]
+    with pytest.raises(UserError, match="no column for apex"):
+        read("casme2", book(tmp_path / "a.xlsx", {"a": [head, *rows]}))
+
+
+def test_datasets_of_results_and_inputs_are_known_in_every_spelling(
+    protocol_folder: tuple[Path, Pairs], tiny_folder: Path, tmp_path: Path
+) -> None:
+    folder, pairs = protocol_folder
+    titles = {"casme2": "CASME II", "samm": "SAMM", "smic": "SMIC-HS"}
+    rows = [[titles[row[0]], *row[1:]] for row in prediction_rows(pairs)]
+    (folder / "predictions.csv").write_text(table_text([PREDICTIONS, *rows]))
+    assert not read_results(folder).problems
+    copy = shutil.copytree(tiny_folder, tmp_path / "copy")
+    table = copy / TABLE_NAME
+    table.write_text(table.read_text().replace("casme2,", "CASME II,"))
+    assert read_inputs(copy).sha256 == read_inputs(tiny_folder).sha256
 
 
 # E. Workbooks.
@@ -376,6 +472,20 @@ def test_merged_subjects_are_filled(tmp_path: Path) -> None:
     assert len(read("casme2", path).clips) == 12
 
 
+def test_a_header_of_two_merged_rows_is_read(tmp_path: Path) -> None:
+    workbook = Workbook()
+    sheet = workbook.worksheets[0]
+    sheet.append(["Subject", "Filename", "Frames", None, None, "Action Units", "Estimated Emotion"])
+    sheet.append([None, None, "Onset", "Apex", "Offset", None, None])
+    sheet.merge_cells("C1:E1")
+    for column in "ABFG":
+        sheet.merge_cells(f"{column}1:{column}2")
+    for row in casme2_rows():
+        sheet.append(row)
+    workbook.save(tmp_path / "a.xlsx")
+    assert len(read("casme2", tmp_path / "a.xlsx").clips) == 12
+
+
 def test_formulas_without_stored_values_are_called_that(tmp_path: Path) -> None:
     rows = [[*row[:4], f"=C{i}+20", *row[5:]] for i, row in enumerate(casme2_rows(), 2)]
     sheet = book(tmp_path / "a.xlsx", {"a": [CASME2, *rows]})
@@ -401,6 +511,30 @@ def test_maps_that_are_git_lfs_pointers_are_called_so(tiny_folder: Path, tmp_pat
         read_inputs(folder)
 
 
+@pytest.mark.parametrize(
+    ("content", "what"),
+    [
+        (b"version https://git-lfs.github.com/spec/v1\n", "a Git LFS pointer, not"),
+        (b"<html>", "a web page, not"),
+        (b"/annex/objects/x", "a git-annex pointer, not"),
+        (b'{"message":"Not Found"}', "a server's error message, not"),
+    ],
+)
+def test_arrays_and_frames_that_are_something_else_are_called_so(
+    content: bytes, what: str, tmp_path: Path
+) -> None:
+    clips = pd.DataFrame({"dataset": ["samm"], "stem": ["006_a"]})
+    for name, path in (("flow", flow_path), ("frames", frames_path)):
+        place = path(tmp_path, "006_a")
+        place.parent.mkdir()
+        place.write_bytes(content)
+        with pytest.raises(UserError, match=what):
+            open_array(tmp_path, name, clips)
+    (tmp_path / "img1.jpg").write_bytes(content)
+    with pytest.raises(UserError, match=what):
+        read_frame(tmp_path / "img1.jpg")
+
+
 # G. Contents against the protocol.
 
 
@@ -413,7 +547,7 @@ def test_the_protocols_classes_are_compared(
     error = refused(calculate_all_results.main, folder)
     assert "true classes of casme2, samm, smic are " in error
     assert "not 88/32/25 negative/positive/surprise: predicted and true look exchanged" in error
-    assert "PARTIAL: 0 clips missing; true classes" in run_main(
+    assert "PARTIAL: 442 clips, 0 missing; true classes" in run_main(
         calculate_all_results.main, [str(folder), "--partial"]
     )
     write_acc(folder, {s: [(2 - p, 2 - t) for p, t in own] for s, own in pairs.items()})
@@ -463,6 +597,10 @@ def test_a_class_that_the_protocol_lacks_is_refused(
         ("[[tensor(0), tensor(0)], [tensor(1), 1], [2.0, 0.0]]", "tensor(0.6667)", "12.0"),
         ("[(0, 0), (1, 1), (2, 0)]", "66.67", "np.int64(12)"),
         ("[[tensor(0, device='cuda:0'), array(0)], [1, 1], [2, 0]]", "0.67", "tensor(12)"),
+        ("[[Array(0, dtype=int32), 0], [1, 1], [2, 0]]", "66.67%", "12"),
+        ("array([[0, 0], [1, 1], [2, 0]])", "0,667", "12"),
+        ("torch.tensor([[0, 0], [1, 1], [2, 0]], device='cuda:0')", "0.667", "12"),
+        ("[[0 0]\n [1 1]\n [2 0]]", "0.667", "12"),
     ],
 )
 def test_numbers_of_acc_files_are_read_in_any_dress(
@@ -530,6 +668,26 @@ def test_frames_that_are_not_found_say_what_is_there(tmp_path: Path) -> None:
     for folder, text in expected.items():
         more = ["--frames", folder, "--registered", "--audit-only"]
         assert text in refused(build_inputs.main, *flags, *more)
+
+
+def test_maps_that_are_not_found_say_what_is_there(tiny_folder: Path, tmp_path: Path) -> None:
+    for change, said in {
+        "renamed": "beside the table is maps.",
+        "twice": f"it holds {MAPS_FOLDER}.",
+        "jpg": "it holds 006_006_ep0 .jpg",
+    }.items():
+        folder = shutil.copytree(tiny_folder, tmp_path / change)
+        maps = folder / MAPS_FOLDER
+        if change == "jpg":
+            for path in maps.iterdir():
+                path.rename(path.with_suffix(".jpg"))
+        else:
+            maps.rename(folder / "maps")
+        if change == "twice":
+            maps.mkdir()
+            (folder / "maps").rename(maps / MAPS_FOLDER)
+        with pytest.raises(UserError, match=re.escape(said)):
+            read_inputs(folder)
 
 
 def test_a_tree_of_leave_one_out_folders_is_no_folder_of_inputs(tmp_path: Path) -> None:

@@ -5,7 +5,14 @@ import numpy as np
 import pytest
 
 from common.errors import UserError
-from datasets.frames.flow import FLOW_METHODS, FlowMethod, compute_flow, flow_map, optical_strain
+from datasets.frames.flow import (
+    FLOW_METHODS,
+    FlowMethod,
+    compute_flow,
+    flow_map,
+    flow_release,
+    optical_strain,
+)
 from datasets.synthetic.clips import draw_clip, list_synthetic_clips
 
 
@@ -95,3 +102,24 @@ def test_unfit_frames_are_refused(
 ) -> None:
     with pytest.raises(UserError, match=reason):
         compute_flow(first, second, method)
+
+
+@pytest.mark.parametrize(
+    ("method", "version", "release"),
+    [
+        ("tvl1", "4.5.5", "4.5"),
+        ("tvl1", "4.11.0", "4.5"),
+        ("tvl1", "4.13.0", "4.12"),
+        ("tvl1", "4.14.0", "4.14"),
+        ("tvl1", "5.0.0", "5.0"),
+        ("dis", "4.9.0", "4.5"),
+        ("dis", "4.14.0-dev", "4.10"),
+        ("farneback", "5.0.1", "4.5"),
+        ("farneback", "5.1.0", "5.1.0"),
+        ("dis", "unknown", "unknown"),
+    ],
+)
+def test_releases_of_opencv_with_equal_flow_are_one(
+    method: FlowMethod, version: str, release: str
+) -> None:
+    assert flow_release(method, version) == release

@@ -276,7 +276,7 @@ def test_exclusions_are_audited_with_their_scheme_and_reason(tmp_path: Path) -> 
     rows = [casme2_row(), casme2_row(24, "EP10_03", emotion="others")]
     raw = read_casme2(tmp_path, *rows, corrections=table)
     found = {
-        (f.clip, f.value, f.outcome, f.detail) for f in exclusion_findings(raw.clips, "casme2")
+        (f.clip, f.value, f.outcome, f.detail) for f in exclusion_findings(raw.clips, raw.schemes)
     }
     shipped = "Copies of the sheet give two emotions; the protocol does not have it."
     assert found == {

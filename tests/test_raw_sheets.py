@@ -113,7 +113,7 @@ def test_whole_numbers_of_a_csv_file_are_those_of_the_workbook(tmp_path: Path) -
         (_empty, "is empty"),
         (_header_only, "no row below it"),
         (_not_a_workbook, "an encrypted or an old"),
-        (_other_zip, "not a readable .xlsx"),
+        (_other_zip, r"is an archive \(readme.txt\). Unpack it"),
         (_other_columns, "has no column subject, filename; its closest row is Name, Age"),
         (_cut_worksheet, "not a readable .xlsx"),
         (_bomb, "unpacks to 70 MB"),

@@ -136,7 +136,7 @@ def test_what_is_missing_is_named_and_partial_says_how_much(
     assert calculate(monkeypatch, tmp_path, "--partial") == 0
     clips = dict(zip(PROTOCOL["subject"], PROTOCOL["clips"], strict=True))
     missing = clips["sub17"] + clips["019"] + clips["s01"] - 1
-    assert f"PARTIAL: {missing} clips missing" in capsys.readouterr().out
+    assert f" clips, {missing} missing; " in capsys.readouterr().out
 
 
 def test_a_folder_of_run_folders_lists_them(
@@ -280,7 +280,7 @@ def test_the_documented_predictions_are_read(
     (tmp_path / "predictions.csv").write_text(table, encoding="utf-8")
     assert calculate(monkeypatch, tmp_path, "--partial") == 0
     output = capsys.readouterr().out
-    assert "3 clips, 3 subjects (PARTIAL: 439 clips missing" in output and "ACC=0.6667" in output
+    assert "3 clips, 3 subjects (PARTIAL: 3 clips, 439 missing" in output and "ACC=0.6667" in output
     (published,) = [block for kind, block in blocks if not kind]
     (tmp_path / "s01_acc.txt").write_text(published, encoding="utf-8")
     assert read_acc_file(tmp_path / "s01_acc.txt")[0] == 12

@@ -111,7 +111,14 @@ OLE = bytes.fromhex("d0cf11e0a1b11ae1")
         (content(OLE + "Workbook".encode("utf-16-le")), r"is an old workbook \(.xls\)"),
         (archive(xl__workbook_xml="xmlns='http://purl.oclc.org/ooxml/x'"), "Strict Open XML"),
         (archive(content_xml=""), "is an OpenDocument file"),
-        (archive(readme=""), "is not a readable .xlsx workbook"),
+        (archive(readme=""), "is an archive .*Unpack it"),
+        (content(b"<meta charset='utf-8'><table>"), "is a web page"),
+        (content(b"/annex/objects/SHA256E-s9--1.xlsx\n"), "is a git-annex pointer"),
+        (content(b'{"message": "Not Found"}'), "is a server's error message"),
+        (content(b"[InternetShortcut]\r\nURL=x"), "is a link to a page"),
+        (content(b"\x1f\x8b\x08" + bytes(40)), "is a gzip archive"),
+        (content(b"\x89PNG\r\n\x1a\n" + bytes(40)), "is a picture, not a table"),
+        (content(b"\0\x05\x16\x07\0\2" + bytes(40)), "what macOS keeps beside a file"),
         (content(b"name,value\n\0\1\2"), "is no text in UTF-8, UTF-16 or GBK"),
         (content(b"\xff\xff\xff\xff"), "is no text in UTF-8, UTF-16 or GBK"),
         (content(b""), "is empty. Give another."),
@@ -145,7 +152,7 @@ def test_a_lock_file_is_called_so(name: str, tmp_path: Path) -> None:
     [
         ("1", 1), ("1.0", 1), ("1.", 1), ("-2.5e-3", -0.0025), ("np.int64(3)", 3),
         ("numpy.float32(0.5)", 0.5), ("tensor(2)", 2), ("tensor(2, device='cuda:0')", 2),
-        ("tensor([2])", 2), ("array(2)", 2), ("0.1", 0.1), (" 7 ", 7),
+        ("tensor([2])", 2), ("array(2)", 2), ("0.1", 0.1), (" 7 ", 7), ("-1,5", -1.5),
     ],
 )  # fmt: skip
 def test_a_number_is_read_in_any_dress(text: str, value: float) -> None:
@@ -153,7 +160,7 @@ def test_a_number_is_read_in_any_dress(text: str, value: float) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "nan", "inf", "true", "١٢", "1_000", "1,5", "9" * 400, "1e999", "0x1", "int(x)"]
+    "text", ["", "nan", "inf", "true", "١٢", "1_000", "1,5,2", "9" * 400, "1e999", "0x1", "int(x)"]
 )
 def test_other_text_is_no_number(text: str) -> None:
     assert math.isnan(number(text))

@@ -36,6 +36,9 @@ def folder_with(folder: Path, *names: str) -> Path:
             ["down/sub01.pth", "down/006.pth", "readme.txt"],
             {"sub01": "sub01.pth", "006": "006.pth"},
         ),
+        (["a/b/sub01.pth", "notes.txt"], {"sub01": "sub01.pth"}),
+        (["sub01.ckpt", "006.pth.tar"], {"sub01": "sub01.ckpt", "006": "006.pth.tar"}),
+        (["best_sub01_epoch12.pth.tar"], {"sub01": "best_sub01_epoch12.pth.tar"}),
         (["w/sub01.pth", "__MACOSX/sub01.pth", "w/._sub01.pth"], {"sub01": "sub01.pth"}),
     ],
 )
@@ -55,7 +58,7 @@ def test_certain_names_are_found(
         (["sub01_sub02.pth"], r"sub01_sub02\.pth may be the weights of sub01, sub02"),
         (["006_epoch_030.pth"], r"006_epoch_030\.pth may be the weights of 006, or of nobody"),
         (["a/sub01.pth", "b/sub02.pth"], r"holds 2 folders of weights: a, b\. Give one"),
-        (["a/b/sub01.pth", "notes.txt"], r"holds no weights .* but a, notes\.txt"),
+        (["a/b.txt", "c/sub01.h5"], r"holds no weights .* but a, c"),
         ([], "holds no weights .* but nothing"),
         (
             [f"fold{number}.pth" for number in range(9)],

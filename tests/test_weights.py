@@ -7,6 +7,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import torch
+from openpyxl import load_workbook
 
 import eval as eval_script
 from models import create_model
@@ -57,6 +58,31 @@ def test_a_contradicting_gamma_names_both(
     assert evaluate(monkeypatch, tiny_folder, downloaded, "--gamma", 0.5) == 2
     error = capsys.readouterr().err
     assert "0.4" in error and "0.5" in error
+
+
+def test_mixed_gammas_and_partial_counts_are_marked_in_the_files(
+    downloaded: Path,
+    tiny_folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    state = create_model("causalnet", block_repeats=(1, 1, 2), gamma=0.3, dim=32).state_dict()
+    torch.save(state, downloaded / "s01.pth")
+    monkeypatch.setenv("COLUMNS", "200")
+    assert evaluate(monkeypatch, tiny_folder, downloaded) == 0
+    mark, partial = (
+        "weights of MIXED gammas 0.3, 0.4",
+        "PARTIAL: 12 of 15 clips, 1 subjects have no",
+    )
+    printed = " ".join(capsys.readouterr().out.split())
+    assert mark in printed and partial in printed
+    results = downloaded.parent / "results_eval"
+    rows = pd.read_csv(results / "predictions.csv")
+    assert set(rows["configuration"]) == {"downloaded (MIXED gammas)"}
+    assert mark in (results / "expected_clips.csv").read_text()
+    sheet = load_workbook(results / "CausalNet.xlsx").worksheets[0]
+    cells = [str(cell) for row in sheet.iter_rows(values_only=True) for cell in row]
+    assert any(mark in cell and partial in cell for cell in cells)
 
 
 class Bomb:

@@ -208,6 +208,8 @@ def evaluate_weights(
         parts.append(_rows(inputs, origin, fold, logits))
     missing = [fold for fold in folds if fold not in present]
     rows = pd.concat(parts, ignore_index=True) if parts else None
+    if rows is not None and len(set(gammas.values())) > 1:
+        rows["configuration"] += " (MIXED gammas)"
     return Evaluation(rows, gammas, missing, unknown, refused)
 
 

@@ -395,7 +395,8 @@ class RunFolder:
         scope = "" if len(stored) == folds else f", PARTIAL: {len(stored)} of {folds} folds"
         notes = "".join(f", {note}" for note in run.notes)
         title = f"{configuration.label} ({run.clips} clips{notes}, seed {run.seed}{scope})"
-        print_metrics(console, metrics, title, footnote=rules_footnote(rows))
+        footnote = rules_footnote(rows) + (f"\ninputs: {run.flow_by}" if run.flow_by else "")
+        print_metrics(console, metrics, title, footnote=footnote)
         console.print(f"written: {folder}", soft_wrap=True)
 
     def report_grid(self, console: Console) -> None:

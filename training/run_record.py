@@ -26,7 +26,7 @@ from evaluation.run_record import FILE_NAME
 from training.configuration import Configuration, TrainingSettings, non_defaults, short_hash
 
 CONFIGURATIONS, USED_SIZES = "configurations", "used_group_sizes"
-_NOT_COMPARED = ("command", "environment", CONFIGURATIONS, USED_SIZES)
+_NOT_COMPARED = ("command", "environment", "flow_by", CONFIGURATIONS, USED_SIZES)
 """Entries that no byte of the results depends on, or that grow during a run."""
 
 
@@ -61,6 +61,8 @@ class Run:
     """Folder's name and hash of the weights that the folds started from; None for fresh ones."""
     doubles: int = 0
     """Clips whose map another subject has too, which the run was asked to take."""
+    flow_by: str | None = None
+    """Which method and OpenCV computed the inputs' flow; None where it is not known."""
     command: str = field(default="", compare=False)
     """The settings of the first command, for readers."""
 

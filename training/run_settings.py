@@ -71,6 +71,7 @@ def resolve_run(
         inner=settings.inner,
         label_shuffle=settings.label_shuffle,
         doubles=inputs.doubles,
+        flow_by=inputs.flow_by,
         command=command_line(settings),
     )
 

@@ -30,7 +30,13 @@ from datasets.arrays import (
     write_arrays,
     write_frames,
 )
-from datasets.frames.flow import FLOW_METHODS, FlowMethod, clip_maps, compute_flow
+from datasets.frames.flow import (
+    FLOW_METHODS,
+    FlowMethod,
+    clip_maps,
+    compute_flow,
+    flow_release,
+)
 from datasets.frames.reading import FrameError, hash_file, read_frame, read_frames
 from datasets.frames.registration import face_points, find_face, register
 from datasets.inputs import MAP_SUFFIXES, MAPS_FOLDER, map_file_name, write_maps
@@ -198,6 +204,7 @@ def make_job(clip: RawClip, settings: InputSettings) -> ClipJob:
     hashes = {path: hash_file(path) for path in dict.fromkeys([*frames.values(), *kept])}
     recipe = {
         "version": RECIPE_VERSION,
+        "opencv": flow_release(settings.flow),
         "settings": asdict(settings),
         "frames": {name: hashes[path] for name, path in frames.items()},
         "kept": [hashes[path] for path in kept],

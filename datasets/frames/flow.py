@@ -3,6 +3,7 @@
 u grows to the right and v downwards, both in pixels of the frames.
 """
 
+import re
 from collections.abc import Callable, Iterable
 from functools import cache
 from itertools import pairwise
@@ -17,6 +18,15 @@ from datasets.maps import MAP_SIZE, direction_map
 
 FlowMethod = Literal["tvl1", "dis", "farneback"]
 FLOW_METHODS: tuple[FlowMethod, ...] = get_args(FlowMethod)
+
+CHANGED_IN: dict[FlowMethod, tuple[tuple[int, int], ...]] = {
+    "tvl1": ((4, 12), (4, 14), (5, 0)),
+    "dis": ((4, 10), (5, 0)),
+    "farneback": (),
+}
+"""Releases of OpenCV whose flow differs from that of the ones before, measured from 4.5.5 to 5.0 by
+``benchmarks/opencv_versions.py`` (docs/datasets.md)."""
+LAST_MEASURED = (5, 0)
 
 FlowFunction = Callable[[npt.NDArray[np.uint8], npt.NDArray[np.uint8]], npt.NDArray[np.float32]]
 
@@ -46,6 +56,22 @@ def compute_flow(
     if first.dtype != np.uint8 or second.dtype != np.uint8:
         raise UserError(f"flow needs 8-bit frames, got {first.dtype} and {second.dtype}.")
     return _flow_function(method)(first, second)
+
+
+def flow_release(method: FlowMethod, version: str | None = None) -> str:
+    """The first release of OpenCV whose flow is equal to that of a version: 4.12 for 4.13.0.
+
+    Without a version that of the one installed.
+
+    A version that is newer than all that were measured stands for itself.
+    """
+    version = version or cv2.__version__
+    match = re.match(r"(\d{1,4})\.(\d{1,4})", version, re.ASCII)
+    own = (int(match[1]), int(match[2])) if match else None
+    if own is None or own > LAST_MEASURED:
+        return version
+    changes = [release for release in CHANGED_IN[method] if release <= own]
+    return ".".join(map(str, max(changes, default=(4, 5))))
 
 
 def phase_flows(

@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pandas as pd
 import yaml
@@ -23,6 +24,7 @@ from common.refusals import Refusal
 from common.tables import numbers, read_table
 from datasets.arrays import flow_path, frames_path
 from datasets.frames.build import InputSettings, overview_path, picture_path
+from datasets.frames.flow import flow_release
 from datasets.input_records import RECORD_NAME, read_records
 from datasets.inputs import (
     KNOWN_COLUMNS,
@@ -55,6 +57,7 @@ class DatasetRecord:
             "scheme": self.scheme.name,
             "classes": list(self.scheme.classes),
             **asdict(self.settings),
+            "opencv": cv2.__version__,
             "source": SYNTHETIC if self.synthetic else "dataset",
         }
 
@@ -82,6 +85,8 @@ def check_other_datasets(
         if other == dataset:
             continue
         different = [name for name in COMMON if old.get(name) != new[name]]
+        if _other_flow(old, record):
+            different.append("opencv")
         # A dataset without frames may lie beside one with frames.
         if len({old.get("frame_size"), new["frame_size"]} - {None}) > 1:
             different.append("frame_size")
@@ -97,6 +102,30 @@ def check_other_datasets(
                 f"clips of {dataset} and {other} have the same file names: "
                 f"{name_list(sorted(shared))}. Build the datasets into different folders."
             )
+
+
+def _other_flow(old: Mapping[str, Any], record: DatasetRecord) -> bool:
+    """Whether a recorded dataset's flow is of an OpenCV that computes another flow than this one.
+
+    Earlier versions did not record it.
+    """
+    method, version = record.settings.flow, old.get("opencv")
+    return version is not None and flow_release(method, str(version)) != flow_release(method)
+
+
+def opencv_note(out: Path, dataset: str, record: DatasetRecord) -> str:
+    """What to say of a rebuild by another OpenCV, or of datasets of which it is not known."""
+    records = read_records(out)
+    own = records.get(dataset, {})
+    if own.get("flow") == record.settings.flow and _other_flow(own, record):
+        return (
+            f"{dataset} was built with OpenCV {own['opencv']}, whose {own['flow']} flow differs "
+            f"from that of {cv2.__version__}: every clip is computed anew"
+        )
+    unknown = sorted(name for name, other in records.items() if "opencv" not in other)
+    if set(unknown) - {dataset}:
+        return f"warning: with which OpenCV {name_list(unknown)} was built is not recorded"
+    return ""
 
 
 def check_files(out: Path, owned: OwnedFolder, dataset: str, stems: Iterable[str]) -> None:

@@ -5,12 +5,18 @@ best (the head's shift, turn and approach).
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
+from common.process_pool import run_jobs
+from datasets.frames.build import ClipSquares, InputSettings
 from datasets.frames.flow import FlowMethod, compute_flow
 from datasets.frames.key_frame_noise import KeyFrames
+from datasets.frames.reading import FrameError
+from datasets.raw import RawClip
 
 # Motion counts as none below this share of the difference between the clip's peak and its rest.
 CALM_SHARE = 0.1
@@ -64,3 +70,33 @@ def without_head_motion(flow: NDArray[np.float32]) -> NDArray[np.float64]:
     vectors = flow.reshape(-1, 2).astype(np.float64)
     affine, *_ = np.linalg.lstsq(terms, vectors, rcond=None)
     return (vectors - terms @ affine).reshape(flow.shape)
+
+
+def spot_apexes(clips: Sequence[RawClip], settings: InputSettings, workers: int) -> list[RawClip]:
+    """The clips; those whose apex is to be spotted with the frame of most motion from the onset.
+
+    Where a frame is bad or no face is found, the middle frame stays; building names that fault.
+
+    Args:
+        clips: with their frames.
+        settings: how faces are placed.
+        workers: processes; the result does not depend on it.
+    """
+    jobs = [(place, clip) for place, clip in enumerate(clips) if clip.apex_source == "spotted"]
+    found = dict(run_jobs(partial(_spot_apex, settings=settings), jobs, workers))
+    return [found.get(place, clip) for place, clip in enumerate(clips)]
+
+
+def _spot_apex(job: tuple[int, RawClip], settings: InputSettings) -> tuple[int, RawClip]:
+    place, clip = job
+    squares = ClipSquares(clip, settings)
+    inside = [
+        (position, number)
+        for position, number in enumerate(clip.frame_numbers)
+        if clip.onset <= number <= clip.offset
+    ]
+    try:
+        found = spot_key_frames([squares[position] for position, _ in inside])
+    except FrameError:
+        return place, clip
+    return place, replace(clip, apex=inside[found.apex][1])

@@ -31,7 +31,7 @@ from datasets.frames.build import (
     phase_flow,
     register_frames,
 )
-from datasets.frames.flow import flow_map
+from datasets.frames.flow import flow_map, flow_release
 from datasets.frames.key_frame_noise import (
     KeyFrameNoise,
     KeyFrames,
@@ -343,7 +343,8 @@ class _ClipInputs:
         """A hash over everything that a result depends on."""
         first = "" if self.settings.registered else self._hash(self.paths[0])
         hashes = [self._hash(path) for path in paths]
-        recipe = [RECIPE_VERSION, kind, asdict(self.flow_settings), first, hashes]
+        release = flow_release(self.settings.flow)
+        recipe = [RECIPE_VERSION, release, kind, asdict(self.flow_settings), first, hashes]
         return hashlib.sha256(json.dumps(recipe, sort_keys=True).encode("utf-8")).hexdigest()
 
 

@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Literal
 
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageFile, UnidentifiedImageError
 
 from common.errors import UserError
+from common.first_bytes import impostor_at
 
 FORMATS = ("JPEG", "PNG", "BMP", "TIFF")
 # Twice an 8K frame; no frame of these datasets is larger.
@@ -46,15 +48,17 @@ def read_frame(path: Path, channels: Channels = "L") -> Frame:
     """Decode a frame.
 
     Args:
-        path: the file.
+        path: the file; or a video's, and behind it the name of one of its frames.
         channels: ``L`` gives grey, from colors by the weights of ITU-R 601 (.299, .587, .114);
             ``RGB`` gives three channels, equal ones where the file is grey.
 
     Raises:
         FrameError: the file is missing, truncated, no picture, 16-bit or absurdly large.
     """
-    _check_is_file(path)
     try:
+        if path.parent.is_file():
+            return _read_from_video(path, channels)
+        _check_is_file(path)
         with Image.open(path, formats=FORMATS) as picture:
             _check_header(path, picture)
             in_color = picture.mode not in GREY_MODES
@@ -62,9 +66,30 @@ def read_frame(path: Path, channels: Channels = "L") -> Frame:
     except Image.DecompressionBombError:
         raise FrameError(f"frame {path} is too large for a frame.", path.name) from None
     except UnidentifiedImageError:
-        raise FrameError(f"frame {path} is not a readable picture.", path.name) from None
+        raise FrameError(f"frame {path} is {_what_it_is(path)}.", path.name) from None
     except (OSError, SyntaxError, ValueError) as error:
         raise FrameError(f"frame {path} cannot be decoded: {error}.", path.name) from None
+
+
+def _what_it_is(path: Path) -> str:
+    found = impostor_at(path)
+    return f"{found[0]}, not a picture; {found[1]}" if found else "not a readable picture"
+
+
+def video_frame_name(number: int) -> str:
+    """What stands behind a video's path to name its frame of that number, counted from 0."""
+    return f"frame {number}"
+
+
+def _read_from_video(path: Path, channels: Channels) -> Frame:
+    # Imported here: frames in files need no PyAV.
+    from datasets.video.decode import open_frames
+
+    number = int(path.name.removeprefix(video_frame_name(0)[:-1]))
+    try:
+        return Frame(open_frames(path.parent).read(number, channels == "RGB"), in_color=True)
+    except UserError as error:
+        raise FrameError(f"frame {number} of {path.parent}: {error}", path.name) from None
 
 
 def read_frames(
@@ -91,16 +116,25 @@ def read_frames(
 
 
 def hash_file(path: Path) -> str:
-    """SHA-256 of a frame's file.
+    """SHA-256 of a frame's file; for a frame of a video, that of the video and the frame's name.
 
     Raises:
         FrameError: it is missing or cannot be read.
     """
-    _check_is_file(path)
     try:
+        if path.parent.is_file():
+            return f"{_hash_video(path.parent, path.parent.stat().st_mtime_ns)} {path.name}"
+        _check_is_file(path)
         return hashlib.sha256(path.read_bytes()).hexdigest()
     except OSError as error:
         raise FrameError(f"frame {path} cannot be read: {error.strerror}.", path.name) from None
+
+
+@lru_cache(maxsize=64)
+def _hash_video(path: Path, changed: int) -> str:
+    """Once for all frames of a video that was last changed at that time."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _check_is_file(path: Path) -> None:

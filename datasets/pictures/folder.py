@@ -34,7 +34,7 @@ from datasets.pictures.clip import (
     overview_tile,
     read_made_from,
 )
-from datasets.raw import DEFAULT_SCHEMES, SCHEMES, LabelledClip, LabelScheme, RawClip
+from datasets.raw import LabelledClip, LabelScheme, RawClip
 from datasets.raw.action_units import format_action_units
 
 # An animation shows at most so many frames, evenly spaced.
@@ -102,7 +102,9 @@ def write_pictures(
         write_bytes(overview_path(out, dataset), draw_overview(title, captioned))
 
 
-def write_clip_pictures(out: Path, clip: RawClip, settings: InputSettings) -> Iterator[Path]:
+def write_clip_pictures(
+    out: Path, clip: RawClip, settings: InputSettings, scheme: LabelScheme
+) -> Iterator[Path]:
     """Draw one clip from its frames: a contact sheet, then an animation of its flow.
 
     Yields:
@@ -111,7 +113,6 @@ def write_clip_pictures(out: Path, clip: RawClip, settings: InputSettings) -> It
     Raises:
         FrameError: a frame cannot be used, or no face is found.
     """
-    scheme = SCHEMES[DEFAULT_SCHEMES[clip.dataset]]
     class_name = scheme.emotions[clip.dataset].get(clip.emotion, "none")
     job = _picture_job(clip, make_job(clip, settings), class_name, settings)
     computed = compute_clip(job.job.frames, settings)
@@ -149,6 +150,7 @@ def _picture_job(
         f"emotion {clip.emotion}",
         f"action units {units}" if units else "",
         "apex: middle frame" if clip.apex_source == "middle" else "",
+        "apex: spotted" if clip.apex_source == "spotted" else "",
         f"{settings.flow} flow at {settings.size} x {settings.size}",
         "mean flow removed" if settings.remove_mean_flow else "",
     ]

@@ -11,8 +11,15 @@ from datasets.raw.label_schemes import (
     get_scheme,
     label_clips,
 )
+from datasets.raw.own_table import Times
 from datasets.raw.raw_clip import RawClip, clip_table
-from datasets.raw.reader import FORMATS, RawDataset, RawSource, read_raw_dataset
+from datasets.raw.reader import (
+    FORMATS,
+    RawDataset,
+    RawSource,
+    is_own_table,
+    read_raw_dataset,
+)
 
 __all__ = [
     "DEFAULT_SCHEMES",
@@ -25,10 +32,12 @@ __all__ = [
     "RawClip",
     "RawDataset",
     "RawSource",
+    "Times",
     "clip_table",
     "exclusion_findings",
     "findings_table",
     "get_scheme",
+    "is_own_table",
     "label_clips",
     "parse_action_units",
     "read_raw_dataset",

@@ -3,6 +3,7 @@
 The notation is that of SAMM's sheet: L, R, T, B in front are the half of the face or mouth, A is
 asymmetric (both sides), AU a unit, AD a descriptor, M a head movement; a letter A to E behind is
 the intensity (``10A/B``: one of two) and is not kept; ``?`` is a doubt; ``ref()`` is a reference.
+Elsewhere the side also stands behind (``12L``) or before a bracket (``L(6+7)``), and U is a unit.
 """
 
 import re
@@ -14,11 +15,21 @@ Side = Literal["both", "left", "right", "top", "bottom"]
 
 SIDES: dict[str, Side] = {"": "both", "L": "left", "R": "right", "T": "top", "B": "bottom"}
 LETTERS = {side: letter for letter, side in SIDES.items()}
-UNIT = re.compile(r"(?:AU|AD|M)?A?([LRTB]?)A?(\d{1,2})[A-E]?\??", re.ASCII | re.IGNORECASE)
-ALTERNATIVE = re.compile(r"\bor\b|\s*or\s*(?=(?:AU)?[ALRTB]?\d)", re.IGNORECASE)
-SEPARATORS = re.compile(rf"\s*[+,;&/、，]\s*|\s*(?:{ALTERNATIVE.pattern})\s*|\s+", re.IGNORECASE)
+UNIT = re.compile(
+    r"\??(?:AU|AD|M|U)?A?(?P<side>[LRTB]?)A?(?P<number>\d{1,2})[A-E]?(?P<behind>[LR]?)\??",
+    re.ASCII | re.IGNORECASE,
+)
+ALTERNATIVE = re.compile(r"\bor\b|\s*or\s*(?=(?:AU)?[ALRTB]?\d)|或", re.IGNORECASE)
+SEPARATORS = re.compile(
+    rf"\s*[+,;&/、，和]\s*|\s+and\s+|\s*(?:{ALTERNATIVE.pattern})\s*|\s+", re.IGNORECASE
+)
 # "L 10" is L10, not all of 10 and a letter.
-APART = re.compile(r"\b(AU|AD|(?:AU)?[ALRTB])\s+(?=\d)", re.IGNORECASE)
+APART = re.compile(r"\b(AU|AD|M|(?:AU)?[ALRTB])\s+(?=\d)", re.IGNORECASE)
+SIDE_OF_BRACKET = re.compile(r"\b([LRTB])\s*\(([^()]*)\)", re.IGNORECASE)
+FIRST_OF_PART = re.compile(r"(^|[+,;&/\s])(?=\d)")
+BOTH_SIDES = re.compile(r"\b(?:L/?R|R/?L|T/?B|B/?T)(?=\d)", re.IGNORECASE)
+BRACKETED_INTENSITY = re.compile(r"(?<=\d)\(([A-E])\)", re.IGNORECASE)
+NOTHING = ("", "-", "/", "?", "none", "no", "na", "n/a", "nan", "null", "无")
 BRACKETS = re.compile(r"\bref\s*(?=[(\[])|[()\[\]]", re.IGNORECASE)
 TWO_INTENSITIES = re.compile(r"(\d[A-E])/[A-E]\b", re.IGNORECASE)
 ASYMMETRIC_SIDE = re.compile(r"\bA/(?=[LRTB]\d)", re.IGNORECASE)
@@ -48,17 +59,29 @@ class ActionUnitCell:
 def parse_action_units(text: str) -> ActionUnitCell:
     """Read an action-unit cell; "12 or 14" gives both units, marked as alternatives."""
     units, unreadable = [], []
-    plain = TWO_INTENSITIES.sub(r"\1", BRACKETS.sub(" ", normalize("NFKC", text)))
-    plain = ASYMMETRIC_SIDE.sub("", plain)
-    for part in filter(None, SEPARATORS.split(APART.sub(r"\1", plain.strip()))):
+    for part in filter(None, SEPARATORS.split(_plain(text))):
         match = UNIT.fullmatch(part)
         if match:
-            units.append(ActionUnit(int(match[2]), SIDES[match[1].upper()]))
+            side = (match["side"] or match["behind"]).upper()
+            units.append(ActionUnit(int(match["number"]), SIDES[side]))
         else:
             unreadable.append(part)
     return ActionUnitCell(
         tuple(dict.fromkeys(units)), tuple(unreadable), bool(ALTERNATIVE.search(text))
     )
+
+
+def _plain(text: str) -> str:
+    """The cell without what is not kept: brackets, intensities, doubts; sides stand at units."""
+    plain = normalize("NFKC", text).strip().rstrip(".")
+    if plain.lower() in NOTHING:
+        return ""
+    plain = SIDE_OF_BRACKET.sub(
+        lambda match: FIRST_OF_PART.sub(rf"\g<1>{match[1]}", match[2].strip()), plain
+    )
+    plain = BRACKETS.sub(" ", BRACKETED_INTENSITY.sub("", plain))
+    plain = ASYMMETRIC_SIDE.sub("", TWO_INTENSITIES.sub(r"\1", plain))
+    return APART.sub(r"\1", BOTH_SIDES.sub("", plain)).strip()
 
 
 def format_action_units(units: tuple[ActionUnit, ...]) -> str:

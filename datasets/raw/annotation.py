@@ -3,9 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from common.errors import name_list
 from common.refusals import few
-from common.tables import reduce_name
 from datasets.raw.action_units import ActionUnit, parse_action_units
 from datasets.raw.corrections import FRAME_FIELDS, MIDDLE, Correction, frame_number
 from datasets.raw.dataset_format import DatasetFormat
@@ -54,7 +52,8 @@ def read_annotation(
         return None
     onset, apex, offset = frames
     if apex is None:
-        return Annotation(onset, (onset + offset) // 2, offset, "middle", emotion, action_units)
+        source: ApexSource = "spotted" if dataset.spots_apex else "middle"
+        return Annotation(onset, (onset + offset) // 2, offset, source, emotion, action_units)
     return Annotation(onset, apex, offset, "annotated", emotion, action_units)
 
 
@@ -116,7 +115,8 @@ def _key_frames(
         return None
     if no_apex:
         owner = "this row" if has_apex else dataset.title
-        report.add("no apex", "", "kept", f"{owner} has none: the middle frame is used.")
+        instead = "the spotter finds it" if dataset.spots_apex else "the middle frame is used"
+        report.add("no apex", "", "kept", f"{owner} has none: {instead}.")
         return onset, None, offset
     return _with_apex(onset, apex, offset, middle, report)
 
@@ -148,13 +148,13 @@ def _with_apex(
 
 def emotion_name(dataset: DatasetFormat, cell: str) -> str | None:
     """The common name of an emotion as a sheet writes it; None for one that is not known."""
-    return dataset.emotions.get(reduce_name(cell))
+    return dataset.emotions.get(dataset.emotion_key(cell))
 
 
 def _emotion(dataset: DatasetFormat, cells: Mapping[str, str], report: RowReport) -> str | None:
     emotion = emotion_name(dataset, cells["emotion"])
     if emotion is None:
-        known = name_list(sorted(set(dataset.emotions.values())))
+        known = few(sorted(set(dataset.emotions.values())))
         report.add("emotion", cells["emotion"], "excluded", f"{dataset.title} has {known}.")
     return emotion
 

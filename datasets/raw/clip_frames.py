@@ -8,14 +8,14 @@ from datasets.inputs import SAFE_NAME
 from datasets.raw.annotation import emotion_name
 from datasets.raw.dataset_format import DatasetFormat
 from datasets.raw.findings import RowReport
-from datasets.raw.frame_folders import FrameFinder, FrameFolder
+from datasets.raw.frame_folders import PATH_FIELDS, Finder, FrameFolder
 from datasets.raw.raw_clip import RawClip
 
 
 def attach_frames(
     dataset: DatasetFormat,
     clip: RawClip,
-    finder: FrameFinder,
+    finder: Finder,
     cells: Mapping[str, str],
     report: RowReport,
 ) -> RawClip:
@@ -38,8 +38,10 @@ def attach_frames(
         "emotion": emotion_name(dataset, cells["emotion"]) or clip.emotion,
         **dataset.folder_names(cells),
     }
+    if finder.takes_paths:
+        names |= {name: cells[name] for name in PATH_FIELDS}
     # A cell such as "../.." must not lead out of the folder that the user gave.
-    safe = all(SAFE_NAME.fullmatch(name) for name in names.values())
+    safe = finder.takes_paths or all(SAFE_NAME.fullmatch(name) for name in names.values())
     folder = finder.find(names) if safe else None
     if folder is None:
         detail = finder.explain(names) if safe else "these names lead out of the folder."
@@ -47,7 +49,7 @@ def attach_frames(
         return clip
     numbers = _numbers_of(dataset, clip, folder)
     inside = [number for number in numbers if clip.onset <= number <= clip.offset]
-    if clip.apex_source == "middle" and inside:
+    if clip.apex_source != "annotated" and inside:
         clip = replace(clip, apex=inside[(len(inside) - 1) // 2])
     _check_key_frames(clip, folder, inside, report)
     _check_others(dataset, clip, folder, inside, report)

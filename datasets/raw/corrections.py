@@ -89,11 +89,12 @@ def frame_number(text: str) -> int | None:
 def _read_table(path: Path, dataset: DatasetFormat, shipped: bool) -> list[Correction]:
     table = read_table(path, COLUMNS, f"It needs {name_list(COLUMNS)}.")
     lines = []
+    table["field"] = table["field"].str.lower()
     for number, row in zip(table.index, table.to_dict("records"), strict=True):
-        problem = _fault(row)
+        problem = _fault(row, dataset)
         if problem:
             raise Refusal(path, f"line {number}: {problem}")
-        if dataset_name(row["dataset"]) == dataset.name:
+        if _owner(row["dataset"], dataset) == dataset.name:
             lines.append(_correction(dataset, row, shipped))
     return lines
 
@@ -103,10 +104,15 @@ def _correction(dataset: DatasetFormat, cells: dict[str, str], shipped: bool) ->
     return Correction(subject, clip, cells["field"], cells["value"], cells["reason"], shipped)
 
 
-def _fault(cells: dict[str, str]) -> str:
+def _owner(text: str, dataset: DatasetFormat) -> str:
+    """The name of a line's dataset; a user's own one is known by the name that it was given."""
+    return dataset.name if text == dataset.name else dataset_name(text)
+
+
+def _fault(cells: dict[str, str], dataset: DatasetFormat) -> str:
     """What is wrong with a line; empty where it is right."""
     try:
-        dataset_name(cells["dataset"])
+        _owner(cells["dataset"], dataset)
     except UserError as error:
         return str(error)
     name, value = cells["field"], cells["value"]
@@ -117,6 +123,8 @@ def _fault(cells: dict[str, str]) -> str:
     is_middle = name == "apex" and value == MIDDLE
     if name in FRAME_FIELDS and frame_number(value) is None and not is_middle:
         return f"{name} {value!r} is not a frame number."
-    if name in SCHEME_FIELDS and value not in (*SCHEMES, ALL_SCHEMES):
-        return f"{value!r} is no label scheme. Choose one of {name_list((*SCHEMES, ALL_SCHEMES))}."
+    own = () if dataset.own_scheme is None else (dataset.own_scheme.name,)
+    known = (*own, *SCHEMES, ALL_SCHEMES)
+    if name in SCHEME_FIELDS and value not in known:
+        return f"{value!r} is no label scheme. Choose one of {name_list(known)}."
     return ""

@@ -5,6 +5,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from common.tables import reduce_name
+from datasets.raw.label_schemes import LabelScheme
+
 FrameKind = Literal["raw", "registered", "both"]
 
 
@@ -39,6 +42,7 @@ class DatasetFormat:
         title: its name in sentences.
         expected_rows: row counts of the complete sheet, of all copies in circulation.
         emotions: reduced spelling in the sheet -> common name.
+        emotion_key: how a spelling is reduced.
         clip_pattern: matches a file-name cell of this dataset, and not those of others; its group
             "subject", where it has one, is the subject in the clip's name.
         clip_example: such a cell.
@@ -51,6 +55,8 @@ class DatasetFormat:
         long_recordings: whether a frame folder holds a long recording around the clip.
         longest: a clip of more frames than this is remarked; None for no limit.
         has_apex: whether a complete sheet names apex frames.
+        spots_apex: whether the spotter, and not the middle frame, replaces an apex that is absent.
+        own_scheme: the only label scheme, of a dataset whose labels are the user's.
         worksheets: names that the right worksheet of a workbook may have, reduced.
     """
 
@@ -69,6 +75,9 @@ class DatasetFormat:
     long_recordings: bool = False
     longest: int | None = None
     has_apex: bool = True
+    spots_apex: bool = False
+    emotion_key: Callable[[str], str] = reduce_name
+    own_scheme: LabelScheme | None = None
     worksheets: tuple[str, ...] = ()
 
     def owns(self, clip: str) -> bool:
@@ -77,8 +86,8 @@ class DatasetFormat:
 
 
 def numbered_subject(prefix: str, width: int) -> Callable[[str], str]:
-    """From a cell a subject's name: with prefix s and width 2, "1", "s1" and "S01" are s01."""
-    pattern = re.compile(rf"(?:{prefix})?0*(\d{{1,9}})", re.ASCII | re.IGNORECASE)
+    """From a cell a subject's name: with prefix s and width 2, "1", "S01" and "sub 1" are s01."""
+    pattern = re.compile(r"(?:s|sub|subject)?[ _-]?0*(\d{1,9})", re.ASCII | re.IGNORECASE)
 
     def name(text: str) -> str:
         match = pattern.fullmatch(text)

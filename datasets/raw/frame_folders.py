@@ -6,17 +6,21 @@ from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from common.refusals import few
 from datasets.raw.dataset_format import DatasetFormat, FrameLayout
 
+PATH_FIELDS = ("folder", "video")
+"""Columns in which a user's own table says where frames are."""
+
 
 @dataclass(frozen=True)
 class FrameFolder:
-    """The frames of one folder.
+    """The frames of one folder, or of one video.
 
     Attributes:
-        path: the folder.
+        path: the folder or the video.
         names: frame number -> file name, by rising number.
         doubled: numbers that more than one file has.
     """
@@ -24,6 +28,22 @@ class FrameFolder:
     path: Path
     names: Mapping[int, str]
     doubled: tuple[int, ...]
+
+
+class Finder(Protocol):
+    """Finds the frames of clips, and says why there are none.
+
+    Attributes:
+        takes_paths: rows say where their frames are, by the user's own paths.
+    """
+
+    takes_paths: bool
+
+    def find(self, names: Mapping[str, str]) -> FrameFolder | None:
+        """The frames of a row; None where there are none."""
+
+    def explain(self, names: Mapping[str, str]) -> str:
+        """Why a row has no frames, a sentence."""
 
 
 class FrameFinder:
@@ -34,6 +54,8 @@ class FrameFinder:
         root: the folder.
         registered: whether registered frames are wanted.
     """
+
+    takes_paths = False
 
     def __init__(self, dataset: DatasetFormat, root: Path, registered: bool) -> None:
         self.root = root
@@ -52,7 +74,7 @@ class FrameFinder:
             for template in layout.folders:
                 place = (self.root / template.format_map(names), layout.file_name)
                 if place != self.last_place:
-                    self.last_place, self.last = place, _list_frames(*place)
+                    self.last_place, self.last = place, list_frames(*place)
                 if self.last.names:
                     return self.last
         return None
@@ -88,7 +110,8 @@ def wanted_layouts(dataset: DatasetFormat, registered: bool) -> list[FrameLayout
     return [layout for layout in dataset.layouts if layout.kind in (kind, "both")]
 
 
-def _list_frames(folder: Path, file_name: re.Pattern[str]) -> FrameFolder:
+def list_frames(folder: Path, file_name: re.Pattern[str]) -> FrameFolder:
+    """The files of a folder whose names match; none where there is no such folder."""
     try:
         entries = [entry.name for entry in os.scandir(folder)]
     except (FileNotFoundError, NotADirectoryError):

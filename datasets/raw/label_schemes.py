@@ -131,10 +131,9 @@ def label_clips(
     return labelled, left_out
 
 
-def exclusion_findings(clips: Iterable[RawClip], dataset: str) -> list[Finding]:
-    """What corrections leave out, under each of the dataset's schemes; one line a correction."""
+def exclusion_findings(clips: Iterable[RawClip], schemes: Iterable[LabelScheme]) -> list[Finding]:
+    """What corrections leave out under each of the schemes; one line a correction."""
     clips = list(clips)
-    schemes = [scheme for scheme in SCHEMES.values() if dataset in scheme.emotions]
     left_out = [finding for scheme in schemes for finding in label_clips(clips, scheme)[1]]
     return list(dict.fromkeys(finding for finding in left_out if finding.rule == "correction"))
 

@@ -10,7 +10,7 @@ import pandas as pd
 from datasets.frames.key_frame_noise import KeyFrames
 from datasets.raw.action_units import ActionUnit, format_action_units
 
-ApexSource = Literal["annotated", "middle"]
+ApexSource = Literal["annotated", "middle", "spotted"]
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,8 @@ class RawClip:
         dataset, subject, clip: its identity; subjects are text and belong to their dataset.
         row: its row in the sheet, as a spreadsheet numbers it.
         onset, apex, offset: frame numbers, onset <= apex <= offset.
-        apex_source: ``middle`` where the sheet has no usable apex and the middle frame replaces it.
+        apex_source: ``middle`` where the sheet has no usable apex and the middle frame replaces it;
+            ``spotted`` where the spotter's frame will (``datasets.frames.key_frame_spotter``).
         emotion: common name of the estimated emotion.
         action_units: as written in the sheet, in order.
         frame_rate: frames per second, None where it is not known.

@@ -2,10 +2,10 @@
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from common.dataset_names import dataset_name
+from common.dataset_names import OWN_TABLE, dataset_name
 from common.errors import UserError
 from common.refusals import Refusal, few
 from datasets.inputs import SAFE_NAME, SYNTHETIC
@@ -16,8 +16,18 @@ from datasets.raw.clip_frames import attach_frames
 from datasets.raw.corrections import ClipKey, Correction, exclusions, read_corrections
 from datasets.raw.dataset_format import DatasetFormat
 from datasets.raw.findings import Finding, RowReport
-from datasets.raw.frame_folders import FrameFinder
+from datasets.raw.frame_folders import PATH_FIELDS, Finder, FrameFinder
+from datasets.raw.label_schemes import DEFAULT_SCHEMES, SCHEMES, LabelScheme, get_scheme
 from datasets.raw.mmew import MMEW
+from datasets.raw.own_table import (
+    PathFinder,
+    Times,
+    frame_rate,
+    frames_of_seconds,
+    own_format,
+    sheet_notes,
+    with_names,
+)
 from datasets.raw.raw_clip import RawClip
 from datasets.raw.samm import SAMM
 from datasets.raw.sheets import COLUMN_NAMES, Sheet, SheetRow, read_sheet
@@ -34,12 +44,17 @@ class RawSource:
     """Where a dataset is.
 
     Attributes:
-        dataset: casme2, samm, smic, mmew or casme3, in any usual spelling.
+        dataset: casme2, samm, smic, mmew or casme3, in any usual spelling; or table, the user's
+            own table, which says itself where frames are.
         sheet: its annotation sheet, .xlsx or .csv.
-        frames: the folder of its frames; None reads the sheet alone.
+        frames: the folder of its frames; None reads the sheet alone. Of a user's own table the
+            folder to which its paths are relative; None for the table's own.
         registered: the frames are registered (cropped) ones.
         corrections: the user's own table of corrections.
         frame_rate: frames per second, where the dataset's is not known or differs.
+        name: of a user's own table, the name of its dataset.
+        classes: of a user's own table, the classes in their order; empty takes every label.
+        times: of a user's own table, what onset, apex and offset are.
     """
 
     dataset: str
@@ -48,6 +63,9 @@ class RawSource:
     registered: bool = False
     corrections: Path | None = None
     frame_rate: float | None = None
+    name: str = OWN_TABLE
+    classes: tuple[str, ...] = ()
+    times: Times = "frames"
 
     def __post_init__(self) -> None:
         rate = self.frame_rate
@@ -62,6 +80,30 @@ class RawDataset:
     format: DatasetFormat
     clips: list[RawClip]
     findings: list[Finding]
+
+    @property
+    def schemes(self) -> list[LabelScheme]:
+        """The label schemes of this dataset, the usual one first."""
+        name, own = self.format.name, self.format.own_scheme
+        if own is not None:
+            return [own]
+        fitting = [scheme for scheme in SCHEMES.values() if name in scheme.emotions]
+        return sorted(fitting, key=lambda scheme: scheme.name != DEFAULT_SCHEMES[name])
+
+    def scheme(self, name: str | None = None) -> LabelScheme:
+        """The scheme of that name, else the usual one.
+
+        Raises:
+            UserError: there is none, or it is not defined for the dataset.
+        """
+        own = self.format.own_scheme
+        if name is None or (own is not None and name == own.name):
+            return self.schemes[0]
+        if own is not None:
+            raise UserError(
+                f"label scheme {name!r}: a table of your own has the classes that --classes names."
+            )
+        return get_scheme(name, self.format.name)
 
     @property
     def synthetic(self) -> bool:
@@ -93,17 +135,45 @@ def read_raw_dataset(source: RawSource) -> RawDataset:
     Raises:
         UserError: the sheet or the folder as a whole cannot be used, or is another dataset's.
     """
-    dataset = FORMATS[dataset_name(source.dataset)]
     if source.frames is not None and not source.frames.is_dir():
         raise UserError(f"{source.frames} is not a folder. Give the folder of the frames.")
-    sheet = read_sheet(source.sheet, dataset.owns, dataset.worksheets)
-    _check_columns(source.sheet, dataset, sheet)
+    dataset, sheet = _read_own(source) if is_own_table(source.dataset) else _read_known(source)
     reader = _RowReader(dataset, source, sheet.column("apex") is not None)
     clips = [clip for clip in map(reader.read, sheet.rows) if clip is not None]
     findings = [*_sheet_findings(dataset, sheet), *reader.findings, *reader.unused_corrections()]
+    findings += _exchanged_columns(dataset, len(sheet.rows), reader.findings)
     raw = RawDataset(dataset, clips, findings)
     _check_any_frames(source, raw)
     return raw
+
+
+def is_own_table(dataset: str) -> bool:
+    """Whether a dataset's name says that it is the user's own."""
+    return dataset.strip().lower() == OWN_TABLE
+
+
+def _read_own(source: RawSource) -> tuple[DatasetFormat, Sheet]:
+    sheet = read_sheet(source.sheet, lambda name: True, own_table=True)
+    needed = {**{name: (name,) for name in ("onset", "offset", "label")}, "folder": PATH_FIELDS}
+    absent = [
+        " or ".join(fields)
+        for fields in needed.values()
+        if all(sheet.column(field) is None for field in fields)
+    ]
+    if absent:
+        columns = few(sheet.columns.values(), 60)
+        reason = f"has no column for {few(absent)} among {columns}"
+        raise Refusal(source.sheet, f"{reason}. docs/datasets.md describes such a table.")
+    dataset = own_format(source.name, source.sheet, sheet, source.classes)
+    sheet.notes.extend(sheet_notes(dataset, sheet))
+    return dataset, sheet
+
+
+def _read_known(source: RawSource) -> tuple[DatasetFormat, Sheet]:
+    dataset = FORMATS[dataset_name(source.dataset)]
+    sheet = read_sheet(source.sheet, dataset.owns, dataset.worksheets)
+    _check_columns(source.sheet, dataset, sheet)
+    return dataset, sheet
 
 
 def _check_columns(path: Path, dataset: DatasetFormat, sheet: Sheet) -> None:
@@ -114,8 +184,14 @@ def _check_columns(path: Path, dataset: DatasetFormat, sheet: Sheet) -> None:
     if not absent and _fit(dataset, names) >= 0.5:
         return
     likely = [f.title for f in FORMATS.values() if f != dataset and _fit(f, names) >= 0.5]
-    guess = f"It looks like a sheet of {likely[0]}." if likely else "None of the datasets has them."
+    guess = (
+        f"It looks like a sheet of {likely[0]}."
+        if likely
+        else "None of the datasets has them: --dataset table reads any."
+    )
     reason = f"clip names such as {few(names, 60)} are not {dataset.title}'s"
+    if _fit(dataset, [row.field("subject") for row in sheet.rows]) >= 0.5:
+        guess = "The columns of subjects and clips look exchanged."
     if absent:
         reason = f"it has no column for {few(absent)} among {few(sheet.columns.values(), 60)}"
         guess = guess if likely else "Give the complete sheet."
@@ -132,11 +208,23 @@ def _sheet_findings(dataset: DatasetFormat, sheet: Sheet) -> list[Finding]:
     for rule, value, detail in sheet.notes:
         report.add(rule, value, "kept", detail)
     own = sum(dataset.owns(row.field("clip")) for row in sheet.rows)
-    if own not in dataset.expected_rows:
+    if dataset.expected_rows and own not in dataset.expected_rows:
         expected = " or ".join(map(str, dataset.expected_rows))
         detail = f"a complete {dataset.title} sheet has {expected} rows."
         report.add("count", own, "kept", detail)
     return report.findings
+
+
+def _exchanged_columns(
+    dataset: DatasetFormat, rows: int, findings: list[Finding]
+) -> Iterator[Finding]:
+    """A finding on the sheet where most of its rows are out for one reason."""
+    for rule in ("order", "emotion", "not a frame number"):
+        out = {f.row for f in findings if (f.rule, f.outcome) == (rule, "excluded")}
+        if len(out) > max(1, rows // 2):
+            detail = "most rows break this rule: are columns exchanged?"
+            value = f"{rule}: {len(out)} of {rows}"
+            yield Finding(dataset.name, 0, "", "", "columns", value, "kept", detail)
 
 
 class _RowReader:
@@ -146,8 +234,12 @@ class _RowReader:
         self.dataset, self.has_apex = dataset, has_apex
         self.frame_rate = source.frame_rate or dataset.frame_rate
         self.corrections = read_corrections(dataset, source.corrections)
-        self.finder = None
-        if source.frames is not None:
+        self.in_seconds = source.times == "seconds"
+        self.finder: Finder | None = None
+        self.paths: PathFinder | None = None
+        if dataset.own_scheme is not None:
+            self.finder = self.paths = PathFinder(source.frames or source.sheet.parent)
+        elif source.frames is not None:
             self.finder = FrameFinder(dataset, source.frames, source.registered)
         self.first_rows: dict[ClipKey, int] = {}
         self.findings: list[Finding] = []
@@ -164,18 +256,37 @@ class _RowReader:
         key = self._identify(cells, report)
         if key is None:
             return None
+        rate = self.frame_rate
+        if self.paths is not None:
+            cells, rate = self._own_cells(self.paths, cells, report)
+            if report.excluded:
+                return None
         corrections = self.corrections.get(key, [])
         annotation = read_annotation(self.dataset, self.has_apex, cells, corrections, report)
         if annotation is None:
             return None
-        clip = self._make_clip(row, key, annotation, corrections)
+        clip = replace(self._make_clip(row, key, annotation, corrections), frame_rate=rate)
         if self.finder is None:
             return clip
         return attach_frames(self.dataset, clip, self.finder, cells, report)
 
     def _fields(self, row: SheetRow) -> dict[str, str]:
         """The row's text by field."""
-        return {name: row.field(name) for name in COLUMN_NAMES}
+        cells = {name: row.field(name) for name in COLUMN_NAMES}
+        return cells if self.paths is None else with_names(cells)
+
+    def _own_cells(
+        self, finder: PathFinder, cells: dict[str, str], report: RowReport
+    ) -> tuple[dict[str, str], float | None]:
+        """The cells of a user's table with frame numbers, and its frame rate."""
+        rate = frame_rate(cells, self.frame_rate, report)
+        folder = finder.find(cells)
+        times = [] if folder is None else finder.seconds(folder, rate)
+        if folder is not None and folder.path.is_file() and times[-1][0] > 0 and rate is None:
+            rate = round((len(times) - 1) / times[-1][0], 3)
+        if folder is not None and self.in_seconds:
+            cells = frames_of_seconds(cells, times, report)
+        return cells, rate
 
     def _identify(self, cells: Mapping[str, str], report: RowReport) -> ClipKey | None:
         """The clip's name; None for a row without a usable name or with one already seen."""
@@ -239,7 +350,6 @@ class _RowReader:
             apex_source=annotation.apex_source,
             emotion=annotation.emotion,
             action_units=annotation.action_units,
-            frame_rate=self.frame_rate,
             left_out_of=exclusions(corrections),
             synthetic=row.cells.get("source", "").lower() == SYNTHETIC,
         )
@@ -261,10 +371,11 @@ def _check_any_frames(source: RawSource, raw: RawDataset) -> None:
     if raw.clips or not absent:
         return
     kind = "registered" if source.registered else "raw"
-    hint = "" if source.registered else " For registered (cropped) frames add --registered."
+    has_layouts = bool(raw.format.layouts) and not source.registered
+    hint = " For registered (cropped) frames add --registered." if has_layouts else ""
     first = absent[0]
     raise Refusal(
-        source.frames,
+        source.frames or source.sheet,
         f"holds no {kind} frames of any of {len(absent)} clips. Of {first.subject}/{first.clip}: "
         f"{first.detail}{hint}",
     )

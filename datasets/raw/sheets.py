@@ -8,22 +8,54 @@ from pathlib import Path
 from common.refusals import Refusal, few
 from common.tables import Header, Worksheet, read_worksheets, reduce_name
 
+EMOTIONS = (
+    *("estimatedemotion", "emotion", "emotions", "emotionlabel", "expression"),
+    *("情绪", "情感", "表情", "label", "labels"),
+)
 COLUMN_NAMES: dict[str, tuple[str, ...]] = {
-    "subject": ("subject", "subjects", "subjectid", "subjectno", "participant"),
-    "clip": ("filename", "clip", "clipname", "video", "videoname"),
-    "onset": ("onsetframe", "onsetf", "onset1f", "onset", "onsetframenumber"),
-    "apex": ("apexframe", "apexf", "apex1f", "apex", "apexframenumber"),
-    "offset": ("offsetframe", "offsetf", "offset1f", "offset", "offsetframenumber"),
+    "subject": (
+        *("subject", "subjects", "subjectid", "subjectno", "participant", "participantid"),
+        *("person", "sub", "被试", "被试编号", "受试者", "受试者编号"),
+    ),
+    "clip": (
+        *("filename", "clip", "clipname", "clipid", "sequence", "sample"),
+        *("文件名", "片段", "样本", "video", "videoname"),
+    ),
+    "onset": (
+        *("onsetframe", "onset", "start", "startframe", "onsettime", "onsetseconds"),
+        *("起始帧", "起始", "开始帧", "起点帧"),
+    ),
+    "apex": (
+        *("apexframe", "apex", "peak", "peakframe", "apextime", "apexseconds"),
+        *("顶点帧", "顶点", "峰值帧", "峰值", "高潮帧"),
+    ),
+    "offset": (
+        *("offsetframe", "offset", "end", "endframe", "offsettime", "offsetseconds"),
+        *("结束帧", "结束", "终止帧", "终点帧"),
+    ),
     "second_onset": ("onset2f",),
-    "action_units": ("actionunits", "actionunit", "au", "aus", "facs", "facscodes"),
-    "emotion": ("estimatedemotion", "emotion", "emotions", "emotionlabel"),
+    "action_units": (
+        *("actionunits", "actionunit", "au", "aus", "facs", "facscodes"),
+        *("动作单元", "面部动作单元"),
+    ),
+    "emotion": EMOTIONS,
+    "label": ("label", "labels", "class", "classname", "category", "标签", "类别", *EMOTIONS[:-2]),
+    "folder": ("folder", "frames", "framefolder", "framesfolder", "directory", "dir", "文件夹"),
+    "video": ("video", "videofile", "videopath", "movie", "视频", "视频文件"),
+    "frame_rate": ("framerate", "fps", "framespersecond", "帧率"),
 }
-"""For each field its column names in all datasets, reduced; of several the first is read."""
+"""For each field its column names in all datasets, as ``column_name`` gives them; of several the
+first is read."""
 LOOKS_NEEDED = re.compile(r"subject|filename|onset|apex|offset|emotion|actionunit|facs|^aus?$")
 LATER_MOVEMENT = re.compile(r"(?:onset|apex|offset)[2-9]f?")
+FRAME_COLUMN = re.compile(
+    r"(?:frame|f)?(onset|apex|offset)1?"
+    r"(?:frame|frames|fr|f|no|nr|num|number|index|idx|id|pos|position|spotted|annotated)*"
+)
 WORKBOOK_ENDINGS = (".xlsx", ".xlsm")
+CLIP_OR_PLACE = ("clip", "folder", "video")
 SHEET_ADVICE = "Give the annotation sheet of this dataset."
-WHOLE_NUMBER = re.compile(r"(\d+)\.0+", re.ASCII)
+WHOLE_NUMBER = re.compile(r"(\d+)(?:\.0+|,00?)", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -61,8 +93,18 @@ class Sheet:
         return next((name for name in COLUMN_NAMES[field] if name in self.columns), None)
 
 
+def column_name(header: str) -> str:
+    """A header as in ``COLUMN_NAMES``: "Apex (frame no.)" and "frame_apex" are apexframe."""
+    name = reduce_name(header)
+    match = FRAME_COLUMN.fullmatch(name)
+    return f"{match[1]}frame" if match and match[1] != name else name
+
+
 def read_sheet(
-    path: Path, fits: Callable[[str], bool] = bool, preferred: tuple[str, ...] = ()
+    path: Path,
+    fits: Callable[[str], bool] = bool,
+    preferred: tuple[str, ...] = (),
+    own_table: bool = False,
 ) -> Sheet:
     """Read the worksheet that fits best: a visible one, one of a preferred name, most clips.
 
@@ -70,12 +112,15 @@ def read_sheet(
         path: a workbook or a text file.
         fits: whether a cell is a clip's name of this dataset.
         preferred: reduced names of worksheets.
+        own_table: a user's own table, whose clips may be named by their folders or videos.
 
     Raises:
         UserError: not such a file, no such header, no row below it, or needed cells that hold
             formulas without a stored value.
     """
-    header = Header([COLUMN_NAMES["subject"], COLUMN_NAMES["clip"]], reduce_name, SHEET_ADVICE)
+    fields = CLIP_OR_PLACE if own_table else ("clip",)
+    clip = tuple(name for field in fields for name in COLUMN_NAMES[field])
+    header = Header([COLUMN_NAMES["subject"], clip], reduce_name, SHEET_ADVICE)
     found = [(sheet, _rows_of(sheet)) for sheet in read_worksheets(path, header)]
 
     def goodness(pair: tuple[Worksheet, list[SheetRow]]) -> tuple[bool, bool, int]:
@@ -88,7 +133,7 @@ def read_sheet(
         raise Refusal(path, f"has a header and no row below it. {SHEET_ADVICE}")
     columns: dict[str, str] = {}
     for cell in filter(reduce_name, best.header):
-        columns.setdefault(reduce_name(cell), cell)
+        columns.setdefault(column_name(cell), cell)
     sheet = Sheet(rows, columns, [])
     _refuse_formulas(path, sheet)
     others = [f"{s.name} ({len(r)} rows)" for s, r in found if s is not best]
@@ -109,12 +154,12 @@ def _choice(path: Path, best: Worksheet, others: list[str]) -> Iterator[tuple[st
 
 def _rows_of(sheet: Worksheet) -> list[SheetRow]:
     """A column without a header is skipped; of two columns with one name the first counts."""
-    names = [reduce_name(cell) for cell in sheet.header]
+    names = [column_name(cell) for cell in sheet.header]
     rows = []
     for number, row in sheet.rows.items():
         padded = (*row, *[""] * (len(names) - len(row)))
         pairs = [(name, cell) for name, cell in zip(names, padded, strict=False) if name]
-        # pandas writes the whole numbers of a column with an empty cell as 46.0.
+        # pandas writes the whole numbers of a column with an empty cell as 46.0, others as 46,0.
         cells = {
             name: WHOLE_NUMBER.sub(r"\1", cell) if WHOLE_NUMBER.fullmatch(cell) else cell
             for name, cell in reversed(pairs)

@@ -8,6 +8,8 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
+from functools import lru_cache
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,7 @@ from numpy.typing import NDArray
 
 from common.errors import UserError
 from common.files import atomic_path
+from common.first_bytes import START, refuse_impostor
 from datasets.frames.reading import MOST_PIXELS, read_frame
 from datasets.inputs import SYNTHETIC
 
@@ -30,6 +33,11 @@ BLACK = 6.0
 # A file that says it is longer than what could be decoded, by this share, is called truncated.
 TRUNCATED_SHARE = 0.95
 MILLISECOND = Fraction(1, 1000)
+# A frame so few frames ahead is reached by decoding; else the nearest key frame is looked for.
+NEAR = 50
+# Files whose list of packets gives the numbers and times of the frames, and that can be entered
+# anywhere.
+INDEXED = {"mp4", "matroska"}
 
 Grey = NDArray[np.uint8]
 
@@ -215,6 +223,8 @@ def _opened(path: Path) -> Any:
     if path.exists() and not path.is_file():
         raise UserError(f"{path} is not a file. Give a video.")
     try:
+        with path.open("rb") as file:
+            refuse_impostor(path, file.read(START), "a video")
         return av.open(str(path), metadata_errors="replace")
     except (av.error.FFmpegError, OSError) as error:
         raise UserError(
@@ -246,6 +256,11 @@ def _video_stream(path: Path, container: Any) -> Any:
 
 def _decode(path: Path, color: bool) -> Iterator[tuple[float, NDArray[np.uint8]]]:
     """Times from the first frame on, and pixels, turned upright; ends where decoding fails."""
+    return ((at, _pixels(frame, color)) for at, frame in _decoded(path))
+
+
+def _decoded(path: Path) -> Iterator[tuple[float, Any]]:
+    """Times from the first frame on, and frames of PyAV; ends where decoding fails."""
     av = _av()
     first: float | None = None
     last, number = -1.0, 0
@@ -263,7 +278,7 @@ def _decode(path: Path, color: bool) -> Iterator[tuple[float, NDArray[np.uint8]]
             # Broken files repeat times; a frame is never before the one that it follows.
             last = max(at - first, last + 1e-4)
             number += 1
-            yield last, _pixels(frame, color)
+            yield last, frame
 
 
 def _pixels(frame: Any, color: bool) -> NDArray[np.uint8]:
@@ -306,3 +321,83 @@ def _shrunk(pixels: Grey) -> Grey:
         return pixels
     small = cv2.resize(pixels, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
     return np.asarray(small, dtype=np.uint8)
+
+
+def open_frames(path: Path) -> "VideoFrames":
+    """The frames of a video file by their number; the last videos stay open.
+
+    Raises:
+        UserError: as ``open_video``.
+    """
+    try:
+        return _open_frames(path, path.stat().st_mtime_ns)
+    except OSError as error:
+        raise UserError(f"{path} cannot be read: {error.strerror}.") from None
+
+
+@lru_cache(maxsize=4)
+def _open_frames(path: Path, changed: int) -> "VideoFrames":
+    return VideoFrames(path)
+
+
+class VideoFrames:
+    """Single frames of a video by their number from 0.
+
+    MP4 and Matroska say where each frame is; of other files all that lies before is decoded.
+
+    Attributes:
+        times: seconds of every frame from the first on, rising.
+
+    Args:
+        path: the file.
+
+    Raises:
+        UserError: as ``open_video``.
+    """
+
+    def __init__(self, path: Path) -> None:
+        if path.suffix.lower() in PICTURE_SUFFIXES:
+            raise UserError(f"{path} is a picture, not a video. Give the folder of the frames.")
+        self.path, self._container = path, _opened(path)
+        self._stream = _video_stream(path, self._container)
+        self._stamps: list[int] = []
+        if INDEXED & set(self._container.format.name.split(",")):
+            packets = self._container.demux(self._stream)
+            found = [p.pts for p in packets if p.size and not p.is_discard]
+            self._stamps = sorted(found) if None not in found else []
+        first, base = min(self._stamps, default=0), float(self._stream.time_base)
+        self.times = [(stamp - first) * base for stamp in self._stamps]
+        self.times = self.times or [at for at, _ in _decoded(path)]
+        self._decoder: Iterator[Any] = iter(())
+        self._next = len(self.times)
+
+    def read(self, number: int, color: bool) -> NDArray[np.uint8]:
+        """A frame's pixels, uint8 [H, W], or RGB [H, W, 3] where asked for.
+
+        Raises:
+            UserError: the video has no such frame, or it cannot be decoded.
+        """
+        if not 0 <= number < len(self.times):
+            raise UserError(f"{self.path.name} has {len(self.times)} frames, counted from 0.")
+        frame = self._seek(number) if self._stamps else self._skip_to(number)
+        if frame is None:
+            self._next = len(self.times)
+            raise UserError("it cannot be decoded: the video is damaged. Copy it again.")
+        self._next = number + 1
+        return _pixels(frame, color)
+
+    def _seek(self, number: int) -> Any:
+        wanted = self._stamps[number]
+        if not self._next <= number < self._next + NEAR:
+            self._container.seek(wanted, stream=self._stream)
+            self._decoder = self._container.decode(self._stream)
+        try:
+            frame = next(f for f in self._decoder if f.pts is not None and f.pts >= wanted)
+        except (StopIteration, _av().error.FFmpegError):
+            return None
+        return frame if frame.pts == wanted else None
+
+    def _skip_to(self, number: int) -> Any:
+        if number < self._next:
+            self._decoder, self._next = (frame for _, frame in _decoded(self.path)), 0
+        return next(islice(self._decoder, number - self._next, None), None)
