@@ -9,7 +9,7 @@ web page for every video, and with --annotated-video a copy of each in which the
 the movements of these key frames are described instead. Needs requirements-video.txt.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -24,14 +24,12 @@ from common.owned_folder import shared_record
 from common.progress import with_progress
 from datasets.frames.flow import FlowMethod
 from datasets.frames.registration import Landmarks
-from datasets.video.analysis import Activations, Classify, KeyFrame, analyse
-from datasets.video.decode import Video, open_video, record_camera, write_video
-from datasets.video.page import annotated_frames, render_page, table_of
+from datasets.video.analysis import KeyFrame
+from datasets.video.decode import VideoFrame, record_camera
+from training.video import Reader, VideoSettings, load_reader, predict_video
 
 EVENTS_NAME = "events.csv"
 CAMERA_NAME = "camera.mp4"
-
-KeyFrames = list[tuple[KeyFrame, KeyFrame, KeyFrame]]
 
 
 @dataclass(frozen=True)
@@ -78,34 +76,29 @@ class Config:
         check_output_folder(self.out)
 
     @property
-    def key_frames(self) -> KeyFrames:
+    def key_frames(self) -> list[tuple[KeyFrame, KeyFrame, KeyFrame]]:
         """Onset, apex and offset of every given movement."""
         three = zip(self.onset, self.apex, self.offset, strict=True)
         return [(_key_frame(a), _key_frame(b), _key_frame(c)) for a, b, c in three]
 
 
-def main(classify: Classify | None = None, activations: Activations | None = None) -> None:
+def main(reader: Reader | None = None) -> None:
     """Analyse every video; one that cannot be analysed does not keep the others from it.
 
     Args:
-        classify: gives scores to movements; None leaves their columns out.
-        activations: of the muscles, to tell blinks and gaze from expressions.
+        reader: what is told of movements; None takes the one that the settings name.
     """
     config = parse_settings(Config, __doc__)
     config.check()
     with shared_record(config.out):
-        _predict_all(config, classify, activations)
+        _predict_all(config, reader or load_reader())
 
 
-def _predict_all(
-    config: Config, classify: Classify | None, activations: Activations | None
-) -> None:
-    key_frames = config.key_frames
+def _predict_all(config: Config, reader: Reader) -> None:
     tables, problems = [], []
     for name, path in _inputs(config):
         try:
-            video = open_video(path, config.frame_rate)
-            tables.append(_predict(name, video, config, key_frames, classify, activations))
+            tables.append(_predict(name, path, config, reader))
         except UserError as error:
             problems.append(str(error))
     if tables:
@@ -133,35 +126,20 @@ def _inputs(config: Config) -> Iterator[tuple[str, Path]]:
         yield name, path
 
 
-def _predict(
-    name: str,
-    video: Video,
-    config: Config,
-    key_frames: KeyFrames,
-    classify: Classify | None,
-    activations: Activations | None,
-) -> pd.DataFrame:
-    """Write a video's page, and the annotated video; returns the rows of its table."""
-    analysis = analyse(
-        video,
-        key_frames,
-        config.landmarks,
-        config.flow,
-        lambda frames, total: with_progress(frames, total, name),
-        activations,
+def _predict(name: str, path: Path, config: Config, reader: Reader) -> pd.DataFrame:
+    """Analyse one video and say what was found; returns the rows of its table."""
+    settings = VideoSettings(
+        config.landmarks, config.flow, config.frame_rate, config.annotated_video
     )
-    for warning in analysis.warnings:
+
+    def progress(frames: Iterable[VideoFrame], total: int) -> Iterable[VideoFrame]:
+        return with_progress(frames, total, name)
+
+    result = predict_video(path, config.out, name, settings, reader, config.key_frames, progress)
+    for warning in result.warnings:
         print(f"{name}: {warning}")
-    clips = [event.clip for event in analysis.events]
-    verdicts = classify(clips) if classify is not None and clips else None
-    table = table_of(name, analysis, verdicts)
-    page = config.out / f"{name}.html"
-    write_text(page, render_page(name, video, analysis, verdicts))
-    print(f"{name}: {len(table)} movements, {page}")
-    if config.annotated_video:
-        frames = annotated_frames(video, analysis, table.to_dict("records"))
-        write_video(config.out / f"{name}_annotated.mp4", frames)
-    return table
+    print(f"{name}: {len(result.events)} movements, {result.page}")
+    return result.events
 
 
 def _key_frame(text: str) -> KeyFrame:

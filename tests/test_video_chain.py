@@ -30,6 +30,7 @@ from datasets.video.planted import (
 )
 from datasets.video.spotting import MUSCLES, given_movement, kind_by_muscles, spot_movements
 from tests.helpers.scripts import run_main
+from training.video import Reader
 
 pytest.importorskip("av", reason="needs requirements-video.txt")
 pytest.importorskip("dlib", reason="needs requirements-faces.txt")
@@ -243,7 +244,7 @@ def written(video: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What the script writes with a classifier."""
     out = tmp_path_factory.mktemp("out")
     flags = [str(video), "--out", str(out), "--flow", "dis", "--annotated-video"]
-    printed = run_main(lambda: predict_video.main(fake_classify), flags)
+    printed = run_main(lambda: predict_video.main(Reader(fake_classify)), flags)
     assert "5 movements" in printed
     return out
 

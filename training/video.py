@@ -1,0 +1,108 @@
+"""A video into a folder: its movements, what a method says of them, and the page of both."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from common.files import write_text
+from datasets.frames.flow import FlowMethod
+from datasets.frames.registration import Landmarks
+from datasets.video.analysis import Activations, Classify, KeyFrame, Progress, analyse
+from datasets.video.decode import open_video, write_video
+from datasets.video.page import annotated_frames, render_page, table_of
+
+KeyFrames = Sequence[tuple[KeyFrame, KeyFrame, KeyFrame]]
+
+
+@dataclass(frozen=True)
+class VideoSettings:
+    """How a video is looked at.
+
+    Attributes:
+        landmarks: dlib's landmark model.
+        flow: optical flow of what may be expressions.
+        frame_rate: frames a second of a folder of frames.
+        annotated_video: also write the video with its movements named.
+    """
+
+    landmarks: Landmarks = 5
+    flow: FlowMethod = "tvl1"
+    frame_rate: float | None = None
+    annotated_video: bool = False
+
+
+@dataclass(frozen=True)
+class Reader:
+    """What is told of movements besides their times.
+
+    Attributes:
+        classify: gives scores to what may be expressions; None leaves their columns out.
+        activations: of the muscles, to tell blinks and gaze from expressions.
+    """
+
+    classify: Classify | None = None
+    activations: Activations | None = None
+
+
+@dataclass(frozen=True)
+class VideoResult:
+    """What was written of a video.
+
+    Attributes:
+        page: the HTML file, which needs no other file.
+        events: a row for each movement, see ``datasets.video.page.table_of``.
+        warnings: sentences on the video and the face in it.
+        annotated: the annotated video, where it was asked for.
+    """
+
+    page: Path
+    events: pd.DataFrame
+    warnings: list[str]
+    annotated: Path | None
+
+
+def load_reader() -> Reader:
+    """The reader that is used where no other is given."""
+    return Reader()
+
+
+def predict_video(
+    path: Path,
+    out: Path,
+    name: str,
+    settings: VideoSettings = VideoSettings(),
+    reader: Reader | None = None,
+    key_frames: KeyFrames = (),
+    progress: Progress = lambda frames, _: frames,
+) -> VideoResult:
+    """Analyse one video; writes ``<name>.html``, and where asked ``<name>_annotated.mp4``.
+
+    Args:
+        path: a video file, or a folder of numbered frames.
+        out: folder to write to; made if absent.
+        name: of the video on the page, in the table and in the files' names.
+        settings: how.
+        reader: from ``load_reader``; load it once for many videos. None loads the default one.
+        key_frames: onset, apex, offset of movements; where given, nothing is spotted.
+        progress: is given the frames and their number, and passes them on.
+
+    Raises:
+        UserError: the video cannot be used, holds no face, or the key frames are not in it.
+    """
+    reader = reader or load_reader()
+    video = open_video(path, settings.frame_rate)
+    analysis = analyse(
+        video, key_frames, settings.landmarks, settings.flow, progress, reader.activations
+    )
+    clips = [event.clip for event in analysis.events]
+    verdicts = reader.classify(clips) if reader.classify is not None and clips else None
+    table = table_of(name, analysis, verdicts)
+    page = out / f"{name}.html"
+    write_text(page, render_page(name, video, analysis, verdicts))
+    annotated = None
+    if settings.annotated_video:
+        annotated = out / f"{name}_annotated.mp4"
+        write_video(annotated, annotated_frames(video, analysis, table.to_dict("records")))
+    return VideoResult(page, table, analysis.warnings, annotated)
