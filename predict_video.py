@@ -26,7 +26,8 @@ from datasets.frames.flow import FlowMethod
 from datasets.frames.registration import Landmarks
 from datasets.video.analysis import KeyFrame
 from datasets.video.decode import VideoFrame, record_camera
-from training.video import Reader, VideoSettings, load_reader, predict_video
+from training.movement_reader import SHIPPED, Reader, load_reader
+from training.video import VideoSettings, predict_video
 
 EVENTS_NAME = "events.csv"
 CAMERA_NAME = "camera.mp4"
@@ -40,6 +41,8 @@ class Config:
     """Video files, or folders of numbered frames."""
     out: Path = Path("results/video")
     """Folder to write to; made if absent."""
+    weights: Path = SHIPPED
+    """Folder of weights that classify, or one file of them."""
     onset: tuple[str, ...] = ()
     """Key frames of the movements: frame numbers, or seconds with an s, such as 0.4s."""
     apex: tuple[str, ...] = ()
@@ -91,7 +94,7 @@ def main(reader: Reader | None = None) -> None:
     config = parse_settings(Config, __doc__)
     config.check()
     with shared_record(config.out):
-        _predict_all(config, reader or load_reader())
+        _predict_all(config, reader or load_reader(config.weights))
 
 
 def _predict_all(config: Config, reader: Reader) -> None:
@@ -139,6 +142,8 @@ def _predict(name: str, path: Path, config: Config, reader: Reader) -> pd.DataFr
     for warning in result.warnings:
         print(f"{name}: {warning}")
     print(f"{name}: {len(result.events)} movements, {result.page}")
+    if result.trust:
+        print(f"{name}: {result.trust}")
     return result.events
 
 

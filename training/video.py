@@ -9,9 +9,10 @@ import pandas as pd
 from common.files import write_text
 from datasets.frames.flow import FlowMethod
 from datasets.frames.registration import Landmarks
-from datasets.video.analysis import Activations, Classify, KeyFrame, Progress, analyse
+from datasets.video.analysis import KeyFrame, Progress, analyse
 from datasets.video.decode import open_video, write_video
 from datasets.video.page import annotated_frames, render_page, table_of
+from training.movement_reader import Reader, load_reader
 
 KeyFrames = Sequence[tuple[KeyFrame, KeyFrame, KeyFrame]]
 
@@ -34,38 +35,22 @@ class VideoSettings:
 
 
 @dataclass(frozen=True)
-class Reader:
-    """What is told of movements besides their times.
-
-    Attributes:
-        classify: gives scores to what may be expressions; None leaves their columns out.
-        activations: of the muscles, to tell blinks and gaze from expressions.
-    """
-
-    classify: Classify | None = None
-    activations: Activations | None = None
-
-
-@dataclass(frozen=True)
 class VideoResult:
     """What was written of a video.
 
     Attributes:
         page: the HTML file, which needs no other file.
         events: a row for each movement, see ``datasets.video.page.table_of``.
+        trust: a sentence that says how far to believe the classes; empty without classes.
         warnings: sentences on the video and the face in it.
         annotated: the annotated video, where it was asked for.
     """
 
     page: Path
     events: pd.DataFrame
+    trust: str
     warnings: list[str]
     annotated: Path | None
-
-
-def load_reader() -> Reader:
-    """The reader that is used where no other is given."""
-    return Reader()
 
 
 def predict_video(
@@ -105,4 +90,5 @@ def predict_video(
     if settings.annotated_video:
         annotated = out / f"{name}_annotated.mp4"
         write_video(annotated, annotated_frames(video, analysis, table.to_dict("records")))
-    return VideoResult(page, table, analysis.warnings, annotated)
+    trust = "" if verdicts is None else verdicts.trust
+    return VideoResult(page, table, trust, analysis.warnings, annotated)
