@@ -29,7 +29,7 @@ from datasets.video.spotting import EXPRESSIONS, MotionCurve
 KEY_FRAMES = ("onset", "apex", "offset")
 TRUST = (
     "Movements were found by motion alone and no expression was classified. The spotting was "
-    "measured on planted movements (docs/spotting.md), never on your camera: look at the frames "
+    "measured on planted movements (docs/video.md), never on your camera: look at the frames "
     "before you believe an entry."
 )
 SCORE = "score_"
