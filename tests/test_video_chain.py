@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+import make_synthetic
 import predict_video
 from common.action_units import ACTION_UNITS
 from common.class_names import CLASS_NAMES
@@ -39,6 +40,7 @@ from datasets.video.spotting import given_movement, spot_movements
 from models import load_method
 from tests.helpers.scripts import run_main
 from training.movement_reader import Reader, read_muscles
+from training.video import compare_with_truth
 
 pytest.importorskip("av", reason="needs requirements-video.txt")
 pytest.importorskip("dlib", reason="needs requirements-faces.txt")
@@ -297,6 +299,31 @@ def test_classes_and_muscles_of_what_was_planted(short: Path, video: Path, tmp_p
     assert {name[:3] for name in sorted(muscles, key=muscles.__getitem__)[-4:]} == {"AU1", "AU2"}
     page = (tmp_path / "short.html").read_text(encoding="utf-8")
     assert "about 4 of 5 right" in page and "Muscles as red and blue spots" in page
+
+
+def test_the_demonstration_says_what_is_planted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("datasets.video.planted.DEMO_SECONDS", 0.2)
+    path = tmp_path / "face.mp4"
+    flags = ["--what", "video", "--out", str(path)]
+    assert "SYNTHETIC" in run_main(make_synthetic.main, flags)
+    assert open_video(path).synthetic
+    rows = pd.read_csv(path.with_suffix(".csv"), keep_default_na=False).to_dict("records")
+    assert [row["kind"] for row in rows] == ["micro", "blink", "long", "micro"]
+    assert [row["label"] for row in rows] == ["surprise", "", "positive", "negative"]
+    flags[-1] = str(tmp_path / "face.txt")
+    assert "give the name of an MP4 file" in run_main(make_synthetic.main, flags, refused=True)
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [("kind,onset\nmicro,1\n", "offset"), ("kind,onset,offset\nmicro,a,2\n", "must be seconds")],
+)
+def test_a_faulty_truth_is_refused(text: str, reason: str, tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text(text)
+    with pytest.raises(UserError, match=reason):
+        compare_with_truth(pd.DataFrame(), tmp_path / "t.csv")
 
 
 def test_the_side_of_a_smile_is_told(tmp_path: Path) -> None:
