@@ -94,6 +94,7 @@ def test_no_pickle_and_the_figure_of_the_run_on_the_card(fitted: Path) -> None:
     assert f"about {round(5 * right)} of 5 right" in trust_sentence("au_kernel", card)
     assert "on noise" in trust_sentence("au_kernel", card)
     assert "nobody has measured" in trust_sentence("au_kernel", {})
+    assert trust_sentence("x", {"notes": ["SYNTHETIC clips"]}).startswith("SYNTHETIC clips: x: ")
 
 
 def test_evaluating_on_a_training_subject_is_refused_or_marked(

@@ -19,7 +19,6 @@ from datasets import Inputs
 from datasets.frames.build import ClipFlows
 from datasets.motion import phase_gain, phase_sum, remove_affine, unit_rms
 from datasets.video.analysis import Classify, Verdicts, small_flows
-from evaluation.predictions import SYNTHETIC_NOTE
 from evaluation.tables import DATASET_TITLES
 from models import au_network
 from models.pretrained import checked_note, read_card, weights_file
@@ -106,14 +105,13 @@ def read_muscles(flows: NDArray[np.float32]) -> NDArray[np.float32]:
 
 def trust_sentence(method: str, card: Mapping[str, Any]) -> str:
     """How far to believe the scores of weights with this card; empty where there is no card."""
-    figure = card.get("figure")
+    figure, marks = card.get("figure"), "".join(f"{note}: " for note in card.get("notes", ()))
     if not figure:
-        return f"{method}: nobody has measured how often these weights are right. {UNTESTED}"
+        return f"{marks}{method}: nobody has measured how often these weights are right. {UNTESTED}"
     datasets = name_list(DATASET_TITLES.get(name, name) for name in card["clips"])
     full, clips = figure["full"], sum(card["clips"].values())
     right = round(FIFTHS * full["accuracy"])
     note = f"; {card['note']}" if card.get("note") else ""
-    marks = f"{SYNTHETIC_NOTE}: " if card.get("synthetic") else ""
     return (
         f"{marks}{method}: about {right} of {FIFTHS} right on new people of {datasets} "
         f"({figure['protocol']}, {clips} clips: accuracy {full['accuracy']:.2f}, UF1 "
