@@ -2,8 +2,10 @@
 
     python eval.py --inputs DIR --weights weights/one-0.5_1_1_2
 
-Reads <subject>.pth, each trained without that subject. Writes, below --results, <subject>_acc.txt,
-predictions.csv, CausalNet.xlsx and confusion_matrix.png; prints UF1, UAR and ACC per dataset.
+Reads <subject>.safetensors or .pth, each trained without that subject, or weights that were fitted
+on all clips of other inputs (python -m training.fit_all). Writes, below --results,
+<subject>_acc.txt, predictions.csv, CausalNet.xlsx and confusion_matrix.png; prints UF1, UAR and ACC
+per dataset.
 """
 
 from dataclasses import dataclass
@@ -45,13 +47,15 @@ class Config:
     allow_doubles: bool = False
     """Take inputs in which two subjects have a clip with the same map; every result says so."""
     weights: Path | None = None
-    """Folder of <subject>.pth files."""
+    """Folder of weights, such as weights/au_kernel_released."""
     method: Path | None = None
     """Your method file. Default: the copy that the run left beside the weights."""
     gamma: float | None = None
     """Refuse weights that were trained with another gamma."""
     results: Path = Path("results_eval")
     """Folder to write to; results of an earlier evaluation in it are replaced."""
+    allow_seen: bool = False
+    """Also evaluate on subjects that the weights were trained on; every result is then marked."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """Where to compute."""
 
@@ -60,7 +64,7 @@ def main() -> None:
     """Wire the packages together."""
     config = parse_settings(Config, __doc__)
     if config.inputs is None or config.weights is None:
-        raise UserError("give --inputs (a folder of motion maps) and --weights (of <subject>.pth).")
+        raise UserError("give --inputs (a folder of maps) and --weights (a folder of weights).")
     if not config.weights.is_dir():
         raise UserError(f"--weights {config.weights} is not a folder. Give that of <subject>.pth.")
     _refuse_folder_of_a_run(config.results)
@@ -82,7 +86,14 @@ def evaluate(config: Config, weights: Path, inputs: Inputs) -> None:
     device = pick_device(config.device)
     if origin.threads is not None:
         torch.set_num_threads(origin.threads)
-    evaluation = evaluate_weights(weights, inputs, origin, gamma=config.gamma, device=device)
+    evaluation = evaluate_weights(
+        weights,
+        inputs,
+        origin,
+        gamma=config.gamma,
+        device=device,
+        allow_seen=config.allow_seen,
+    )
     _say_what_is_known(evaluation, origin.epoch_rule)
     notes = [*_lasting_notes(inputs, origin, evaluation), *_gamma_notes(evaluation)]
     if evaluation.rows is not None:
@@ -132,6 +143,8 @@ def _lasting_notes(inputs: Inputs, origin: WeightsOrigin, evaluation: Evaluation
     if evaluation.unknown and origin.epoch_rule != UNKNOWN_RULE:
         count = len(evaluation.unknown)
         notes.append(f"NOT KNOWN whom the weights of {count} subjects have seen")
+    if evaluation.seen:
+        notes.append(f"TESTED ON {len(evaluation.seen)} SUBJECTS THAT THE WEIGHTS WERE TRAINED ON")
     return notes
 
 

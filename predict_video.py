@@ -9,7 +9,7 @@ web page for every video, and with --annotated-video a copy of each in which the
 the movements of these key frames are described instead. Needs requirements-video.txt.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -24,14 +24,14 @@ from common.owned_folder import shared_record
 from common.progress import with_progress
 from datasets.frames.flow import FlowMethod
 from datasets.frames.registration import Landmarks
-from datasets.video.analysis import Activations, Classify, KeyFrame, analyse
-from datasets.video.decode import Video, open_video, record_camera, write_video
-from datasets.video.page import annotated_frames, render_page, table_of
+from datasets.video.analysis import KeyFrame
+from datasets.video.decode import VideoFrame, record_camera
+from training.movement_reader import SHIPPED, Reader, load_reader
+from training.video import VideoResult, VideoSettings, compare_with_truth, predict_video
 
 EVENTS_NAME = "events.csv"
 CAMERA_NAME = "camera.mp4"
-
-KeyFrames = list[tuple[KeyFrame, KeyFrame, KeyFrame]]
+SYNTHETIC = "SYNTHETIC: "
 
 
 @dataclass(frozen=True)
@@ -42,12 +42,16 @@ class Config:
     """Video files, or folders of numbered frames."""
     out: Path = Path("results/video")
     """Folder to write to; made if absent."""
+    weights: Path = SHIPPED
+    """Folder of weights that classify, or one file of them."""
     onset: tuple[str, ...] = ()
     """Key frames of the movements: frame numbers, or seconds with an s, such as 0.4s."""
     apex: tuple[str, ...] = ()
     """As many as of onset."""
     offset: tuple[str, ...] = ()
     """As many as of onset."""
+    truth: Path | None = None
+    """CSV (kind,onset,offset,label; seconds) of what the video shows: says what is found."""
     camera: int | None = None
     """Number of a camera to record first, into the output folder."""
     camera_seconds: float = 10.0
@@ -73,45 +77,43 @@ class Config:
             raise UserError("give as many --apex and --offset as --onset.")
         if self.onset and len(self.videos) + (self.camera is not None) > 1:
             raise UserError("key frames belong to one video. Give one.")
+        if self.truth is not None and len(self.videos) != 1:
+            raise UserError("--truth belongs to one video. Give one.")
         if not self.camera_seconds > 0:
             raise UserError(f"camera-seconds is {self.camera_seconds}: give more than 0.")
         check_output_folder(self.out)
 
     @property
-    def key_frames(self) -> KeyFrames:
+    def key_frames(self) -> list[tuple[KeyFrame, KeyFrame, KeyFrame]]:
         """Onset, apex and offset of every given movement."""
         three = zip(self.onset, self.apex, self.offset, strict=True)
         return [(_key_frame(a), _key_frame(b), _key_frame(c)) for a, b, c in three]
 
 
-def main(classify: Classify | None = None, activations: Activations | None = None) -> None:
+def main(reader: Reader | None = None) -> None:
     """Analyse every video; one that cannot be analysed does not keep the others from it.
 
     Args:
-        classify: gives scores to movements; None leaves their columns out.
-        activations: of the muscles, to tell blinks and gaze from expressions.
+        reader: what is told of movements; None takes the one that the settings name.
     """
     config = parse_settings(Config, __doc__)
     config.check()
     with shared_record(config.out):
-        _predict_all(config, classify, activations)
+        _predict_all(config, reader or load_reader(config.weights))
 
 
-def _predict_all(
-    config: Config, classify: Classify | None, activations: Activations | None
-) -> None:
-    key_frames = config.key_frames
-    tables, problems = [], []
+def _predict_all(config: Config, reader: Reader) -> None:
+    results, problems = [], []
     for name, path in _inputs(config):
         try:
-            video = open_video(path, config.frame_rate)
-            tables.append(_predict(name, video, config, key_frames, classify, activations))
+            results.append(_predict(name, path, config, reader))
         except UserError as error:
             problems.append(str(error))
-    if tables:
-        rows = pd.concat(tables, ignore_index=True)
+    if results:
+        rows = pd.concat([result.events for result in results], ignore_index=True)
         write_text(config.out / EVENTS_NAME, rows.to_csv(index=False, lineterminator="\n"))
-        print(f"{len(rows)} movements: {config.out / EVENTS_NAME}")
+        mark = SYNTHETIC if any(result.synthetic for result in results) else ""
+        print(f"{mark}{len(rows)} movements: {config.out / EVENTS_NAME}")
     if problems:
         raise UserError("; ".join(problems))
 
@@ -133,35 +135,23 @@ def _inputs(config: Config) -> Iterator[tuple[str, Path]]:
         yield name, path
 
 
-def _predict(
-    name: str,
-    video: Video,
-    config: Config,
-    key_frames: KeyFrames,
-    classify: Classify | None,
-    activations: Activations | None,
-) -> pd.DataFrame:
-    """Write a video's page, and the annotated video; returns the rows of its table."""
-    analysis = analyse(
-        video,
-        key_frames,
-        config.landmarks,
-        config.flow,
-        lambda frames, total: with_progress(frames, total, name),
-        activations,
+def _predict(name: str, path: Path, config: Config, reader: Reader) -> VideoResult:
+    """Analyse one video and say what was found."""
+    settings = VideoSettings(
+        config.landmarks, config.flow, config.frame_rate, config.annotated_video
     )
-    for warning in analysis.warnings:
-        print(f"{name}: {warning}")
-    clips = [event.clip for event in analysis.events]
-    verdicts = classify(clips) if classify is not None and clips else None
-    table = table_of(name, analysis, verdicts)
-    page = config.out / f"{name}.html"
-    write_text(page, render_page(name, video, analysis, verdicts))
-    print(f"{name}: {len(table)} movements, {page}")
-    if config.annotated_video:
-        frames = annotated_frames(video, analysis, table.to_dict("records"))
-        write_video(config.out / f"{name}_annotated.mp4", frames)
-    return table
+
+    def progress(frames: Iterable[VideoFrame], total: int) -> Iterable[VideoFrame]:
+        return with_progress(frames, total, name)
+
+    result = predict_video(path, config.out, name, settings, reader, config.key_frames, progress)
+    lines = [*result.warnings, f"{len(result.events)} movements, {result.page}", result.trust]
+    if config.truth is not None:
+        lines += compare_with_truth(result.events, config.truth)
+    mark = SYNTHETIC if result.synthetic else ""
+    for line in filter(None, lines):
+        print(f"{mark}{name}: {line}")
+    return result
 
 
 def _key_frame(text: str) -> KeyFrame:

@@ -21,6 +21,7 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from safetensors.torch import load_file
 from safetensors.torch import save as save_safetensors
 
 from common.errors import LONGEST_LINE
@@ -326,9 +327,9 @@ def test_damaged_files_of_a_run(judge: Judge, place: Place) -> None:
         one / "losses.csv": [resume],
         one / "CausalNet.xlsx": [resume, ("calculate_all_results", one)],
         one / "sub01_acc.txt": [resume],
-        weights / "sub01.pth": [resume, evaluate, start],
+        weights / "sub01.safetensors": [resume, evaluate, start],
         weights / "sub01.json": [resume, evaluate, start],
-        weights / "description.yaml": [resume, evaluate],
+        weights / "description.json": [resume, evaluate],
         weights / "clips.csv": [resume, evaluate, start],
         place / "weights" / "lin-linear" / "sub01.skops": [
             ("eval", *linear, "--results", place / "new")
@@ -344,7 +345,7 @@ def test_damaged_files_of_a_run(judge: Judge, place: Place) -> None:
                 judge.damaged(path, damage(path.read_bytes()), commands, what)
     for what, text in SETTINGS_FILES.items():
         judge.damaged(run / "config.yaml", text.encode(), [resume, report], what)
-        judge.damaged(weights / "description.yaml", text.encode(), [evaluate], what)
+        judge.damaged(weights / "description.json", text.encode(), [evaluate], what)
 
 
 def test_damaged_inputs(judge: Judge, place: Place) -> None:
@@ -537,19 +538,20 @@ def _saved(content: Any) -> bytes:
 def test_weights(judge: Judge, place: Place) -> None:
     folder, own = place / "downloaded", place / "weights" / "run-0.5_1_1_2"
     folder.mkdir()
-    shutil.copy(own / "description.yaml", folder)
-    state_dict = torch.load(own / "sub01.pth", weights_only=True)
+    shutil.copy(own / "description.json", folder)
+    state_dict = load_file(own / "sub01.safetensors")
     command = (*place.inputs, "--weights", folder, "--results", place / "new")
     for what, content in weights_contents(state_dict):
         (folder / "sub01.pth").write_bytes(content)
         judge.before = state(place.root)
         judge("eval", *command, what=what)
-    shutil.copy(own / "sub01.pth", folder)
-    description = yaml.safe_load((folder / "description.yaml").read_text())
+    (folder / "sub01.pth").unlink()
+    shutil.copy(own / "sub01.safetensors", folder)
+    description = yaml.safe_load((folder / "description.json").read_text())
     for key, values in DESCRIPTIONS.items():
         for value in values:
             text = yaml.safe_dump({**description, key: value})
-            (folder / "description.yaml").write_text(text)
+            (folder / "description.json").write_text(text)
             judge.before = state(place.root)
             judge("eval", *command, what=f"description: {key} is {value!r}"[:80])
     shutil.rmtree(folder)

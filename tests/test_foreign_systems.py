@@ -1,12 +1,11 @@
 """What one system's files give another: refused in one line, and nothing computed is lost."""
 
-import io
 import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
+from safetensors.torch import save
 
 import calculate_all_results
 import compare_results
@@ -38,10 +37,8 @@ def place(tiny_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         ("off_tanet", create_model("off_tanet")),
         ("htnet", create_model("htnet", dim=32, block_repeats=(1, 1, 1))),
     ):
-        content = io.BytesIO()
-        torch.save(network.state_dict(), content)
-        path = place / name / f"{SUBJECT}.pth"
-        write_weights(path, SUBJECT, content.getvalue(), ["casme2/sub02"], None)
+        content = save(network.state_dict())
+        write_weights(place / name, SUBJECT, content, ["casme2/sub02"], None)
     five = shutil.copytree(inputs, place / "five")
     names = ", ".join(f"class{number}" for number in range(5))
     (five / "inputs.yaml").write_text(f"casme2: {{classes: [{names}]}}\n")
@@ -64,10 +61,10 @@ def test_weights_of_another_system_are_refused_and_the_others_are_evaluated(
     )  # fmt: skip
     assert "the weights are not CausalNet's but Off-TANet's" in line
     weights = shutil.copytree(place / "weights" / "run-ststnet", tmp_path / "mixed")
-    shutil.copy(place / "off_tanet" / f"{SUBJECT}.pth", weights)
+    shutil.copy(place / "off_tanet" / f"{SUBJECT}.safetensors", weights)
     (weights / f"{SUBJECT}.json").unlink()
     flags = ("--inputs", place / "inputs", "--weights", weights, "--results", tmp_path / "eval")
-    assert f"{SUBJECT}.pth holds weights of Off-TANet" in refused(eval_script, *flags)
+    assert f"{SUBJECT}.safetensors holds weights of Off-TANet" in refused(eval_script, *flags)
     assert "s01," in (tmp_path / "eval" / "predictions.csv").read_text()
 
 

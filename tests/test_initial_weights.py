@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 import torch
 import yaml
+from safetensors.torch import save_file
 
 import main_train_for_parameter_tuning as training_script
 from tests.helpers.scripts import run_main
@@ -102,11 +103,11 @@ def test_new_weights_tell_what_the_first_ones_had_seen(
 def test_weights_that_have_seen_the_test_subject_are_refused_by_name(
     weights: Path, method: Path, tiny_folder: Path, tmp_path: Path
 ) -> None:
-    for ending in (".pth", ".json"):
+    for ending in (".safetensors", ".json"):
         shutil.copy(weights / f"sub02{ending}", weights / f"sub01{ending}")
     start = "--init-weights", weights
     error = train(tiny_folder, method, tmp_path / "r", *start, refused=True)
-    assert "sub01.pth was trained on casme2/sub01, on whom it would be tested" in error
+    assert "sub01.safetensors was trained on casme2/sub01, on whom it would be tested" in error
     assert len(error.strip().splitlines()) == 1 and not (tmp_path / "r" / "config.yaml").exists()
     printed = train(tiny_folder, method, tmp_path / "r", *start, "--subjects", "sub02")
     assert "1 folds start from" in printed and "1 test subjects checked" in printed
@@ -121,10 +122,10 @@ def test_weights_that_nobody_knows_are_refused(
     error = train(tiny_folder, method, tmp_path / "r", *start, refused=True)
     assert "has no note s01.json, so nobody knows whom it has seen" in error
     (weights / "s01.json").write_text(note)
-    torch.save({"weight": torch.zeros(1)}, weights / "s01.pth")
+    save_file({"weight": torch.zeros(1)}, weights / "s01.safetensors")
     error = train(tiny_folder, method, tmp_path / "r", *start, refused=True)
     assert "has changed since it was written" in error
-    (weights / "s01.pth").unlink()
+    (weights / "s01.safetensors").unlink()
     error = train(tiny_folder, method, tmp_path / "r", *start, refused=True)
     assert "holds no weights of" in error and "s01" in error
 

@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 import torch
 import yaml
+from safetensors.torch import load_file, save
 
 import calculate_all_results
 import compare_results
@@ -113,16 +114,16 @@ def test_a_flipped_bit_of_a_downloaded_map_is_noticed(tmp_path: Path) -> None:
 def test_weights_that_no_training_gives_are_refused(
     value: complex, copy: Path, run: Run, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    path = copy / "weights" / "run-net" / "sub01.pth"
-    state = torch.load(path, weights_only=True)
+    path = copy / "weights" / "run-net" / "sub01.safetensors"
+    state = load_file(path)
     name = next(iter(state))
     whole = torch.full(state[name].shape, value)
     for tensor in (whole, torch.where(torch.rand(whole.shape) > 0.99, whole, state[name])):
-        torch.save({**state, name: tensor if value != 1 else whole}, path)
+        path.write_bytes(save({**state, name: tensor if value != 1 else whole}))
         for record in (RECORD_NAME, "sub01.json"):
             (path.parent / record).unlink(missing_ok=True)
         assert run(eval_script.main, *evaluation(copy)) == 2
-        assert "sub01.pth" in capsys.readouterr().err
+        assert "sub01.safetensors" in capsys.readouterr().err
 
 
 def test_weights_under_another_name_are_refused(
@@ -130,11 +131,11 @@ def test_weights_under_another_name_are_refused(
 ) -> None:
     folder = copy / "weights" / "run-net"
     (folder / RECORD_NAME).unlink()
-    for names in (["pth"], ["pth", "json"]):
+    for names in (["safetensors"], ["safetensors", "json"]):
         for ending in names:
             shutil.copy(folder / f"sub02.{ending}", folder / f"sub01.{ending}")
         assert run(eval_script.main, *evaluation(copy)) == 2
-        assert "sub01.pth" in capsys.readouterr().err
+        assert "sub01.safetensors" in capsys.readouterr().err
     note = json.loads((folder / "sub01.json").read_text())
     (folder / "sub01.json").write_text(json.dumps({**note, "fold": "sub01"}))
     assert run(eval_script.main, *evaluation(copy)) == 2
