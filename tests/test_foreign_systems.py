@@ -11,6 +11,7 @@ import calculate_all_results
 import compare_results
 import eval as eval_script
 import main_train_for_parameter_tuning as training_script
+from common.owned_folder import RECORD_NAME
 from datasets import read_inputs
 from datasets.arrays import PHASES, flow_path, frames_path, write_arrays, write_frames
 from models import create_model
@@ -62,7 +63,8 @@ def test_weights_of_another_system_are_refused_and_the_others_are_evaluated(
     assert "the weights are not CausalNet's but Off-TANet's" in line
     weights = shutil.copytree(place / "weights" / "run-ststnet", tmp_path / "mixed")
     shutil.copy(place / "off_tanet" / f"{SUBJECT}.safetensors", weights)
-    (weights / f"{SUBJECT}.json").unlink()
+    for name in (f"{SUBJECT}.json", RECORD_NAME):
+        (weights / name).unlink()
     flags = ("--inputs", place / "inputs", "--weights", weights, "--results", tmp_path / "eval")
     assert f"{SUBJECT}.safetensors holds weights of Off-TANet" in refused(eval_script, *flags)
     assert "s01," in (tmp_path / "eval" / "predictions.csv").read_text()

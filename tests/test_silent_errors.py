@@ -116,7 +116,7 @@ def test_weights_that_no_training_gives_are_refused(
 ) -> None:
     path = copy / "weights" / "run-net" / "sub01.safetensors"
     state = load_file(path)
-    name = next(iter(state))
+    name = max(state, key=lambda own: state[own].numel())
     whole = torch.full(state[name].shape, value)
     for tensor in (whole, torch.where(torch.rand(whole.shape) > 0.99, whole, state[name])):
         path.write_bytes(save({**state, name: tensor if value != 1 else whole}))
