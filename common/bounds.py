@@ -37,6 +37,8 @@ BOUNDS: dict[str, tuple[float, float]] = {
     "n_clips": (1, 10_000),
     "cpus_per_task": (0, 10_000),
     "gpus_per_task": (0, 1000),
+    "port": (0, 65_535),
+    "max_megabytes": (1, 100_000),
 }
 
 
