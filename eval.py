@@ -2,8 +2,10 @@
 
     python eval.py --inputs DIR --weights weights/one-0.5_1_1_2
 
-Reads <subject>.pth, each trained without that subject. Writes, below --results, <subject>_acc.txt,
-predictions.csv, CausalNet.xlsx and confusion_matrix.png; prints UF1, UAR and ACC per dataset.
+Reads <subject>.safetensors or .pth, each trained without that subject, or weights that were fitted
+on all clips of other inputs (python -m training.fit_all). Writes, below --results,
+<subject>_acc.txt, predictions.csv, CausalNet.xlsx and confusion_matrix.png; prints UF1, UAR and ACC
+per dataset.
 """
 
 from dataclasses import dataclass
@@ -43,13 +45,15 @@ class Config:
     inputs: Path | None = None
     """Folder of motion maps."""
     weights: Path | None = None
-    """Folder of <subject>.pth files."""
+    """Folder of weights, such as weights/au_kernel_released."""
     method: Path | None = None
     """Your method file. Default: the copy that the run left beside the weights."""
     gamma: float | None = None
     """Refuse weights that were trained with another gamma."""
     results: Path = Path("results_eval")
     """Folder to write to; results of an earlier evaluation in it are replaced."""
+    allow_seen: bool = False
+    """Also evaluate on subjects that the weights were trained on; every result is then marked."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """Where to compute."""
 
@@ -58,7 +62,7 @@ def main() -> None:
     """Wire the packages together."""
     config = parse_settings(Config, __doc__)
     if config.inputs is None or config.weights is None:
-        raise UserError("give --inputs (a folder of motion maps) and --weights (of <subject>.pth).")
+        raise UserError("give --inputs (a folder of maps) and --weights (a folder of weights).")
     if not config.weights.is_dir():
         raise UserError(f"--weights {config.weights} is not a folder.")
     _refuse_folder_of_a_run(config.results)
@@ -80,9 +84,16 @@ def evaluate(config: Config, weights: Path, inputs: Inputs) -> None:
     device = pick_device(config.device)
     if origin.threads is not None:
         torch.set_num_threads(origin.threads)
-    evaluation = evaluate_weights(weights, inputs, origin, gamma=config.gamma, device=device)
+    evaluation = evaluate_weights(
+        weights,
+        inputs,
+        origin,
+        gamma=config.gamma,
+        device=device,
+        allow_seen=config.allow_seen,
+    )
     _say_what_is_known(evaluation, origin.epoch_rule)
-    notes = _lasting_notes(inputs, origin)
+    notes = _lasting_notes(inputs, origin, evaluation)
     if evaluation.rows is not None:
         note = "; ".join([*notes, *_partial_notes(evaluation)])
         folds, synthetic = loso_folds(inputs.clips, origin.protocol), inputs.synthetic
@@ -119,11 +130,13 @@ def _say_what_is_known(evaluation: Evaluation, rule: str) -> None:
         )
 
 
-def _lasting_notes(inputs: Inputs, origin: WeightsOrigin) -> list[str]:
+def _lasting_notes(inputs: Inputs, origin: WeightsOrigin, evaluation: Evaluation) -> list[str]:
     """What must be said beside every figure of these weights on these clips."""
     notes = [SYNTHETIC_NOTE] if inputs.synthetic or origin.synthetic else []
     if origin.inputs_sha256 not in (None, inputs.sha256_of(origin.method.input)):
         notes.append("weights of OTHER INPUTS")
+    if evaluation.seen:
+        notes.append(f"TESTED ON {len(evaluation.seen)} SUBJECTS THAT THE WEIGHTS WERE TRAINED ON")
     return notes
 
 

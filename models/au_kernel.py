@@ -15,8 +15,8 @@ and its mirror image are the same face:
 Each is scaled to a mean diagonal of 1 over the training clips; their mean goes to a multinomial
 logistic regression, whose strength is chosen inside the fold. Nothing sees a test clip.
 
-A fitted estimator holds features of its training clips: who may not pass on the clips may not pass
-on the fitted estimator.
+A fitted estimator holds the prepared motion of its training clips, at 28 x 28 pixels: who may not
+pass on the clips' maps may not pass on the fitted estimator.
 
 Legend of dimensions: N, M clips, W ways of seeing a clip (as stored, mirrored), F features,
 C classes, E eigenvectors.
@@ -25,6 +25,7 @@ C classes, E eigenvectors.
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from einops import rearrange
@@ -88,8 +89,9 @@ class AuKernel(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         strength_: the chosen C of the logistic regression.
         inner_losses_: held-out class-balanced log loss of each strength; empty where there was
             nothing to choose by.
+        motion_: of the training clips, [M, 2, 28, 28].
         features_: of the training clips, by kernel [W, M, F]; ``bandwidths_`` of the Gaussian
-            kernels and ``scales_``.
+            kernels and ``scales_``. Made of ``motion_``, and not stored.
         dual_: [M, C], and ``intercept_`` [C]: a clip's logits are its kernel with the training
             clips times these.
         network_: weights of the AU network.
@@ -123,6 +125,7 @@ class AuKernel(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.classes_, labels = np.unique(y, return_inverse=True)
         with one_thread():
             self.network_ = load_weights(Path(self.weights or SHIPPED)) if self.au_network else {}
+            self.motion_ = np.asarray(X)
             self.features_ = both_ways(X, names, self.network_)
             kernel = self._fit_kernel()
             basis = kernel_basis(kernel)
@@ -135,6 +138,15 @@ class AuKernel(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             )
             self.dual_ = basis @ weight.T
         return self
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in vars(self).items() if name != "features_"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        if "motion_" in state:
+            with one_thread():
+                self.features_ = both_ways(self.motion_, self._members(), self.network_)
 
     def decision_function(self, X: NDArray[np.float32]) -> Array:
         """Logits [N, C] of motion [N, 2, 28, 28]."""

@@ -1,7 +1,7 @@
 """scikit-learn estimators behind the interface of a network: scores of clips, a file of weights.
 
-Files are written with skops, so reading one runs no code; numbering and times inside are fixed, so
-that equal estimators give equal bytes.
+An estimator that holds arrays, numbers, texts, lists and dicts becomes a safetensors file, another
+one a file of skops; reading either runs no code. Equal estimators give equal bytes.
 """
 
 import inspect
@@ -18,6 +18,7 @@ from threadpoolctl import threadpool_limits
 
 from common.errors import UserError
 from models.method import Method, describe
+from models.plain_state import NotPlainError, dump_state, load_state
 
 SMALLEST = 1e-30
 """Probabilities below this count as this, so that their logarithm is finite."""
@@ -26,6 +27,9 @@ ABSENT = -1e4
 SCHEMA = "schema.json"
 FIXED_TIME = (1980, 1, 1, 0, 0, 0)
 OWN_MODULES = "models."
+PLAIN_SUFFIX, SKOPS_SUFFIX = ".safetensors", ".skops"
+ZIP = b"PK"
+"""How a file of skops begins."""
 
 
 def fit_estimator(
@@ -108,6 +112,12 @@ def dump_estimator(estimator: Any) -> bytes:
     Raises:
         UserError: it holds something that skops cannot store.
     """
+    state = estimator.__getstate__()
+    if isinstance(state, dict):
+        try:
+            return dump_state(state)
+        except NotPlainError:
+            pass  # skops knows scikit-learn's own objects.
     try:
         content = skops.io.dumps(estimator)
     except Exception as error:
@@ -118,12 +128,23 @@ def dump_estimator(estimator: Any) -> bytes:
     return _renumbered(content)
 
 
-def load_estimator(path: Path, method: Method) -> Any:
-    """Read a fitted estimator; only scikit-learn's own classes, the suite's and the method file's.
+def estimator_suffix(content: bytes) -> str:
+    """The ending of the file that this content goes to."""
+    return SKOPS_SUFFIX if content.startswith(ZIP) else PLAIN_SUFFIX
+
+
+def load_estimator(path: Path, method: Method, built: Any) -> Any:
+    """Read a fitted estimator; of classes, only scikit-learn's, the suite's and the method file's.
+
+    Args:
+        built: what the method's file builds with the settings of the fitted one, not fitted; it is
+            given the state of a safetensors file.
 
     Raises:
         UserError: the file is damaged or holds classes of another origin.
     """
+    if path.suffix == PLAIN_SUFFIX:
+        return _with_state(path, built)
     # What the method's own file defines is as trusted as that file, which has been run by now.
     own = (OWN_MODULES, method.module.__name__ + ".")
     try:
@@ -141,6 +162,20 @@ def load_estimator(path: Path, method: Method) -> Any:
         f"{path} is refused: it holds {foreign[0]}, which is neither scikit-learn's nor of method "
         f"{method.name}. Give the method's own file."
     )
+
+
+def _with_state(path: Path, built: Any) -> Any:
+    try:
+        state = load_state(path.read_bytes())
+        if hasattr(built, "__setstate__"):
+            built.__setstate__(state)
+        else:
+            vars(built).update(state)
+    except (OSError, ValueError, AttributeError, KeyError) as error:
+        raise UserError(
+            f"{path} cannot be read as a fitted estimator ({describe(error)}). Write it again."
+        ) from error
+    return built
 
 
 def _renumbered(content: bytes) -> bytes:

@@ -179,10 +179,10 @@ def test_damaged_files_of_a_run(judge: Judge, place: Path) -> None:
             ("calculate_all_results", one, "--published"),
         ),
         one / "predictions.csv": (("main_train_for_parameter_tuning", *grid, "--results", run),),
-        place / "weights" / "run-0.3_1_1_2" / "sub01.pth": (
+        place / "weights" / "run-0.3_1_1_2" / "sub01.safetensors": (
             ("main_train_for_parameter_tuning", *grid, "--results", run),
         ),
-        place / "weights" / "run-0.3_1_1_2" / "description.yaml": (
+        place / "weights" / "run-0.3_1_1_2" / "description.json": (
             ("main_train_for_parameter_tuning", *grid, "--results", run),
         ),
         place / "weights" / "run-0.3_1_1_2" / "sub01.json": (

@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 import torch
 import yaml
+from safetensors.torch import save_file
 
 import main_train_for_parameter_tuning as training_script
 from tests.helpers.scripts import run_main
@@ -121,10 +122,10 @@ def test_weights_that_nobody_knows_are_refused(
     error = train(tiny_folder, method, tmp_path / "r", *start, refused=True)
     assert "has no note s01.json, so nobody knows whom it has seen" in error
     (weights / "s01.json").write_text(note)
-    torch.save({"weight": torch.zeros(1)}, weights / "s01.pth")
+    save_file({"weight": torch.zeros(1)}, weights / "s01.safetensors")
     error = train(tiny_folder, method, tmp_path / "r", *start, refused=True)
     assert "has changed since it was written" in error
-    (weights / "s01.pth").unlink()
+    (weights / "s01.safetensors").unlink()
     error = train(tiny_folder, method, tmp_path / "r", *start, refused=True)
     assert "holds no weights of" in error and "s01" in error
 

@@ -13,7 +13,13 @@ from common.errors import UserError
 from datasets import Preparation, prepare
 from models import create_model, list_methods, list_models, load_method
 from models.checkpoint import load_into, load_weights
-from models.estimator import dump_estimator, estimator_scores, fit_estimator, load_estimator
+from models.estimator import (
+    dump_estimator,
+    estimator_scores,
+    estimator_suffix,
+    fit_estimator,
+    load_estimator,
+)
 from models.method import Method
 from training.stacking import StackedNetworks, why_alone
 
@@ -166,8 +172,9 @@ def test_an_estimator_is_fitted_saved_and_loaded_to_the_last_bit(name: str, tmp_
     assert scores.shape == (CLIPS, CLASSES) and np.isfinite(scores).all()
     content = dump_estimator(fitted)
     assert content == dump_estimator(again)
-    (tmp_path / "fold.skops").write_bytes(content)
-    loaded = load_estimator(tmp_path / "fold.skops", method)
+    path = tmp_path / f"fold{estimator_suffix(content)}"
+    path.write_bytes(content)
+    loaded = load_estimator(path, method, create_model(name))
     assert np.array_equal(estimator_scores(method, loaded, clips, CLASSES), scores)
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-import torch
+from safetensors.torch import load_file
 
 import compare_results
 import eval as eval_script
@@ -89,7 +89,7 @@ def test_running_statistics_are_those_of_the_training_clips(
     kept = ("--save-weights", "--weights", own / "weights", "--workers", 1)
     more = ("--epochs", 3, "--batch-size", 6, *kept)
     assert train(monkeypatch, tiny_folder, own / "my_cnn.py", own / "results", *more) == 0
-    state = torch.load(own / "weights" / "results-my_cnn" / "s01.pth", weights_only=True)
+    state = load_file(own / "weights" / "results-my_cnn" / "s01.safetensors")
     # Eleven training clips in batches of six, three epochs; no test clip was counted.
     assert state["2.num_batches_tracked"] == 6
 

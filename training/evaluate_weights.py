@@ -1,6 +1,7 @@
 """Evaluates a folder of per-subject weights on the subjects that they have not seen."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -15,35 +16,29 @@ from common.errors import UserError, name_list
 from common.refusals import Refusal
 from datasets import Fold, Inputs, Preparation, loso_folds
 from datasets.maps import MAP_SIZE
+from datasets.preprocessing import Gains
 from evaluation.predictions import RECORDED, SYNTHETIC, prediction_rows
-from models.checkpoint import (
-    check_fits_clips,
-    check_gamma,
-    load_into,
-    load_weights,
-    read_gamma,
-    read_geometry,
+from models.checkpoint import check_fits_clips, load_weights, read_gamma, read_geometry
+from models.estimator import estimator_scores
+from models.method import Method, load_method
+from models.pretrained import (
+    ALL,
+    OLD_STEPS,
+    described_folder,
+    described_method,
+    load_model,
+    read_description,
+    stored_weights,
 )
-from models.estimator import estimator_scores, load_estimator
-from models.method import BUILT_IN, SUFFIX, Method, load_method
 from models.weight_files import find_weights
 from training.clips import Clips, prepare_clips
 from training.configuration import TrainingSettings, read_training
 from training.fold_group import lone_logits
-from training.weights_folder import (
-    DESCRIPTION_NAME,
-    WeightsFile,
-    check_note,
-    read_description,
-    weights_path,
-)
-from training.worker import build_model
+from training.weights_folder import check_note
 
 UNKNOWN_RULE = "unknown"
 UNKNOWN_EPOCH = 1
 """What the published evaluation writes where nobody knows the epoch."""
-OLD_PRESETS = {"published": "causalnet", "compact": "causalnet_compact_v1"}
-OLD_STEPS = {"composite": "regions", "centre": "center"}
 OLD_TRAINING = {"optimiser": "optimizer"}
 
 
@@ -75,12 +70,14 @@ class Evaluation:
         gammas: gamma of each checkpoint that has one, by subject.
         missing: folds without a weights file.
         refused: every file that could not be used, with the reason.
+        seen: "dataset/subject" of the evaluated subjects that their weights were trained on.
     """
 
     rows: pd.DataFrame | None
     gammas: dict[str, float]
     missing: list[Fold]
     refused: list[Refusal]
+    seen: list[str] = field(default_factory=list)
 
 
 def read_origin(folder: Path, method_file: Path | None = None) -> WeightsOrigin:
@@ -92,7 +89,7 @@ def read_origin(folder: Path, method_file: Path | None = None) -> WeightsOrigin:
     Raises:
         UserError: the description or the method's file is damaged, or the file is another one.
     """
-    folder = _described_folder(folder)
+    folder = described_folder(folder)
     description = read_description(folder)
     if description is None:
         return _downloaded(method_file)
@@ -101,7 +98,7 @@ def read_origin(folder: Path, method_file: Path | None = None) -> WeightsOrigin:
     training = known.pop("training", None)
     if training is not None:
         training = read_training({OLD_TRAINING.get(k, k): v for k, v in training.items()}, folder)
-    method = _described_method(folder, known, method_file)
+    method = described_method(folder, known, method_file)
     fields = {n: known[n] for n in WeightsOrigin.__dataclass_fields__ if n in known}
     if training is None and method.trained:
         # Descriptions of version 0.1 do not hold it; nothing of it matters to the test.
@@ -149,45 +146,24 @@ def _downloaded(method_file: Path | None) -> WeightsOrigin:
     )
 
 
-def _described_folder(folder: Path) -> Path:
-    """The folder, or the one below it that holds a description, as archives are unpacked."""
-    if (folder / DESCRIPTION_NAME).is_file():
-        return folder
-    below = [path.parent for path in folder.glob(f"*/{DESCRIPTION_NAME}")]
-    return below[0] if len(below) == 1 else folder
-
-
 def _own_training(method: Method) -> dict[str, Any]:
     return method.training(len(CLASS_NAMES)) or {}
 
 
-def _described_method(
-    folder: Path, description: dict[str, Any], method_file: Path | None
-) -> Method:
-    old = description.get("preset", "")
-    name = str(description.get("method", OLD_PRESETS.get(old, old)))
-    sha256 = description.get("method_sha256")
-    if sha256 is None:
-        if name not in BUILT_IN:
-            raise UserError(f"the description in {folder} names the unknown method {name!r}.")
-        return load_method(name)
-    path = folder / f"{name}{SUFFIX}" if method_file is None else method_file
-    method = load_method(path)
-    if method.sha256 != sha256:
-        raise UserError(
-            f"{path} is not the method file that the weights in {folder} were trained with: its "
-            "hash differs. Give the file of that run, or train again."
-        )
-    return method
-
-
 def evaluate_weights(
-    folder: Path, inputs: Inputs, origin: WeightsOrigin, *, gamma: float | None, device: str
+    folder: Path,
+    inputs: Inputs,
+    origin: WeightsOrigin,
+    *,
+    gamma: float | None,
+    device: str,
+    allow_seen: bool = False,
 ) -> Evaluation:
     """Evaluate each subject with the weights that were trained without it.
 
     Args:
         gamma: what the checkpoints' own gamma must be; None takes whatever they hold.
+        allow_seen: evaluate on subjects that the weights have seen, too.
 
     Raises:
         UserError: the folder is none, or holds no weights of these subjects; the weights and the
@@ -201,48 +177,93 @@ def evaluate_weights(
     folds = loso_folds(inputs.clips, origin.protocol)
     paths = _find_files(folder, origin, folds)
     present = [fold for fold in folds if fold.name in paths]
-    shared = None if origin.preparation.phase_sum else fold_clips(origin, inputs, None, device)
+    test = _Test(inputs, origin, gamma, device, allow_seen)
     parts, gammas, refused = [], {}, []
     for fold in present:
         path = paths[fold.name]
         try:
-            note = check_note(path, fold, inputs)
-            clips = shared or fold_clips(origin, inputs, note, device)
-            model = load_model(path, origin, gamma, device)
-            logits = test_logits(model, origin, clips, fold.test_indices)
-            if not np.isfinite(logits).all():
-                raise Refusal(path, "gives scores that are not finite. Train again.")
+            rows, own = test.rows(path, fold)
         except UserError as error:
             refused.append(Refusal.of(path, error))
             continue
-        gammas.update(_gamma(model, fold))
-        parts.append(_rows(inputs, origin, fold, logits))
+        gammas.update(own)
+        parts.append(rows)
     missing = [fold for fold in folds if fold not in present]
-    rows = pd.concat(parts, ignore_index=True) if parts else None
-    return Evaluation(rows, gammas, missing, refused)
+    table = pd.concat(parts, ignore_index=True) if parts else None
+    return Evaluation(table, gammas, missing, refused, sorted(test.seen))
+
+
+class _Test:
+    """Tests folds; what several of them share is prepared or read once."""
+
+    def __init__(
+        self,
+        inputs: Inputs,
+        origin: WeightsOrigin,
+        gamma: float | None,
+        device: str,
+        allow_seen: bool,
+    ) -> None:
+        self.inputs, self.origin, self.gamma = inputs, origin, gamma
+        self.device, self.allow_seen = device, allow_seen
+        self.seen: set[str] = set()
+        self._clips = lru_cache(maxsize=1)(self._prepare)
+        self._model = lru_cache(maxsize=1)(self._load)
+
+    def rows(self, path: Path, fold: Fold) -> tuple[pd.DataFrame, dict[str, float]]:
+        """Prediction rows of a fold's test clips, and the gamma of weights that have one.
+
+        Raises:
+            UserError: the weights cannot be used for them.
+        """
+        note, seen = check_note(path, fold, self.inputs, self.allow_seen)
+        gains = None if note is None or note.gains is None else tuple(note.gains.items())
+        clips = self._clips(gains if self.origin.preparation.phase_sum else None)
+        model = self._model(path)
+        logits = test_logits(model, self.origin, clips, fold.test_indices)
+        if not np.isfinite(logits).all():
+            raise Refusal(path, "gives scores that are not finite. Train again.")
+        self.seen |= set(seen)
+        return _rows(self.inputs, self.origin, fold, logits), _gamma(model, fold)
+
+    def _prepare(self, gains: tuple[tuple[str, float], ...] | None) -> Clips:
+        own = None if gains is None else dict(gains)
+        return fold_clips(self.origin, self.inputs, own, self.device)
+
+    def _load(self, path: Path) -> Any:
+        return load_model_of(path, self.origin, self.gamma, self.device)
 
 
 def _find_files(folder: Path, origin: WeightsOrigin, folds: list[Fold]) -> dict[str, Path]:
-    """The file of each fold's weights; folds without one lack."""
+    """The file of each fold's weights; folds without one lack. Weights of all clips are everyone's.
+
+    Raises:
+        UserError: there are none.
+    """
     names = [fold.name for fold in folds]
+    of_all = stored_weights(described_folder(folder), ALL)
+    if of_all is not None:
+        return dict.fromkeys(names, of_all)
     if origin.training is not None:
         return find_weights(folder, names)
-    paths = {name: weights_path(folder, name, trained=False) for name in names}
-    present = {name: path for name, path in paths.items() if path.is_file()}
+    found = {name: stored_weights(folder, name) for name in names}
+    present = {name: path for name, path in found.items() if path is not None}
     if not present:
-        raise Refusal(folder, f"holds no weights of these subjects, such as {names[0]}.skops.")
+        raise Refusal(
+            folder, f"holds no weights of these subjects, such as {names[0]}.safetensors."
+        )
     return present
 
 
-def fold_clips(
-    origin: WeightsOrigin, inputs: Inputs, note: WeightsFile | None, device: str
-) -> Clips:
+def fold_clips(origin: WeightsOrigin, inputs: Inputs, gains: Gains | None, device: str) -> Clips:
     """The clips as a fold's weights see them.
+
+    Args:
+        gains: of the fold, from its note.
 
     Raises:
         UserError: the preparation has a phase sum, and nothing is known of the fold's gains.
     """
-    gains = None if note is None else note.gains
     if origin.preparation.phase_sum and gains is None:
         raise UserError("the weights' notes (<fold>.json) are missing, which hold their gains.")
     settings = origin.settings or {}
@@ -258,27 +279,18 @@ def test_logits(model: Any, origin: WeightsOrigin, clips: Clips, rows: np.ndarra
     return estimator_scores(origin.method, model, tested, len(origin.class_names))
 
 
-def load_model(path: Path, origin: WeightsOrigin, gamma: float | None, device: str) -> Any:
+def load_model_of(path: Path, origin: WeightsOrigin, gamma: float | None, device: str) -> Any:
     """A network with the file's weights, or a fitted estimator.
 
     Raises:
         UserError: the file cannot be used, or its gamma contradicts the one asked for.
     """
-    if origin.training is None:
-        return load_estimator(path, origin.method)
-    state = load_weights(path, "cpu")
-    settings = dict(origin.settings or {})
+    classes = len(origin.class_names)
     if origin.settings is None:
-        settings = read_geometry(state)
-        check_fits_clips(settings, path, classes=len(origin.class_names), image_size=MAP_SIZE)
-    if gamma is not None:
-        settings = {**settings, "gamma": gamma}
-    if "gamma" in settings:
-        check_gamma(state, settings["gamma"], path)
-    classes = settings.pop("classes", len(origin.class_names))
-    network = build_model(origin.method, settings, classes)
-    load_into(network, state, path)
-    return network.to(device).eval()
+        geometry = read_geometry(load_weights(path, "cpu"))
+        check_fits_clips(geometry, path, classes=classes, image_size=MAP_SIZE)
+    model = load_model(path, origin.method, origin.settings, classes, gamma)
+    return model.to(device) if isinstance(model, nn.Module) else model
 
 
 def _gamma(model: Any, fold: Fold) -> dict[str, float]:

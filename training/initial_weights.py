@@ -12,8 +12,9 @@ from pathlib import Path
 from common.errors import UserError
 from common.refusals import Refusal, few
 from datasets import Fold, Inputs
+from models.pretrained import note_path
 from models.weight_files import find_weights
-from training.weights_folder import check_note, note_path
+from training.weights_folder import check_note
 
 DIGITS = 12
 """Of the hash that names the weights."""
@@ -73,7 +74,7 @@ def find_initial_weights(folder: Path, folds: Sequence[Fold], inputs: Inputs) ->
 
 
 def _checked(path: Path, fold: Fold, inputs: Inputs) -> InitialFold:
-    note = check_note(path, fold, inputs)
+    note, _ = check_note(path, fold, inputs)
     if note is None:
         raise Refusal(
             path,

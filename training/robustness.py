@@ -14,20 +14,22 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from common.errors import UserError
 from datasets import Fold, Inputs, loso_folds
 from datasets.arrays import held_if_small
 from datasets.frames.key_frame_noise import KeyFrameNoise, LevelUnit, NoisyFrames
 from datasets.frames.noise_sweep import KeyFrameCondition, NoiseSweep, condition_name
 from evaluation.predictions import read_predictions
+from models.pretrained import stored_weights
 from training.evaluate_weights import (
     WeightsOrigin,
     fold_clips,
-    load_model,
+    load_model_of,
     read_origin,
     test_logits,
 )
 from training.grid_run import GridSearch, run_grid
-from training.weights_folder import check_note, weights_folder, weights_path
+from training.weights_folder import check_note, weights_folder
 
 Scope = Literal["test", "training and test"]
 Predictions = dict[KeyFrameCondition, NDArray[np.int64]]
@@ -169,10 +171,13 @@ class _Predictor:
     def __init__(
         self, weights: Path, origin: WeightsOrigin, fold: Fold, inputs: Inputs, device: str
     ) -> None:
-        path = weights_path(weights, fold.name, origin.training is not None)
+        path = stored_weights(weights, fold.name)
+        if path is None:
+            raise UserError(f"{weights} holds no weights of fold {fold.name}. Train again.")
         self.origin, self.device, self.rows = origin, device, fold.test_indices
-        self.note = check_note(path, fold, inputs)
-        self.model = load_model(path, origin, None, device)
+        note, _ = check_note(path, fold, inputs)
+        self.gains = None if note is None else note.gains
+        self.model = load_model_of(path, origin, None, device)
         self.seen: dict[tuple[int, ...], int] = {}
 
     def __call__(self, inputs: Inputs) -> NDArray[np.int64]:
@@ -187,7 +192,7 @@ class _Predictor:
     def _predict(self, inputs: Inputs, rows: list[int]) -> list[int]:
         """Only these clips are prepared, so that frames of the others are not read."""
         own = _chosen(inputs, rows)
-        clips = fold_clips(self.origin, own, self.note, self.device)
+        clips = fold_clips(self.origin, own, self.gains, self.device)
         logits = test_logits(self.model, self.origin, clips, np.arange(len(rows)))
         return [int(best) for best in logits.argmax(axis=1)]
 

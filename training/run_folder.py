@@ -20,6 +20,7 @@ from evaluation.fold_logits import StoredFold, write_fold
 from evaluation.predictions import metrics_per_dataset
 from evaluation.tables import print_metrics
 from models.method import Method
+from models.pretrained import read_weights_note, stored_weights
 from training.configuration import Configuration
 from training.configuration_results import (
     SUMMARY_NAME,
@@ -52,9 +53,7 @@ from training.weights_folder import (
     check_description,
     describe_weights,
     keep_method,
-    read_weights_note,
     weights_folder,
-    weights_path,
     weights_paths,
     write_description,
     write_weights,
@@ -218,7 +217,7 @@ class RunFolder:
         search = self.search
         description = describe_weights(search.run, configuration)
         is_known = check_description(folder, description)
-        paths = weights_paths(folder, search.all_folds, search.method.trained)
+        paths = weights_paths(folder, search.all_folds)
         if not search.method.built_in:
             paths.append(folder / search.method.path.name)
         adopts = is_known and not owned.exists
@@ -301,8 +300,8 @@ class RunFolder:
         folder = self.weights_folder(configuration)
         if folder is not None:
             note = read_weights_note(folder, fold.name)
-            path = weights_path(folder, fold.name, self.search.method.trained)
-            if note is None or not path.is_file() or path.stat().st_size != note.size:
+            path = stored_weights(folder, fold.name)
+            if note is None or path is None or path.stat().st_size != note.size:
                 return False
         return fold.name in self.stored[configuration.name]
 
@@ -339,11 +338,10 @@ class RunFolder:
         search, outcome = self.search, trained.outcome
         folder = self.weights_folder(configuration)
         if folder is not None and outcome.weights is not None:
-            path = weights_path(folder, fold.name, search.method.trained)
             seen = set(self.subjects[fold.train_indices])
             if search.initial is not None:
                 seen |= set(search.initial.folds[fold.name].trained_on)
-            write_weights(path, fold.name, outcome.weights, sorted(seen), trained.gains)
+            write_weights(folder, fold.name, outcome.weights, sorted(seen), trained.gains)
         own = search.run.configuration_hash(configuration)
         identity = replace(self._identities[fold.name], configuration=own)
         stored = StoredFold(identity, outcome.logits, outcome.losses, trained.inner)

@@ -1,7 +1,6 @@
 """Holds a run's inputs on one device and trains groups of folds there."""
 
 import copy
-import io
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
@@ -9,6 +8,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 import torch
+from safetensors.torch import save
 from torch import Tensor, nn
 
 from datasets import Fold, Inputs
@@ -16,6 +16,7 @@ from datasets.preprocessing import Gains, fit_gains
 from evaluation.fold_logits import InnerTraining
 from models.estimator import dump_estimator, estimator_scores, fit_estimator
 from models.method import Method
+from models.pretrained import build_model
 from training.clips import Clips, prepare_clips
 from training.configuration import Configuration, fold_seed
 from training.fold_group import (
@@ -303,11 +304,6 @@ class Worker:
         return FoldTask(fold.name, train, np.concatenate([fold.test_indices, validation]), seed)
 
 
-def build_model(method: Method, settings: dict[str, Any], classes: int) -> Any:
-    """The method's network or estimator; ``classes`` is given where its ``build`` takes it."""
-    return method.build(**method.arguments("build", settings, classes))
-
-
 class _seeded_numpy:
     """NumPy's global generator, which an estimator without a seed of its own draws from."""
 
@@ -323,6 +319,5 @@ class _seeded_numpy:
 
 
 def _network_file(state: dict[str, Tensor]) -> bytes:
-    buffer = io.BytesIO()
-    torch.save(state, buffer)
-    return buffer.getvalue()
+    """As safetensors, which takes no tensors that share memory, as those of a stack do."""
+    return bytes(save({name: value.clone().contiguous() for name, value in state.items()}))
