@@ -40,6 +40,8 @@ OFFLINE = {
 """Read by Gradio and its Hugging Face client when they are imported."""
 POLICY = b"default-src 'self' 'unsafe-inline' 'unsafe-eval' data: blob:"
 """What browsers may ask for: this server, and what the page itself holds."""
+FILE_ROUTE = "/file="
+"""Where Gradio would serve uploads, for its preview of a video that is being moved away."""
 FONTS = ["system-ui", "sans-serif"]
 MOST_WAITING = 20
 FORGOTTEN_SECONDS = 3600
@@ -50,6 +52,9 @@ STYLE = "width: 100%; height: 80vh; border: 1px solid #dde2e7"
 INTRODUCTION = """# Movements of a face in a video
 Drop a video of one face, upright and lit, or record one; its analysis begins at once. The server
 deletes the video afterwards, and the result is in this window only."""
+
+CAMERA = {"video": {"width": {"ideal": 1280}, "frameRate": {"ideal": 60}}}
+"""What is asked of a user's camera."""
 
 Progress = Callable[..., Any]
 
@@ -189,16 +194,16 @@ def _listening(config: Config) -> socket.socket:
     try:
         return socket.create_server((config.host, config.port), family=family)
     except OSError as error:
-        known = isinstance(error, socket.gaierror) or error.errno is None
-        reason = (error.strerror or str(error)) if known else os.strerror(error.errno)
+        # Python adds the address to the message of a port in use.
+        reason = str(error.strerror or error).split(" (while")[0]
         raise UserError(
             f"nothing can be served at {config.host}, port {config.port}: {reason}. "
             "Give another --port or --host."
         ) from None
 
 
-def _gradio() -> Any:
-    os.environ |= OFFLINE
+def _gradio(uploads: Path) -> Any:
+    os.environ |= OFFLINE | {"GRADIO_TEMP_DIR": str(uploads)}
     try:
         import gradio
     except ImportError:
@@ -208,12 +213,11 @@ def _gradio() -> Any:
 
 def _application(desk: Desk, max_megabytes: int) -> Any:
     """The page as an ASGI application."""
-    gradio = _gradio()
+    gradio = _gradio(desk.uploads)
     from fastapi import FastAPI
 
-    os.environ["GRADIO_TEMP_DIR"] = str(desk.uploads)
     application = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
-    application.add_middleware(_Policy)
+    application.add_middleware(_Guard)
     return gradio.mount_gradio_app(
         application,
         _page(gradio, desk),
@@ -245,7 +249,12 @@ def _page(gradio: Any, desk: Desk) -> Any:
 
     with gradio.Blocks(title="Movements of a face in a video", analytics_enabled=False) as page:
         gradio.Markdown(INTRODUCTION)
-        video = gradio.Video(sources=["upload", "webcam"], include_audio=False, label="Video")
+        video = gradio.Video(
+            sources=["upload", "webcam"],
+            include_audio=False,
+            label="Video",
+            webcam_options=gradio.WebcamOptions(constraints=CAMERA),
+        )
         result = gradio.HTML()
         private = {"api_visibility": "private", "trigger_mode": "multiple"}
         for given in (video.upload, video.stop_recording):
@@ -256,8 +265,8 @@ def _page(gradio: Any, desk: Desk) -> Any:
     return page.queue(max_size=MOST_WAITING, default_concurrency_limit=1, api_open=False)
 
 
-class _Policy:
-    """Adds the policy to every answer: the browser then refuses what Gradio might ask of others."""
+class _Guard:
+    """Gives no file back, and tells browsers to ask no other host, whatever Gradio's page holds."""
 
     def __init__(self, app: Any) -> None:
         self._app = app
@@ -265,13 +274,15 @@ class _Policy:
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         async def send_with_policy(message: Any) -> None:
             if message["type"] == "http.response.start":
-                message["headers"] = [
-                    *message.get("headers", []),
-                    (b"content-security-policy", POLICY),
-                ]
+                headers = message.get("headers", [])
+                message["headers"] = [*headers, (b"content-security-policy", POLICY)]
             await send(message)
 
-        await self._app(scope, receive, send_with_policy)
+        if FILE_ROUTE in scope.get("path", ""):
+            await send({"type": "http.response.start", "status": 404, "headers": []})
+            await send({"type": "http.response.body", "body": b""})
+        else:
+            await self._app(scope, receive, send_with_policy)
 
 
 def _serve(application: Any, listening: socket.socket) -> None:

