@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo demo-raw test test-slow benchmark results robustness clean
+.PHONY: demo demo-raw demo-video test test-slow benchmark results robustness clean
 .NOTPARALLEL:
 
 .venv/.installed: requirements.txt
@@ -44,6 +44,18 @@ demo-raw: .venv/.installed
 demo-inputs-%: demo-raw
 	$(BIN)/python build_inputs.py $(RAW) --audit-only --out demo/audit_$*.csv
 	$(BIN)/python build_inputs.py $(RAW) --out demo/inputs
+
+# A drawn face with three movements and a blink: the video -> what is found -> the page.
+.venv/.installed-video: requirements-video.txt requirements-faces.txt .venv/.installed
+	$(BIN)/python -m pip install --quiet -r requirements-video.txt
+	touch $@
+
+demo-video: .venv/.installed-video
+	$(BIN)/python make_synthetic.py --what video --out demo/video/synthetic_face.mp4
+	$(BIN)/python predict_video.py demo/video/synthetic_face.mp4 --out demo/video/results \
+		--annotated-video --truth demo/video/synthetic_face.csv
+	@echo "SYNTHETIC: the face is drawn, and says nothing about people."
+	@echo "SYNTHETIC: open demo/video/results/synthetic_face.html"
 
 test: .venv/.installed-dev
 	$(BIN)/ruff check .

@@ -1,13 +1,15 @@
-"""Draw synthetic clips: inputs ready for training, raw datasets, or a picture of one clip.
+"""Draw synthetic clips: inputs ready for training, raw datasets, a picture of one clip, a video.
 
     python make_synthetic.py --out demo/inputs
     python make_synthetic.py --what raw --out demo/raw --faults
     python make_synthetic.py --what picture --clip sub01/EP01_01 --out clip.png
+    python make_synthetic.py --what video --out demo/video/synthetic_face.mp4
 
 Reads nothing. ``inputs`` writes the published layout: the table of clips and four maps a clip.
 ``raw`` writes a folder for each dataset (its sheet, its frames in its own layout), the clips' true
-motion and, with --faults, planted_faults.csv: what was planted and where. Everything says
-"synthetic": a README.txt, a column of the table and of the sheets, the picture's title.
+motion and, with --faults, planted_faults.csv: what was planted and where. ``video`` writes an MP4
+of a face with three movements and a blink, and beside it a CSV that says when. Everything says
+"synthetic": a README.txt, a column of the table and of the sheets, the picture's title, the MP4.
 """
 
 from dataclasses import dataclass
@@ -27,6 +29,7 @@ from datasets.pictures.synthetic import draw_synthetic_clip
 from datasets.synthetic.clips import ClipSpec, draw_clip, find_synthetic_clip, list_synthetic_clips
 from datasets.synthetic.inputs import write_synthetic_inputs
 from datasets.synthetic.raw_datasets import FrameKinds, write_raw_datasets
+from datasets.video.planted import write_demo_video
 
 
 @dataclass(frozen=True)
@@ -34,9 +37,10 @@ class Config:
     """What to draw and where to put it."""
 
     out: Path = tyro.MISSING
-    """Folder to write to, made if absent; for a picture the PNG file."""
-    what: Literal["inputs", "raw", "picture"] = "inputs"
-    """Maps for training, raw datasets for build_inputs.py, or a picture of one clip."""
+    """Folder to write to, made if absent; for a picture the PNG file, for a video the MP4."""
+    what: Literal["inputs", "raw", "picture", "video"] = "inputs"
+    """Maps for training, raw datasets for build_inputs.py, a picture of one clip, or a video for
+    predict_video.py."""
     datasets: tuple[str, ...] = ()
     """Names of datasets. Default: casme2, samm and smic for inputs, mmew and casme3 too for raw."""
     n_subjects: int | None = None
@@ -61,7 +65,12 @@ class Config:
 def main() -> None:
     """Draw, write, and say that it is synthetic."""
     config = parse_settings(Config, __doc__)
-    writers = {"inputs": write_inputs, "raw": write_raw, "picture": write_picture}
+    writers = {
+        "inputs": write_inputs,
+        "raw": write_raw,
+        "picture": write_picture,
+        "video": write_demonstration,
+    }
     writers[config.what](config)
 
 
@@ -97,6 +106,16 @@ def write_picture(config: Config) -> None:
     with claimed_files([config.out]):
         write_bytes(config.out, draw_synthetic_clip(clip, config.flow))
     print(f"synthetic: a picture of the drawn clip {config.clip} is in {config.out}")
+
+
+def write_demonstration(config: Config) -> None:
+    """Write a video, and what is planted in it."""
+    check_output_file(config.out)
+    if config.out.suffix != ".mp4":
+        raise UserError(f"--out {config.out}: give the name of an MP4 file, such as face.mp4.")
+    with claimed_files([config.out, config.out.with_suffix(".csv")]):
+        write_demo_video(config.out, config.seed)
+    print(f"SYNTHETIC: a drawn face with three movements and a blink is in {config.out}")
 
 
 def list_specs(

@@ -26,10 +26,12 @@ from datasets.frames.flow import FlowMethod
 from datasets.frames.registration import Landmarks
 from datasets.video.analysis import KeyFrame
 from datasets.video.decode import VideoFrame, record_camera
-from training.video import Reader, VideoSettings, load_reader, predict_video
+from training.movement_reader import SHIPPED, Reader, load_reader
+from training.video import VideoResult, VideoSettings, compare_with_truth, predict_video
 
 EVENTS_NAME = "events.csv"
 CAMERA_NAME = "camera.mp4"
+SYNTHETIC = "SYNTHETIC: "
 
 
 @dataclass(frozen=True)
@@ -40,12 +42,16 @@ class Config:
     """Video files, or folders of numbered frames."""
     out: Path = Path("results/video")
     """Folder to write to; made if absent."""
+    weights: Path = SHIPPED
+    """Folder of weights that classify, or one file of them."""
     onset: tuple[str, ...] = ()
     """Key frames of the movements: frame numbers, or seconds with an s, such as 0.4s."""
     apex: tuple[str, ...] = ()
     """As many as of onset."""
     offset: tuple[str, ...] = ()
     """As many as of onset."""
+    truth: Path | None = None
+    """CSV (kind,onset,offset,label; seconds) of what the video shows: says what is found."""
     camera: int | None = None
     """Number of a camera to record first, into the output folder."""
     camera_seconds: float = 10.0
@@ -71,6 +77,8 @@ class Config:
             raise UserError("give as many --apex and --offset as --onset.")
         if self.onset and len(self.videos) + (self.camera is not None) > 1:
             raise UserError("key frames belong to one video. Give one.")
+        if self.truth is not None and len(self.videos) != 1:
+            raise UserError("--truth belongs to one video. Give one.")
         if not self.camera_seconds > 0:
             raise UserError(f"camera-seconds is {self.camera_seconds}: give more than 0.")
         check_output_folder(self.out)
@@ -91,20 +99,21 @@ def main(reader: Reader | None = None) -> None:
     config = parse_settings(Config, __doc__)
     config.check()
     with shared_record(config.out):
-        _predict_all(config, reader or load_reader())
+        _predict_all(config, reader or load_reader(config.weights))
 
 
 def _predict_all(config: Config, reader: Reader) -> None:
-    tables, problems = [], []
+    results, problems = [], []
     for name, path in _inputs(config):
         try:
-            tables.append(_predict(name, path, config, reader))
+            results.append(_predict(name, path, config, reader))
         except UserError as error:
             problems.append(str(error))
-    if tables:
-        rows = pd.concat(tables, ignore_index=True)
+    if results:
+        rows = pd.concat([result.events for result in results], ignore_index=True)
         write_text(config.out / EVENTS_NAME, rows.to_csv(index=False, lineterminator="\n"))
-        print(f"{len(rows)} movements: {config.out / EVENTS_NAME}")
+        mark = SYNTHETIC if any(result.synthetic for result in results) else ""
+        print(f"{mark}{len(rows)} movements: {config.out / EVENTS_NAME}")
     if problems:
         raise UserError("; ".join(problems))
 
@@ -126,8 +135,8 @@ def _inputs(config: Config) -> Iterator[tuple[str, Path]]:
         yield name, path
 
 
-def _predict(name: str, path: Path, config: Config, reader: Reader) -> pd.DataFrame:
-    """Analyse one video and say what was found; returns the rows of its table."""
+def _predict(name: str, path: Path, config: Config, reader: Reader) -> VideoResult:
+    """Analyse one video and say what was found."""
     settings = VideoSettings(
         config.landmarks, config.flow, config.frame_rate, config.annotated_video
     )
@@ -136,10 +145,13 @@ def _predict(name: str, path: Path, config: Config, reader: Reader) -> pd.DataFr
         return with_progress(frames, total, name)
 
     result = predict_video(path, config.out, name, settings, reader, config.key_frames, progress)
-    for warning in result.warnings:
-        print(f"{name}: {warning}")
-    print(f"{name}: {len(result.events)} movements, {result.page}")
-    return result.events
+    lines = [*result.warnings, f"{len(result.events)} movements, {result.page}", result.trust]
+    if config.truth is not None:
+        lines += compare_with_truth(result.events, config.truth)
+    mark = SYNTHETIC if result.synthetic else ""
+    for line in filter(None, lines):
+        print(f"{mark}{name}: {line}")
+    return result
 
 
 def _key_frame(text: str) -> KeyFrame:

@@ -32,6 +32,7 @@ from datasets.video.planted import (
     draw_planted,
     plan_events,
     plant_in_frames,
+    truth_csv,
 )
 from evaluation.spotting import Interval, match_intervals, spotting_figures
 
@@ -133,10 +134,7 @@ def _write(
     else:
         made = draw_planted(events, config.seconds, config.rate, config.seed, name)
     write_video(path, made, synthetic=True)
-    lines = [
-        f"{e.kind},{'+'.join(e.units)},{e.onset:.3f},{e.apex:.3f},{e.offset:.3f}" for e in events
-    ]
-    write_text(folder / f"{name}.csv", "\n".join(["kind,units,onset,apex,offset", *lines, ""]))
+    write_text(folder / f"{name}.csv", truth_csv(events))
     return path
 
 

@@ -20,7 +20,7 @@ from safetensors.torch import load_file
 from threadpoolctl import threadpool_limits
 from torch import Tensor, nn
 
-from common.action_units import ACTION_UNITS, SIDES
+from common.action_units import ACTION_UNITS, GAZE, SIDES
 from common.errors import UserError
 
 WEIGHTS_NAME = "au_network.safetensors"
@@ -104,6 +104,14 @@ def read_features(motion: NDArray[np.floating], weights: Weights) -> NDArray[np.
 def read_activations(motion: NDArray[np.floating], weights: Weights) -> NDArray[np.float32]:
     """Motion [N, 2, 28, 28] (u, v) -> activations by unit and side of the picture, [N, 16, 2]."""
     return _run(_network(weights), motion).reshape(-1, len(ACTION_UNITS), len(SIDES))
+
+
+def read_sides(motion: NDArray[np.floating], weights: Weights) -> NDArray[np.float32]:
+    """``read_activations``, the mean of what is read from the face and from its mirror image."""
+    own, turned = (read_activations(seen, weights) for seen in (motion, mirrored(motion)))
+    swapped = turned[..., ::-1].copy()
+    swapped[:, ACTION_UNITS.index(GAZE)] *= -1
+    return np.float32(0.5) * (own + swapped)
 
 
 def mirrored(motion: NDArray[np.floating]) -> NDArray[np.floating]:

@@ -101,9 +101,7 @@ def from_pretrained(folder: str | Path, fold: str = "") -> Pretrained:
         UserError: there are none, or several and none is chosen; the files are damaged, have
             changed since they were written, or do not belong together.
     """
-    path = Path(folder)
-    if path.is_dir():
-        path = _only_file(described_folder(path), fold)
+    path = weights_file(Path(folder), fold)
     description = read_description(path.parent) or {}
     note = checked_note(path, path.stem)
     method = described_method(path.parent, description) if description else None
@@ -165,7 +163,21 @@ def stored_weights(folder: Path, fold: str) -> Path | None:
     return next((path for path in paths if path.is_file()), None)
 
 
-def _only_file(folder: Path, fold: str) -> Path:
+def weights_file(folder: Path, fold: str = "") -> Path:
+    """The one file of weights that a folder holds, or the one of a fold.
+
+    Args:
+        folder: or a file of weights, which is taken.
+        fold: which one, where there are several.
+
+    Raises:
+        UserError: there is none, or it is not certain which one.
+    """
+    if folder.is_file() and folder.suffix in SUFFIXES:
+        return folder
+    if not folder.is_dir():
+        raise Refusal(folder, "is no folder of weights. Give one, as --save-weights writes it.")
+    folder = described_folder(folder)
     names = [path.stem for path in sorted(folder.iterdir()) if path.suffix in SUFFIXES]
     chosen = [name for name in names if fold in ("", name)]
     if len(chosen) == 1 and (path := stored_weights(folder, chosen[0])) is not None:

@@ -103,11 +103,11 @@ def test_new_weights_tell_what_the_first_ones_had_seen(
 def test_weights_that_have_seen_the_test_subject_are_refused_by_name(
     weights: Path, method: Path, tiny_folder: Path, tmp_path: Path
 ) -> None:
-    for ending in (".pth", ".json"):
+    for ending in (".safetensors", ".json"):
         shutil.copy(weights / f"sub02{ending}", weights / f"sub01{ending}")
     start = "--init-weights", weights
     error = train(tiny_folder, method, tmp_path / "r", *start, refused=True)
-    assert "sub01.pth was trained on casme2/sub01, on whom it would be tested" in error
+    assert "sub01.safetensors was trained on casme2/sub01, on whom it would be tested" in error
     assert len(error.strip().splitlines()) == 1 and not (tmp_path / "r" / "config.yaml").exists()
     printed = train(tiny_folder, method, tmp_path / "r", *start, "--subjects", "sub02")
     assert "1 folds start from" in printed and "1 test subjects checked" in printed

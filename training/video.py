@@ -6,12 +6,16 @@ from pathlib import Path
 
 import pandas as pd
 
+from common.errors import UserError
 from common.files import write_text
+from common.tables import numbers, read_table
 from datasets.frames.flow import FlowMethod
 from datasets.frames.registration import Landmarks
-from datasets.video.analysis import Activations, Classify, KeyFrame, Progress, analyse
+from datasets.video.analysis import KeyFrame, Progress, analyse
 from datasets.video.decode import open_video, write_video
 from datasets.video.page import annotated_frames, render_page, table_of
+from evaluation.spotting import Interval, match_intervals
+from training.movement_reader import Reader, load_reader
 
 KeyFrames = Sequence[tuple[KeyFrame, KeyFrame, KeyFrame]]
 
@@ -34,38 +38,24 @@ class VideoSettings:
 
 
 @dataclass(frozen=True)
-class Reader:
-    """What is told of movements besides their times.
-
-    Attributes:
-        classify: gives scores to what may be expressions; None leaves their columns out.
-        activations: of the muscles, to tell blinks and gaze from expressions.
-    """
-
-    classify: Classify | None = None
-    activations: Activations | None = None
-
-
-@dataclass(frozen=True)
 class VideoResult:
     """What was written of a video.
 
     Attributes:
+        synthetic: whether the video says that it is drawn.
         page: the HTML file, which needs no other file.
         events: a row for each movement, see ``datasets.video.page.table_of``.
+        trust: a sentence that says how far to believe the classes; empty without classes.
         warnings: sentences on the video and the face in it.
         annotated: the annotated video, where it was asked for.
     """
 
+    synthetic: bool
     page: Path
     events: pd.DataFrame
+    trust: str
     warnings: list[str]
     annotated: Path | None
-
-
-def load_reader() -> Reader:
-    """The reader that is used where no other is given."""
-    return Reader()
 
 
 def predict_video(
@@ -104,5 +94,44 @@ def predict_video(
     annotated = None
     if settings.annotated_video:
         annotated = out / f"{name}_annotated.mp4"
-        write_video(annotated, annotated_frames(video, analysis, table.to_dict("records")))
-    return VideoResult(page, table, analysis.warnings, annotated)
+        frames = annotated_frames(video, analysis, table.to_dict("records"))
+        write_video(annotated, frames, synthetic=video.synthetic)
+    trust = "" if verdicts is None else verdicts.trust
+    return VideoResult(video.synthetic, page, table, trust, analysis.warnings, annotated)
+
+
+def compare_with_truth(events: pd.DataFrame, truth: Path) -> list[str]:
+    """A line for each movement that a CSV names, found or missed, and one with the counts.
+
+    Args:
+        events: of a ``VideoResult``.
+        truth: columns kind, onset, offset in seconds, and where known label.
+
+    Raises:
+        UserError: the CSV lacks a column, or holds no times.
+    """
+    table = read_table(truth, ["kind", "onset", "offset"], "Give kind,onset,offset in seconds.")
+    times = table[["onset", "offset"]].apply(numbers)
+    if times.isna().any(axis=None):
+        raise UserError(f"{truth}: onset and offset must be seconds, such as 1.25.")
+    planted = [Interval(*_milliseconds(row)) for row in times.to_numpy()]
+    spans = events[["onset_seconds", "offset_seconds"]].to_numpy(float) if len(events) else []
+    pairs = dict(match_intervals(planted, [Interval(*_milliseconds(row)) for row in spans]))
+    lines, right, told = [], 0, 0
+    for place, row in enumerate(table.to_dict("records")):
+        label = row.get("label") or row["kind"]
+        what = f"{row['kind']} ({label}) from {float(row['onset']):.2f} to {row['offset']} s"
+        if place not in pairs:
+            lines.append(f"missed: {what}")
+            continue
+        found = events.iloc[pairs[place]]
+        lines.append(f"found: {what}, as {found['kind']}, said to be: {found['verdict']}")
+        told += bool(row.get("label"))
+        right += found["verdict"] == row.get("label")
+    spare = len(events) - len(pairs)
+    counts = f"{len(pairs)} of {len(table)} found, {spare} false alarms"
+    return [*lines, f"{counts}; {right} of {told} found expressions classified right"]
+
+
+def _milliseconds(seconds: Sequence[float]) -> tuple[int, int]:
+    return round(1000 * seconds[0]), round(1000 * seconds[1])

@@ -51,7 +51,8 @@ class Verdicts:
     Attributes:
         classes: their names.
         scores: [N, classes], each row of sum 1.
-        activations: of ``spotting.MUSCLES``, [N, 16]; None where the method knows none.
+        activations: of ``spotting.MUSCLES`` on the picture's left and right, [N, 16, 2]; None where
+            nothing reads them.
         trust: a sentence that says how far to believe the scores.
     """
 

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from common.action_units import GAZE, NAMES
 from datasets.pictures.clip import (
     arrows,
     color_wheel,
@@ -22,6 +23,7 @@ from datasets.pictures.clip import (
 from datasets.video.analysis import Analysis, Event, Verdicts, verdict
 from datasets.video.decode import Video
 from datasets.video.face import FACE_SIZE
+from datasets.video.muscle_picture import draw_muscles
 from datasets.video.spotting import EXPRESSIONS, MUSCLES, MotionCurve
 
 KEY_FRAMES = ("onset", "apex", "offset")
@@ -30,6 +32,20 @@ TRUST = (
     "measured on planted movements (docs/spotting.md), never on your camera: look at the frames "
     "before you believe an entry."
 )
+SCORE = "score_"
+SIDE_NAMES = ("left", "right")
+# Of the activations in the table: each unit in the left and the right half of the picture.
+COLUMNS = tuple(
+    f"{muscle if muscle == GAZE else f'AU{muscle}'}_{side}"
+    for muscle in MUSCLES
+    for side in SIDE_NAMES
+)
+MUSCLE_TITLES = tuple(
+    f"{muscle if muscle == GAZE else f'AU {muscle}'} {NAMES[muscle]}, {side}"
+    for muscle in MUSCLES
+    for side in SIDE_NAMES
+)
+MOST_MUSCLES = 6
 # The timeline in units of its view box, and how many points of its curve are drawn.
 WIDTH, HEIGHT, MOST_POINTS = 1000, 180, 1000
 
@@ -55,16 +71,18 @@ def table_of(name: str, analysis: Analysis, verdicts: Verdicts | None) -> pd.Dat
         classes = verdicts.classes if verdicts else ()
         row["verdict"] = verdict(spotted, classes, scores)
         if verdicts is not None and scores is not None:
-            row |= {f"score_{c}": round(float(s), 4) for c, s in zip(classes, scores, strict=True)}
+            told = spotted.kind in EXPRESSIONS
+            row |= {f"{SCORE}{c}": _score(s, told) for c, s in zip(classes, scores, strict=True)}
             if verdicts.activations is not None:
-                values = zip(MUSCLES, verdicts.activations[place], strict=True)
-                row |= {_muscle_name(m): round(float(value), 3) for m, value in values}
+                values = zip(COLUMNS, verdicts.activations[place].reshape(-1), strict=True)
+                row |= {name: round(float(value), 3) for name, value in values}
         rows.append(row)
     return pd.DataFrame(rows)
 
 
-def _muscle_name(muscle: str) -> str:
-    return muscle if muscle == "gaze" else f"AU{muscle}"
+def _score(value: float, told: bool) -> float | None:
+    """A blink has no class."""
+    return round(float(value), 4) if told else None
 
 
 def render_page(name: str, video: Video, analysis: Analysis, verdicts: Verdicts | None) -> str:
@@ -78,8 +96,14 @@ def render_page(name: str, video: Video, analysis: Analysis, verdicts: Verdicts 
     )
     rows = table_of(name, analysis, verdicts).to_dict("records")
     shown = [
-        {"row": row, "number": number, "pictures": _pictures(event), "bars": _bars(row)}
-        for number, (row, event) in enumerate(zip(rows, analysis.events, strict=True), start=1)
+        {
+            "row": row,
+            "number": place + 1,
+            "pictures": [*_pictures(event), *_muscle_pictures(event, verdicts, place)],
+            "scores": [(k.removeprefix(SCORE), v) for k, v in row.items() if k.startswith(SCORE)],
+            "muscles": _strongest(verdicts, place),
+        }
+        for place, (row, event) in enumerate(zip(rows, analysis.events, strict=True))
     ]
     seconds = float(analysis.curve.seconds[-1]) if len(analysis.curve.seconds) else 0.0
     return environment.get_template("page.html").render(
@@ -154,12 +178,25 @@ def _pictures(event: Event) -> list[tuple[str, str, str]]:
     return pictures
 
 
-def _bars(row: dict[Any, Any]) -> list[tuple[str, float, float]]:
-    """Name, value and share of the longest of the scores, then of the activations."""
-    scores = [(k.removeprefix("score_"), v) for k, v in row.items() if k.startswith("score_")]
-    muscles = [(k, row[k]) for k in map(_muscle_name, MUSCLES) if k in row]
-    longest = max([abs(value) for _, value in muscles] + [1e-6])
-    return [(k, v, v) for k, v in scores] + [(k, v, abs(v) / longest) for k, v in muscles]
+def _muscle_pictures(
+    event: Event, verdicts: Verdicts | None, place: int
+) -> list[tuple[str, str, str]]:
+    if verdicts is None or verdicts.activations is None:
+        return []
+    own = verdicts.activations[place]
+    names = ", ".join(name for name, _, _ in _strongest(verdicts, place)[:2])
+    text = f"Muscles as red and blue spots on the face; the strongest: {names}"
+    return [("muscles", text, _data_uri(draw_muscles(event.clip.frames[0], own)))]
+
+
+def _strongest(verdicts: Verdicts | None, place: int) -> list[tuple[str, float, float]]:
+    """Name, activation, and share of the strongest one, of the muscles that move most."""
+    if verdicts is None or verdicts.activations is None:
+        return []
+    values = verdicts.activations[place].reshape(-1)
+    order = np.abs(values).argsort()[::-1][:MOST_MUSCLES]
+    longest = max(float(np.abs(values).max()), 1e-6)
+    return [(MUSCLE_TITLES[n], float(values[n]), abs(float(values[n])) / longest) for n in order]
 
 
 def _data_uri(picture: NDArray[np.uint8]) -> str:

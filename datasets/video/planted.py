@@ -8,12 +8,15 @@ on these videos are called planted.
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import cycle
+from pathlib import Path
 from typing import Literal
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from common.class_names import CLASS_NAMES
+from common.files import write_text
 from datasets.frames.registration import canonical_points
 from datasets.synthetic.courses import ACTION_UNITS, AMPLITUDE
 from datasets.synthetic.faces import (
@@ -26,6 +29,7 @@ from datasets.synthetic.faces import (
     generator,
 )
 from datasets.synthetic.muscles import Muscle, muscle_field, muscles_of
+from datasets.video.decode import write_video
 
 Kind = Literal["micro", "long", "blink", "gaze", "head"]
 EXPRESSIONS: tuple[Kind, ...] = ("micro", "long")
@@ -89,6 +93,33 @@ class PlantedEvent:
         if self.kind == "head":
             return []
         return [muscle for unit in self.units for muscle in muscles_of(unit)]
+
+
+DEMO_SECONDS, DEMO_RATE = 9.0, 30.0
+DEMO_EVENTS = (
+    PlantedEvent("micro", ("1", "2"), 2, 1.5, 1.7, 1.9, 2.5, (1, 1, 1, 1)),
+    PlantedEvent("blink", ("45",), -1, 3.0, 3.12, 3.25, 3.5, (1, 1)),
+    PlantedEvent("long", ("6", "12"), 1, 4.2, 4.8, 5.4, 3.0, (0.7, 0.7, 1, 1)),
+    PlantedEvent("micro", ("4", "7"), 0, 6.8, 7.0, 7.2, 2.5, (1, 1, 0.7, 0.7)),
+)
+"""What ``make demo-video`` shows: three movements and a blink."""
+
+
+def write_demo_video(path: Path, seed: int) -> None:
+    """Write the demonstration's MP4, and what is planted in it as a CSV of the same name."""
+    frames = draw_planted(DEMO_EVENTS, DEMO_SECONDS, DEMO_RATE, seed, "demo")
+    write_video(path, frames, synthetic=True)
+    write_text(path.with_suffix(".csv"), truth_csv(DEMO_EVENTS))
+
+
+def truth_csv(events: Sequence[PlantedEvent]) -> str:
+    """What was planted: kind, units, class (empty where it has none), seconds of the key frames."""
+    lines = ["kind,units,label,onset,apex,offset"]
+    for event in events:
+        label = CLASS_NAMES[event.label] if event.label >= 0 else ""
+        times = ",".join(f"{at:.3f}" for at in (event.onset, event.apex, event.offset))
+        lines.append(f"{event.kind},{'+'.join(event.units)},{label},{times}")
+    return "\n".join([*lines, ""])
 
 
 def plan_events(seconds: float, expressions: bool, seed: int, name: str) -> list[PlantedEvent]:
