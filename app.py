@@ -29,7 +29,8 @@ from common.errors import UserError, describe_os_error, run_script
 from datasets.frames.flow import FlowMethod
 from datasets.frames.registration import Landmarks, check_installed
 from datasets.video.decode import VideoFrame
-from training.video import Reader, VideoSettings, load_reader, predict_video
+from training.movement_reader import SHIPPED, Reader, load_reader
+from training.video import VideoSettings, predict_video
 
 INSTALL = "python -m pip install -r requirements-app.txt"
 OFFLINE = {
@@ -69,6 +70,8 @@ class Config:
     """Port to listen at; 0 takes a free one."""
     max_megabytes: int = 200
     """Largest file that is accepted."""
+    weights: Path = SHIPPED
+    """Folder of weights that classify, or one file of them."""
     landmarks: Landmarks = 5
     """dlib's landmark model: 5 points (public domain), or 68 (not for commercial use)."""
     flow: FlowMethod = "tvl1"
@@ -173,7 +176,7 @@ def main(reader: Reader | None = None) -> None:
     """Serve until interrupted.
 
     Args:
-        reader: what is told of movements; None takes the default one.
+        reader: what is told of movements; None takes the one of the weights.
     """
     config = parse_settings(Config, __doc__)
     check_installed()
@@ -182,7 +185,7 @@ def main(reader: Reader | None = None) -> None:
         _listening(config) as listening,
         tempfile.TemporaryDirectory(prefix="causalnet_app_") as folder,
     ):
-        desk = Desk(Path(folder), settings, reader or load_reader())
+        desk = Desk(Path(folder), settings, reader or load_reader(config.weights))
         application = _application(desk, config.max_megabytes)
         address = f"[{config.host}]" if ":" in config.host else config.host
         print(f"Open http://{address}:{listening.getsockname()[1]}/ (Ctrl+C ends)", flush=True)

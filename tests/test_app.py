@@ -13,7 +13,8 @@ import app
 from common.errors import UserError
 from datasets.video.decode import write_video
 from tests.helpers.scripts import run_main
-from training.video import Reader, VideoSettings
+from training.movement_reader import Reader
+from training.video import VideoSettings
 
 pytest.importorskip("av", reason="needs requirements-video.txt")
 pytest.importorskip("dlib", reason="needs requirements-faces.txt")

@@ -146,7 +146,7 @@ def test_an_uploaded_video_gives_the_page_and_is_deleted(
         browser.execute_script("return arguments[0].naturalWidth", p)
         for p in browser.find_elements(By.TAG_NAME, "img")
     ]
-    assert len(widths) == 7
+    assert len(widths) == 8
     assert min(widths) > 0
     browser.switch_to.default_content()
     messages = [entry["message"] for entry in browser.get_log("browser")]
