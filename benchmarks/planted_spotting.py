@@ -1,4 +1,4 @@
-"""How many planted movements are spotted, at which rate of false alarms, and how fast.
+"""How many planted movements are spotted, how many of them classified right, and how fast.
 
     python -m benchmarks.planted_spotting --keep results/planted
 
@@ -22,7 +22,7 @@ import tyro
 from common.errors import UserError, run_script
 from common.files import write_text
 from datasets.frames.registration import Landmarks, find_face
-from datasets.video.analysis import Analysis, analyse
+from datasets.video.analysis import Analysis, analyse, verdict
 from datasets.video.decode import Video, open_video, write_video
 from datasets.video.face import FACE_SIZE, FaceFollower
 from datasets.video.planted import (
@@ -35,6 +35,7 @@ from datasets.video.planted import (
     truth_csv,
 )
 from evaluation.spotting import Interval, match_intervals, spotting_figures
+from training.movement_reader import SHIPPED, Reader, load_reader
 
 KINDS: tuple[Kind, ...] = get_args(Kind)
 NOTHING = "nothing"
@@ -54,6 +55,8 @@ class Config:
     """Other faces and other events; the spotter's constants were set on videos of seed 1."""
     base: tuple[str, ...] = ()
     """Real frames to warp, as VIDEO:FIRST:LAST (frame numbers of a calm face); used in turn."""
+    weights: Path = SHIPPED
+    """Folder of weights that classify."""
     landmarks: Landmarks = 5
     """Landmark model that registers the face."""
     keep: Path | None = None
@@ -73,10 +76,10 @@ class Measured:
 def main() -> None:
     """Plant, analyse, compare, print."""
     config = tyro.cli(Config, description=__doc__)
-    measured = Measured()
+    measured, reader = Measured(), load_reader(config.weights)
     with tempfile.TemporaryDirectory() as temporary:
         for number in range(config.videos):
-            _measure(config, config.keep or Path(temporary), number, measured)
+            _measure(config, config.keep or Path(temporary), number, reader, measured)
     columns = [*KINDS, NOTHING]
     print("planted \\ spotted as", *columns, sep="\t")
     for kind in columns:
@@ -84,21 +87,35 @@ def main() -> None:
     print(json.dumps(_figures(config, measured)))
 
 
-def _measure(config: Config, folder: Path, number: int, measured: Measured) -> None:
+def _measure(config: Config, folder: Path, number: int, reader: Reader, measured: Measured) -> None:
     """Plant one video, analyse it, and add what came out."""
     name = f"planted_{number + 1}"
     with_expressions = number // max(1, len(config.base)) % 2 == 0
     events = plan_events(config.seconds, with_expressions, config.seed, name)
     path = _write(config, folder, name, events, number)
-    analysis = _timed(open_video(path), config.landmarks, measured.spent)
+    analysis = _timed(open_video(path), config.landmarks, reader, measured.spent)
     planted = _intervals(events, analysis)
     kinds = [event.spotted.kind for event in analysis.events]
-    found = [Interval(e.spotted.onset, e.spotted.offset) for e in analysis.events]
+    labels = _told_labels(analysis, reader)
+    spans = [(e.spotted.onset, e.spotted.offset) for e in analysis.events]
+    found = [Interval(*span, label) for span, label in zip(spans, labels, strict=True)]
     measured.fates += _fates([event.kind for event in events], planted, kinds, found)
     pairs = zip(planted, events, strict=True)
     measured.true[name] = [interval for interval, e in pairs if e.kind in EXPRESSIONS]
     both = zip(found, kinds, strict=True)
     measured.spotted[name] = [interval for interval, kind in both if kind in EXPRESSIONS]
+
+
+def _told_labels(analysis: Analysis, reader: Reader) -> list[int | None]:
+    """The class that is told of each movement; None where none is."""
+    if reader.classify is None or not analysis.events:
+        return [None] * len(analysis.events)
+    told = reader.classify([event.clip for event in analysis.events])
+    words = [
+        verdict(event.spotted, told.classes, scores)
+        for event, scores in zip(analysis.events, told.scores, strict=True)
+    ]
+    return [told.classes.index(word) if word in told.classes else None for word in words]
 
 
 def _figures(config: Config, measured: Measured) -> dict[str, Any]:
@@ -109,6 +126,10 @@ def _figures(config: Config, measured: Measured) -> dict[str, Any]:
         "planted": "real frames, warped" if config.base else "synthetic",
         "videos": config.videos,
         "expressions": figures.true,
+        "expressions_found": figures.hits,
+        "of_these_told": sum(told is not None for _, told in figures.pairs),
+        "of_these_right": sum(true == told for true, told in figures.pairs),
+        "strs": round(figures.strs, 3),
         "f1": round(figures.f1, 3),
         "precision": round(figures.precision, 3),
         "recall": round(figures.recall, 3),
@@ -145,7 +166,7 @@ def _parse_base(text: str) -> tuple[Path, int, int]:
     return Path(parts[0]), int(parts[1]), int(parts[2])
 
 
-def _timed(video: Video, landmarks: Landmarks, spent: Counter[str]) -> Analysis:
+def _timed(video: Video, landmarks: Landmarks, reader: Reader, spent: Counter[str]) -> Analysis:
     """Analyse; add to ``spent`` the seconds of decoding, of finding the face, of everything."""
     started = time.perf_counter()
     for _ in video.frames():
@@ -154,7 +175,7 @@ def _timed(video: Video, landmarks: Landmarks, spent: Counter[str]) -> Analysis:
     for _ in FaceFollower(landmarks).follow(video.frames()):
         pass
     followed = time.perf_counter()
-    analysis = analyse(video, landmarks=landmarks)
+    analysis = analyse(video, landmarks=landmarks, activations=reader.activations)
     spent.update({"decoding": decoded - started})
     spent.update({"decoding_and_detection": followed - decoded})
     spent.update({"everything": time.perf_counter() - followed})
@@ -167,7 +188,10 @@ def _intervals(events: list[PlantedEvent], analysis: Analysis) -> list[Interval]
     def frame(seconds: float) -> int:
         return int(motion.numbers[abs(motion.seconds - seconds).argmin()])
 
-    return [Interval(frame(event.onset), frame(event.offset)) for event in events]
+    return [
+        Interval(frame(event.onset), frame(event.offset), event.label if event.label >= 0 else None)
+        for event in events
+    ]
 
 
 def _fates(

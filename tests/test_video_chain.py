@@ -1,6 +1,7 @@
 """From a drawn video to its movements: the face, the spotting, the script, the page."""
 
 import csv
+import json
 import re
 import weakref
 from collections.abc import Iterator, Sequence
@@ -10,27 +11,33 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 
 import predict_video
+from common.class_names import CLASS_NAMES
 from common.errors import UserError
 from datasets.frames.build import ClipFlows
 from datasets.frames.registration import find_face
 from datasets.synthetic.faces import View
-from datasets.video.analysis import NOTHING_TOLD, Verdicts, analyse, verdict
+from datasets.video.analysis import NOTHING_TOLD, Verdicts, analyse, small_flows, verdict
 from datasets.video.decode import VideoFrame, open_video, write_video
 from datasets.video.face import FacedFrame, FaceFollower
 from datasets.video.motion import EYES, REGIONS, Motion, measure_motion
+from datasets.video.muscle_picture import draw_muscles
+from datasets.video.page import COLUMNS
 from datasets.video.planted import (
     EXPRESSIONS,
     PlantedEvent,
     draw_planted,
     plan_events,
     plant_in_frames,
+    truth_csv,
 )
 from datasets.video.spotting import MUSCLES, given_movement, kind_by_muscles, spot_movements
+from models import load_method
 from tests.helpers.scripts import run_main
-from training.video import Reader
+from training.movement_reader import Reader, read_muscles
 
 pytest.importorskip("av", reason="needs requirements-video.txt")
 pytest.importorskip("dlib", reason="needs requirements-faces.txt")
@@ -235,7 +242,7 @@ def test_real_frames_are_warped_where_the_face_is() -> None:
 
 def fake_classify(clips: Sequence[ClipFlows]) -> Verdicts:
     scores = np.tile([0.1, 0.7, 0.2], (len(clips), 1))
-    activations = np.full((len(clips), len(MUSCLES)), 0.25)
+    activations = np.full((len(clips), len(MUSCLES), 2), 0.25)
     return Verdicts(("negative", "positive", "surprise"), scores, activations, "Trust <nobody>.")
 
 
@@ -256,7 +263,8 @@ def test_the_table_has_times_scores_and_activations(written: Path) -> None:
         "positive", "blink", "positive", "eyes move", "head turns",
     ]  # fmt: skip
     assert rows[0]["score_positive"] == "0.7"
-    assert rows[0]["AU12"] == rows[0]["gaze"] == "0.25"
+    assert rows[0]["AU12_left"] == rows[0]["gaze_right"] == "0.25"
+    assert [row["score_positive"] for row in rows] == ["0.7", "", "0.7", "", ""]
     assert float(rows[2]["apex_seconds"]) == pytest.approx(
         int(rows[2]["apex_frame"]) / RATE, abs=0.01
     )
@@ -278,10 +286,71 @@ def test_the_annotated_video_is_as_long(written: Path) -> None:
     assert len(read) == SECONDS * RATE
 
 
+def test_classes_and_muscles_of_what_was_planted(short: Path, video: Path, tmp_path: Path) -> None:
+    """Frames, registration, flow, maps and preparation as the shipped weights expect them."""
+    truth = tmp_path / "short.csv"
+    truth.write_text(truth_csv([*EVENTS[:1], EVENTS[4]]), encoding="utf-8")
+    flags = [str(short), "--out", str(tmp_path), "--truth", str(truth)]
+    printed = run_main(predict_video.main, flags)
+    assert "found: micro (surprise) from 1.00 to 1.400 s, as micro, said to be: surprise" in printed
+    assert "missed: head (head)" in printed
+    assert "1 of 2 found, 0 false alarms; 1 of 1 found expressions classified right" in printed
+    assert "about 4 of 5 right on new people" in printed
+    [row] = pd.read_csv(tmp_path / "events.csv").to_dict("records")
+    muscles = {name: row[name] for name in COLUMNS}
+    assert {name[:3] for name in sorted(muscles, key=muscles.__getitem__)[-4:]} == {"AU1", "AU2"}
+    page = (tmp_path / "short.html").read_text(encoding="utf-8")
+    assert "about 4 of 5 right" in page and "Muscles as red and blue spots" in page
+
+
+def test_the_side_of_a_smile_is_told(tmp_path: Path) -> None:
+    smile = PlantedEvent("micro", ("L12",), 1, 1.0, 1.2, 1.4, 3.0, (1,))
+    write_video(tmp_path / "v.mp4", drawn([smile], 1.8))
+    [event] = analyse(open_video(tmp_path / "v.mp4")).events
+    sides = read_muscles(small_flows([event.clip]))[0]
+    # The subject's left is the picture's right.
+    assert np.unravel_index(np.abs(sides).argmax(), sides.shape) == (MUSCLES.index("12"), 1)
+    mirrored = small_flows([event.clip])[:, :, :, ::-1] * np.array([-1, 1], np.float32)
+    # Not to the last bit: the phases are compared at every second pixel, which are others here.
+    np.testing.assert_allclose(read_muscles(mirrored)[0, :-1], sides[:-1, ::-1], atol=0.01)
+
+
+def test_drawn_muscles_lie_where_they_pull() -> None:
+    grey = np.full((128, 128), 100, np.uint8)
+    activations = np.zeros((len(MUSCLES), 2))
+    activations[MUSCLES.index("12")] = 1, -1
+    picture = draw_muscles(grey, activations).astype(int)
+    redder = picture[..., 0] - picture[..., 2]
+    places = [np.unravel_index(one, redder.shape) for one in (redder.argmax(), redder.argmin())]
+    (y_left, left), (y_right, right) = places
+    assert left < 128 < right and min(y_left, y_right) > 170
+    assert (draw_muscles(grey, 0 * activations) == 100).all()
+
+
+def test_weights_that_videos_cannot_feed_are_refused(short: Path, tmp_path: Path) -> None:
+    flags = [str(short), "--out", str(tmp_path), "--weights", str(tmp_path / "absent")]
+    assert "is no folder of weights" in run_main(predict_video.main, flags, refused=True)
+    method = load_method("mmnet")
+    description = {
+        "settings": {},
+        "preparation": {},
+        "class_names": list(CLASS_NAMES),
+        "configuration": "",
+        "seed": 1,
+        "epoch": 1,
+        "epoch_rule": "last",
+        "method": method.name,
+    }
+    (tmp_path / "description.json").write_text(json.dumps(description))
+    (tmp_path / "all.safetensors").write_bytes(b"")
+    flags[-1] = str(tmp_path)
+    assert "color frames" in run_main(predict_video.main, flags, refused=True)
+
+
 def test_without_a_classifier_its_columns_are_absent(short: Path, tmp_path: Path) -> None:
     flags = [str(short), "--out", str(tmp_path), "--flow", "dis"]
     flags += ["--onset", "1.0s", "--apex", "1.2s", "--offset", "42"]
-    run_main(predict_video.main, flags)
+    run_main(lambda: predict_video.main(Reader()), flags)
     text = (tmp_path / "events.csv").read_text(encoding="utf-8")
     header, row = text.splitlines()
     assert "score" not in header
