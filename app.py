@@ -138,7 +138,8 @@ class Desk:
         def shown(frames: Iterable[VideoFrame], total: int) -> Iterator[VideoFrame]:
             for done, frame in enumerate(frames, start=1):
                 if done % FRAMES_BETWEEN_UPDATES == 0:
-                    progress((done, max(done, total)), desc=video.name, unit="frames")
+                    known = total if done <= total else None
+                    progress((done, known), desc=video.name, unit="frames")
                 yield frame
 
         with tempfile.TemporaryDirectory(prefix="result_", dir=self.folder) as out:

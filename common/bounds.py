@@ -37,6 +37,9 @@ BOUNDS: dict[str, tuple[float, float]] = {
     "n_clips": (1, 10_000),
     "cpus_per_task": (0, 10_000),
     "gpus_per_task": (0, 1000),
+    "frame_rate": (0.01, 100_000),
+    "camera": (0, 1000),
+    "camera_seconds": (0, 86_400),
     "port": (0, 65_535),
     "max_megabytes": (1, 100_000),
 }

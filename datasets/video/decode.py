@@ -30,6 +30,11 @@ BLACK = 6.0
 # A file that says it is longer than what could be decoded, by this share, is called truncated.
 TRUNCATED_SHARE = 0.95
 MILLISECOND = Fraction(1, 1000)
+# Of FFmpeg's formats, those that only name other files or hosts, run scripts, or are any text.
+NOT_READ = {
+    "avisynth", "concat", "dash", "hls", "imf", "lavfi", "rtp", "rtsp", "sap", "sdp", "tty",
+    "vapoursynth", "vobsub", "webm_dash_manifest",
+}  # fmt: skip
 
 Grey = NDArray[np.uint8]
 
@@ -212,8 +217,10 @@ def _av() -> Any:
 
 def _opened(path: Path) -> Any:
     av = _av()
+    formats = ",".join(sorted(av.formats_available - NOT_READ))
+    options = {"format_whitelist": formats, "protocol_whitelist": "file"}
     try:
-        return av.open(str(path), metadata_errors="replace")
+        return av.open(f"file:{path}", metadata_errors="replace", options=options)
     except (av.error.FFmpegError, OSError) as error:
         raise UserError(
             f"{path} cannot be read as a video ({error.strerror}): it is truncated, damaged or of "
