@@ -93,7 +93,7 @@ def _measure(config: Config, folder: Path, number: int, reader: Reader, measured
     with_expressions = number // max(1, len(config.base)) % 2 == 0
     events = plan_events(config.seconds, with_expressions, config.seed, name)
     path = _write(config, folder, name, events, number)
-    analysis = _timed(open_video(path), config.landmarks, reader, measured.spent)
+    analysis = _timed(open_video(path), config.landmarks, measured.spent)
     planted = _intervals(events, analysis)
     kinds = [event.spotted.kind for event in analysis.events]
     labels = _told_labels(analysis, reader)
@@ -166,7 +166,7 @@ def _parse_base(text: str) -> tuple[Path, int, int]:
     return Path(parts[0]), int(parts[1]), int(parts[2])
 
 
-def _timed(video: Video, landmarks: Landmarks, reader: Reader, spent: Counter[str]) -> Analysis:
+def _timed(video: Video, landmarks: Landmarks, spent: Counter[str]) -> Analysis:
     """Analyse; add to ``spent`` the seconds of decoding, of finding the face, of everything."""
     started = time.perf_counter()
     for _ in video.frames():
@@ -175,7 +175,7 @@ def _timed(video: Video, landmarks: Landmarks, reader: Reader, spent: Counter[st
     for _ in FaceFollower(landmarks).follow(video.frames()):
         pass
     followed = time.perf_counter()
-    analysis = analyse(video, landmarks=landmarks, activations=reader.activations)
+    analysis = analyse(video, landmarks=landmarks)
     spent.update({"decoding": decoded - started})
     spent.update({"decoding_and_detection": followed - decoded})
     spent.update({"everything": time.perf_counter() - followed})

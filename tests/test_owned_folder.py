@@ -122,7 +122,7 @@ def test_what_changed_since_is_named_on_resume(
     weights = "--save-weights", "--weights", copy / "weights"
     for name in (
         "run/0.3_1_1_2/folds/s01.npz",
-        "weights/run-0.5_1_1_2/s01.pth",
+        "weights/run-0.5_1_1_2/s01.safetensors",
         "weights/run-0.5_1_1_2/s01.json",
         "run/chosen/last/choices.csv",
     ):

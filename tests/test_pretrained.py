@@ -1,6 +1,7 @@
 """Weights fitted on all clips: their folder, their bytes, who reads and who refuses them."""
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from common.errors import UserError
 from datasets import Inputs, Preparation, prepare, read_inputs
 from models import create_model, from_pretrained, load_method
 from models.pretrained import Pretrained, read_card
-from tests.helpers.scripts import folder_bytes, run_main
+from tests.helpers.scripts import ROOT, folder_bytes, run_main
 from training import fit_all
 from training.movement_reader import SHIPPED, trust_sentence
 
@@ -184,3 +185,11 @@ def test_the_command_gives_the_shipped_scores(released_folder: Path, tmp_path: P
     again, shipped = (scores(from_pretrained(own), inputs) for own in (tmp_path / "w", SHIPPED))
     np.testing.assert_allclose(again, shipped, atol=1e-3)
     assert from_pretrained(tmp_path / "w").gains == pytest.approx(from_pretrained(SHIPPED).gains)
+
+
+def test_the_snippet_of_the_page_runs() -> None:
+    page = (ROOT / "docs" / "video.md").read_text(encoding="utf-8")
+    [snippet] = re.findall(r"```python\n(.*?)```", page, flags=re.DOTALL)
+    names: dict[str, object] = {}
+    exec(snippet.replace('"weights/', f'"{ROOT}/weights/'), names)
+    assert isinstance(names["model"], Pretrained)

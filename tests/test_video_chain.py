@@ -14,7 +14,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+import make_synthetic
 import predict_video
+from common.action_units import ACTION_UNITS
 from common.class_names import CLASS_NAMES
 from common.errors import UserError
 from datasets.frames.build import ClipFlows
@@ -34,10 +36,11 @@ from datasets.video.planted import (
     plant_in_frames,
     truth_csv,
 )
-from datasets.video.spotting import MUSCLES, given_movement, kind_by_muscles, spot_movements
+from datasets.video.spotting import given_movement, spot_movements
 from models import load_method
 from tests.helpers.scripts import run_main
 from training.movement_reader import Reader, read_muscles
+from training.video import compare_with_truth
 
 pytest.importorskip("av", reason="needs requirements-video.txt")
 pytest.importorskip("dlib", reason="needs requirements-faces.txt")
@@ -199,11 +202,6 @@ def test_kinds_by_pattern_and_length() -> None:
     assert [one.apex for one in found] == [100, 200, 300, 400, 500]
     assert found[2].region == "mouth corner left"
     assert len(curve.pixels) == 600
-    mouth = found[2]
-    activations = np.zeros(len(MUSCLES))
-    activations[MUSCLES.index("45")] = -1
-    assert kind_by_muscles(mouth, activations) == "blink"
-    assert kind_by_muscles(found[4], activations) == "head"
 
 
 def test_slow_drift_is_no_movement_and_gaps_part_the_runs() -> None:
@@ -251,7 +249,7 @@ def test_real_frames_are_warped_where_the_face_is() -> None:
 
 def fake_classify(clips: Sequence[ClipFlows]) -> Verdicts:
     scores = np.tile([0.1, 0.7, 0.2], (len(clips), 1))
-    activations = np.full((len(clips), len(MUSCLES), 2), 0.25)
+    activations = np.full((len(clips), len(ACTION_UNITS), 2), 0.25)
     return Verdicts(("negative", "positive", "surprise"), scores, activations, "Trust <nobody>.")
 
 
@@ -312,13 +310,38 @@ def test_classes_and_muscles_of_what_was_planted(short: Path, video: Path, tmp_p
     assert "about 4 of 5 right" in page and "Muscles as red and blue spots" in page
 
 
+def test_the_demonstration_says_what_is_planted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("datasets.video.planted.DEMO_SECONDS", 0.2)
+    path = tmp_path / "face.mp4"
+    flags = ["--what", "video", "--out", str(path)]
+    assert "SYNTHETIC" in run_main(make_synthetic.main, flags)
+    assert open_video(path).synthetic
+    rows = pd.read_csv(path.with_suffix(".csv"), keep_default_na=False).to_dict("records")
+    assert [row["kind"] for row in rows] == ["micro", "blink", "long", "micro"]
+    assert [row["label"] for row in rows] == ["surprise", "", "positive", "negative"]
+    flags[-1] = str(tmp_path / "face.txt")
+    assert "give the name of an MP4 file" in run_main(make_synthetic.main, flags, refused=True)
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [("kind,onset\nmicro,1\n", "offset"), ("kind,onset,offset\nmicro,a,2\n", "must be seconds")],
+)
+def test_a_faulty_truth_is_refused(text: str, reason: str, tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text(text)
+    with pytest.raises(UserError, match=reason):
+        compare_with_truth(pd.DataFrame(), tmp_path / "t.csv")
+
+
 def test_the_side_of_a_smile_is_told(tmp_path: Path) -> None:
     smile = PlantedEvent("micro", ("L12",), 1, 1.0, 1.2, 1.4, 3.0, (1,))
     write_video(tmp_path / "v.mp4", drawn([smile], 1.8))
     [event] = analyse(open_video(tmp_path / "v.mp4")).events
     sides = read_muscles(small_flows([event.clip]))[0]
     # The subject's left is the picture's right.
-    assert np.unravel_index(np.abs(sides).argmax(), sides.shape) == (MUSCLES.index("12"), 1)
+    assert np.unravel_index(np.abs(sides).argmax(), sides.shape) == (ACTION_UNITS.index("12"), 1)
     mirrored = small_flows([event.clip])[:, :, :, ::-1] * np.array([-1, 1], np.float32)
     # Not to the last bit: the phases are compared at every second pixel, which are others here.
     np.testing.assert_allclose(read_muscles(mirrored)[0, :-1], sides[:-1, ::-1], atol=0.01)
@@ -326,8 +349,8 @@ def test_the_side_of_a_smile_is_told(tmp_path: Path) -> None:
 
 def test_drawn_muscles_lie_where_they_pull() -> None:
     grey = np.full((128, 128), 100, np.uint8)
-    activations = np.zeros((len(MUSCLES), 2))
-    activations[MUSCLES.index("12")] = 1, -1
+    activations = np.zeros((len(ACTION_UNITS), 2))
+    activations[ACTION_UNITS.index("12")] = 1, -1
     picture = draw_muscles(grey, activations).astype(int)
     redder = picture[..., 0] - picture[..., 2]
     places = [np.unravel_index(one, redder.shape) for one in (redder.argmax(), redder.argmin())]

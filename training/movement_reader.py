@@ -18,7 +18,7 @@ from common.errors import UserError, name_list
 from datasets import Inputs
 from datasets.frames.build import ClipFlows
 from datasets.motion import phase_gain, phase_sum, remove_affine, unit_rms
-from datasets.video.analysis import Activations, Classify, Verdicts, small_flows
+from datasets.video.analysis import Classify, Verdicts, small_flows
 from evaluation.predictions import SYNTHETIC_NOTE
 from evaluation.tables import DATASET_TITLES
 from models import au_network
@@ -42,11 +42,9 @@ class Reader:
 
     Attributes:
         classify: gives scores to what may be expressions; None leaves their columns out.
-        activations: of the muscles, to tell blinks and gaze from expressions.
     """
 
     classify: Classify | None = None
-    activations: Activations | None = None
 
 
 def load_reader(weights: Path = SHIPPED) -> Reader:
@@ -77,7 +75,7 @@ def load_reader(weights: Path = SHIPPED) -> Reader:
         sides = read_muscles(small_flows(clips))
         return Verdicts(origin.class_names, softmax(logits, axis=1), sides, trust)
 
-    return Reader(classify, strongest_sides)
+    return Reader(classify)
 
 
 def _as_inputs(clips: Sequence[ClipFlows], class_names: tuple[str, ...]) -> Inputs:
@@ -104,13 +102,6 @@ def read_muscles(flows: NDArray[np.float32]) -> NDArray[np.float32]:
     motion = phase_sum(phases[:, 0], phases[:, 1], gains)
     with au_network.one_thread():
         return au_network.read_sides(motion, au_network.load_weights())
-
-
-def strongest_sides(flows: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Activations of each unit, [N, 16]: of the side that moves more."""
-    sides = read_muscles(flows)
-    places = np.abs(sides).argmax(axis=-1, keepdims=True)
-    return np.asarray(np.take_along_axis(sides, places, axis=-1)[..., 0])
 
 
 def trust_sentence(method: str, card: Mapping[str, Any]) -> str:

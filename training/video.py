@@ -83,9 +83,7 @@ def predict_video(
     """
     reader = reader or load_reader()
     video = open_video(path, settings.frame_rate)
-    analysis = analyse(
-        video, key_frames, settings.landmarks, settings.flow, progress, reader.activations
-    )
+    analysis = analyse(video, key_frames, settings.landmarks, settings.flow, progress)
     clips = [event.clip for event in analysis.events]
     verdicts = reader.classify(clips) if reader.classify is not None and clips else None
     table = table_of(name, analysis, verdicts)

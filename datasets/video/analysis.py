@@ -29,7 +29,6 @@ from datasets.video.spotting import (
     MotionCurve,
     Spotted,
     given_movement,
-    kind_by_muscles,
     spot_movements,
 )
 
@@ -40,8 +39,6 @@ NOTHING_TOLD = "no expression that can be told"
 
 KeyFrame = float | int
 Progress = Callable[[Iterable[VideoFrame], int], Iterable[VideoFrame]]
-Activations = Callable[[NDArray[np.float32]], NDArray[np.floating]]
-"""Signed flows of both phases in pixels of the 128-pixel face, [N, 2, 28, 28, 2] -> [N, 16]."""
 
 
 @dataclass(frozen=True)
@@ -51,8 +48,8 @@ class Verdicts:
     Attributes:
         classes: their names.
         scores: [N, classes], each row of sum 1.
-        activations: of ``spotting.MUSCLES`` on the picture's left and right, [N, 16, 2]; None where
-            nothing reads them.
+        activations: of the muscles of ``common.action_units`` on the picture's left and right,
+            [N, 16, 2]; None where nothing reads them.
         trust: a sentence that says how far to believe the scores.
     """
 
@@ -94,7 +91,6 @@ def analyse(
     landmarks: Landmarks = 5,
     flow: FlowMethod = "tvl1",
     progress: Progress = lambda frames, _: frames,
-    activations: Activations | None = None,
 ) -> Analysis:
     """Find the movements of a video and compute their flows.
 
@@ -105,7 +101,6 @@ def analyse(
         landmarks: which landmark model registers the face.
         flow: method of the flows of what may be expressions; the fast ``dis`` does for the rest.
         progress: is given the frames and their number, 0 if unknown, and passes them on.
-        activations: of the muscles; where given, it tells blinks and gaze from expressions.
 
     Raises:
         UserError: the video cannot be used, holds no face, or the key frames are not in it.
@@ -120,8 +115,6 @@ def analyse(
     if key_frames:
         spotted = [given_movement(motion, _as_numbers(motion, three)) for three in key_frames]
     events = _cut_out(video, spotted, motion, follower.report.transforms, landmarks)
-    if activations is not None and events:
-        events = _told_by_muscles(events, activations(small_flows([e.clip for e in events])))
     events = [_with_flow(e, flow) if e.spotted.kind in EXPRESSIONS else e for e in events]
     return Analysis(
         events, motion, curve, follower.report, video.warnings + follower.report.sentences()
@@ -218,10 +211,3 @@ def _with_flow(event: Event, flow: FlowMethod) -> Event:
     onset, apex, offset = event.squares
     flows = [phase_flow(onset, apex, settings), phase_flow(apex, offset, settings)]
     return replace(event, clip=replace(event.clip, flows=np.stack(flows)))
-
-
-def _told_by_muscles(events: list[Event], activations: NDArray[np.floating]) -> list[Event]:
-    return [
-        replace(event, spotted=replace(event.spotted, kind=kind_by_muscles(event.spotted, row)))
-        for event, row in zip(events, activations, strict=True)
-    ]

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from common.action_units import GAZE, NAMES
+from common.action_units import ACTION_UNITS, GAZE, NAMES
 from datasets.pictures.clip import (
     arrows,
     color_wheel,
@@ -24,12 +24,12 @@ from datasets.video.analysis import Analysis, Event, Verdicts, verdict
 from datasets.video.decode import Video
 from datasets.video.face import FACE_SIZE
 from datasets.video.muscle_picture import draw_muscles
-from datasets.video.spotting import EXPRESSIONS, MUSCLES, MotionCurve
+from datasets.video.spotting import EXPRESSIONS, MotionCurve
 
 KEY_FRAMES = ("onset", "apex", "offset")
 TRUST = (
     "Movements were found by motion alone and no expression was classified. The spotting was "
-    "measured on planted movements (docs/spotting.md), never on your camera: look at the frames "
+    "measured on planted movements (docs/video.md), never on your camera: look at the frames "
     "before you believe an entry."
 )
 SCORE = "score_"
@@ -37,12 +37,12 @@ SIDE_NAMES = ("left", "right")
 # Of the activations in the table: each unit in the left and the right half of the picture.
 COLUMNS = tuple(
     f"{muscle if muscle == GAZE else f'AU{muscle}'}_{side}"
-    for muscle in MUSCLES
+    for muscle in ACTION_UNITS
     for side in SIDE_NAMES
 )
 MUSCLE_TITLES = tuple(
     f"{muscle if muscle == GAZE else f'AU {muscle}'} {NAMES[muscle]}, {side}"
-    for muscle in MUSCLES
+    for muscle in ACTION_UNITS
     for side in SIDE_NAMES
 )
 MOST_MUSCLES = 6

@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter1d, median_filter
 from scipy.signal import find_peaks, peak_widths
 
-from common.action_units import ACTION_UNITS as MUSCLES
 from common.errors import UserError, name_list
 from datasets.video.motion import EYES, REGIONS, Motion
 
@@ -160,22 +159,6 @@ def _kind(away: NDArray[np.floating], length: float, turn: float) -> Kind:
         return "gaze"
     if eyes > BLINK_RATIO * others and down > abs(right):
         return "blink" if length <= LONGEST_BLINK_SECONDS else "gaze"
-    return "micro" if length < MICRO_SECONDS else "long"
-
-
-def kind_by_muscles(spotted: Spotted, activations: NDArray[np.floating]) -> Kind:
-    """The kind of a movement where the activations of ``MUSCLES`` [16] are known.
-
-    The strongest muscle decides between blink, gaze and expression; turns of the head stay.
-    """
-    if spotted.kind == "head":
-        return "head"
-    strongest = MUSCLES[int(np.abs(activations).argmax())]
-    if strongest == "gaze":
-        return "gaze"
-    length = spotted.seconds[2] - spotted.seconds[0]
-    if strongest == "45" and length <= LONGEST_BLINK_SECONDS:
-        return "blink"
     return "micro" if length < MICRO_SECONDS else "long"
 
 
