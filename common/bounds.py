@@ -41,6 +41,11 @@ BOUNDS: dict[str, tuple[float, float]] = {
     "camera_seconds": (0.001, 86_400),
     "cpus_per_task": (0, 10_000),
     "gpus_per_task": (0, 1000),
+    "frame_rate": (0.01, 100_000),
+    "camera": (0, 1000),
+    "camera_seconds": (0, 86_400),
+    "port": (0, 65_535),
+    "max_megabytes": (1, 100_000),
 }
 OF_ANY_NUMBER = (-1e9, 1e9)
 """Of a number with decimals that is not among them; so none is infinite or not a number."""

@@ -17,7 +17,7 @@ class Progress:
     """The display of one series of steps; a context manager.
 
     Args:
-        total: steps in all.
+        total: steps in all; 0 where nobody knows.
         what: what is done, shown in front.
         seconds_between_lines: where there is no terminal, a line is printed after so long.
     """
@@ -32,7 +32,7 @@ class Progress:
         description = TextColumn("{task.description}", markup=False, table_column=text)
         columns = (BarColumn(bar_width=16), description)
         self._bar = RichProgress(*columns, console=console, disable=not self._live, expand=True)
-        self._task = self._bar.add_task(what, total=total)
+        self._task = self._bar.add_task(what, total=total or None)
 
     def __enter__(self) -> "Progress":
         self._bar.start()
@@ -50,8 +50,10 @@ class Progress:
             print_line: where there is no terminal, print a line although none is due.
         """
         now = time.monotonic()
-        words = [f"{self._what}: {int(done)} of {self._total}", text]
-        if done > 0:
+        # What was announced can be too little: headers of videos are at times wrong.
+        known = done <= self._total
+        words = [f"{self._what}: {int(done)}{f' of {self._total}' if known else ''}", text]
+        if done > 0 and known:
             seconds = (now - self._started) / done * (self._total - done)
             words.insert(1, f"{duration(seconds)} left")
         line = ", ".join(filter(None, words))

@@ -35,6 +35,18 @@ def test_results_are_passed_on(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().out == ""
 
 
+def test_where_the_number_is_not_known_no_time_is_told(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [0.0]
+    monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
+    for total in (0, 2):
+        with Progress(total, "reading") as display:
+            now[0] += 20
+            display.update(3)
+    assert capsys.readouterr().out.splitlines() == ["reading: 3", "reading: 3"]
+
+
 def test_on_a_terminal_of_80_columns_the_bar_stays(monkeypatch: pytest.MonkeyPatch) -> None:
     screen = io.StringIO()
     console = Console(file=screen, force_terminal=True, width=80, color_system=None)

@@ -7,8 +7,6 @@ Skipped where there is no Chromium.
 """
 
 import base64
-import json
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,6 +16,7 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.remote.webelement import WebElement
 
+from tests.helpers.browser import chromium, requested
 from tests.helpers.report_pages import report, write_results, write_robustness
 
 pytestmark = pytest.mark.slow
@@ -39,17 +38,8 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def browser() -> Iterator[webdriver.Chrome]:
     """Chromium without a window."""
-    program, driver = shutil.which("chromium"), shutil.which("chromedriver")
-    if program is None or driver is None:
-        pytest.skip("needs Chromium: apt-get install -y chromium chromium-driver")
-    options = webdriver.ChromeOptions()
-    options.binary_location = program
-    for argument in ("--headless=new", "--no-sandbox", "--disable-gpu"):
-        options.add_argument(argument)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    chromium = webdriver.Chrome(options, webdriver.ChromeService(driver))
-    yield chromium
-    chromium.quit()
+    with chromium() as opened:
+        yield opened
 
 
 @pytest.fixture
@@ -73,10 +63,7 @@ def test_it_renders_without_an_error_or_a_request(opened: webdriver.Chrome, page
     loaded = "return arguments[0].complete && arguments[0].naturalWidth > 100"
     assert all(opened.execute_script(loaded, image) for image in images)
     assert opened.get_log("browser") == []
-    events = [json.loads(entry["message"])["message"] for entry in opened.get_log("performance")]
-    sent = [event["params"] for event in events if event["method"] == "Network.requestWillBeSent"]
-    urls = {request["request"]["url"] for request in sent}
-    assert {url for url in urls if not url.startswith("data:")} == {page.as_uri()}
+    assert {url for url in requested(opened) if not url.startswith("data:")} == {page.as_uri()}
 
 
 def test_a_name_that_is_a_script_does_not_run(opened: webdriver.Chrome) -> None:

@@ -164,6 +164,15 @@ def test_of_several_faces_the_largest_is_followed_and_it_is_said() -> None:
     assert "several faces from 0.0 to" in follower.report.sentences()[0]
 
 
+def test_a_gap_in_the_times_parts_the_runs_and_is_not_filled() -> None:
+    grey = drawn([], 0.1)[0][1]
+    times = [number / RATE + (1e8 if number >= 10 else 0) for number in range(20)]
+    frames = (FacedFrame(VideoFrame(n, t, grey), np.eye(2, 3), 0) for n, t in enumerate(times))
+    motion = measure_motion(frames)
+    assert motion.runs.tolist() == [1] * 10 + [2] * 10
+    assert len(spot_movements(motion)[1].seconds) == 20
+
+
 def motion_of(places: np.ndarray, turns: np.ndarray | None = None, rate: float = 30) -> Motion:
     """A motion without a video: places [T, R, 2]."""
     count = len(places)

@@ -108,6 +108,21 @@ def test_bad_files_are_refused_in_one_line(tmp_path: Path) -> None:
         assert "\n" not in str(error.value)
 
 
+def test_a_file_that_names_other_files_is_not_followed(tmp_path: Path) -> None:
+    write_video(tmp_path / "private.mp4", frames())
+    texts = {
+        "concat.mp4": "ffconcat version 1.0\nfile 'private.mp4'\n",
+        "list.mp4": "#EXTM3U\n#EXT-X-TARGETDURATION:4\n#EXTINF:4,\nprivate.mp4\n#EXT-X-ENDLIST\n",
+        "words.txt": "hello" * 1000,
+    }
+    for name, text in texts.items():
+        (tmp_path / name).write_text(text)
+        with pytest.raises(UserError, match="cannot be read as a video"):
+            open_video(tmp_path / name)
+    write_video(tmp_path / "concat:a.mp4", frames())
+    assert len(list(open_video(tmp_path / "concat:a.mp4").frames())) == 12
+
+
 def test_a_huge_picture_is_refused_by_its_header(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,6 +1,7 @@
 """Reads frames in grey or in color; whatever is wrong with a file is said in one sentence."""
 
 import hashlib
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -17,6 +18,8 @@ from common.first_bytes import impostor_at
 FORMATS = ("JPEG", "PNG", "BMP", "TIFF")
 # Twice an 8K frame; no frame of these datasets is larger.
 MOST_PIXELS = 2 * 7680 * 4320
+# Such a frame is refused by its header: Pillow's own warning would be a second message.
+warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
 GREY_MODES = ("1", "L", "LA")
 Channels = Literal["L", "RGB"]
 

@@ -100,14 +100,14 @@ def analyse(
             given, nothing is spotted.
         landmarks: which landmark model registers the face.
         flow: method of the flows of what may be expressions; the fast ``dis`` does for the rest.
-        progress: is given the frames and their number, and passes them on.
+        progress: is given the frames and their number, 0 if unknown, and passes them on.
 
     Raises:
         UserError: the video cannot be used, holds no face, or the key frames are not in it.
     """
     check_installed()
     follower = FaceFollower(landmarks)
-    frames = progress(video.frames(), max(video.frame_count, 1))
+    frames = progress(video.frames(), video.frame_count)
     motion = measure_motion(follower.follow(frames))
     if not len(motion.numbers):
         raise UserError(f"{video.name}: no face is found. Show one face, upright and lit.")

@@ -38,6 +38,11 @@ NEAR = 50
 # Files whose list of packets gives the numbers and times of the frames, and that can be entered
 # anywhere.
 INDEXED = {"mp4", "matroska"}
+# Of FFmpeg's formats, those that only name other files or hosts, run scripts, or are any text.
+NOT_READ = {
+    "avisynth", "concat", "dash", "hls", "imf", "lavfi", "rtp", "rtsp", "sap", "sdp", "tty",
+    "vapoursynth", "vobsub", "webm_dash_manifest",
+}  # fmt: skip
 
 Grey = NDArray[np.uint8]
 
@@ -222,10 +227,12 @@ def _opened(path: Path) -> Any:
     av = _av()
     if path.exists() and not path.is_file():
         raise UserError(f"{path} is not a file. Give a video.")
+    formats = ",".join(sorted(av.formats_available - NOT_READ))
+    options = {"format_whitelist": formats, "protocol_whitelist": "file"}
     try:
         with path.open("rb") as file:
             refuse_impostor(path, file.read(START), "a video")
-        return av.open(str(path), metadata_errors="replace")
+        return av.open(f"file:{path}", metadata_errors="replace", options=options)
     except (av.error.FFmpegError, OSError) as error:
         raise UserError(
             f"{path} cannot be read as a video ({error.strerror}): it is truncated, damaged or of "

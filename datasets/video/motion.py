@@ -22,6 +22,8 @@ MARGIN = 16
 SIDE = FACE_SIZE + 2 * MARGIN
 # Faster video is thinned out to about this many frames a second; key frames lie on those.
 MOST_RATE = 60.0
+# After a longer gap in the times nothing hangs together, and there is nothing to be filled in.
+LONGEST_GAP_SECONDS = 1.0
 ANCHOR_SECONDS, ANCHOR_PIXELS = 2.0, 3.0
 # Two pictures of one face correlate better than this; less is a cut, a hand, or another face.
 LEAST_CORRELATION = 0.8
@@ -80,9 +82,10 @@ def measure_motion(frames: Iterable[FacedFrame]) -> Motion:
     tracker = _Tracker()
     last = -1.0
     for faced in frames:
-        if faced.transform is None:
+        gap = faced.frame.seconds - last
+        if faced.transform is None or gap > LONGEST_GAP_SECONDS:
             tracker.end_run()
-        elif last < 0 or faced.frame.seconds - last >= 0.98 / MOST_RATE:
+        if faced.transform is not None and (last < 0 or gap >= 0.98 / MOST_RATE):
             tracker.add(faced.frame, faced.transform, faced.stretch)
             last = faced.frame.seconds
     return tracker.motion()
