@@ -23,6 +23,7 @@ BOUNDS: dict[str, tuple[float, float]] = {
     "epochs": (1, 100_000_000),
     "batch_size": (1, 1_000_000_000),
     "label_shuffle": (0, 10**MOST_DIGITS),
+    "subject_share": (0, 1),
     "shift": (0, 1000),
     "scale": (-1e9, 1e9),
     "noise_seeds": (1, 100_000),

@@ -21,6 +21,7 @@ class _Record(BaseModel):
     synthetic: bool = False
     protocol: str = ""
     label_shuffle: int | None = None
+    subject_share: float = 1.0
     key_frames: str | None = None
     command: str | None = None
     preparation: dict[str, Any] = {}

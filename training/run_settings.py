@@ -68,6 +68,7 @@ def resolve_run(
         protocol=settings.protocol,
         inner=settings.inner,
         label_shuffle=settings.label_shuffle,
+        subject_share=settings.subject_share,
         command=command_line(settings),
     )
 

@@ -132,6 +132,8 @@ def describe_weights(run: Run, configuration: Configuration) -> dict[str, Any]:
         "epoch_rule": "last",
         "epoch": run.epochs,
     }
+    if run.subject_share != 1:
+        description["subject_share"] = run.subject_share
     if run.init_weights is not None:
         description["init_weights"] = run.init_weights
     return description

@@ -141,6 +141,8 @@ class Contents:
             notices.append("SHUFFLED LABELS")
         if self.record.get("protocol", "composite") != "composite":
             notices.append(f"protocol {self.record['protocol']}")
+        if self.record.get("subject_share", 1) != 1:
+            notices.append(f"{self.record['subject_share']:.1%} OF THE TRAINING SUBJECTS")
         if self.record.get("key_frames") is not None:
             notices.append(f"KEY FRAMES {self.record['key_frames']}")
         return ", ".join(notices)
