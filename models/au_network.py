@@ -106,6 +106,14 @@ def read_activations(motion: NDArray[np.floating], weights: Weights) -> NDArray[
     return _run(_network(weights), motion).reshape(-1, len(ACTION_UNITS), len(SIDES))
 
 
+def read_units(motion: NDArray[np.floating], weights: Weights) -> NDArray[np.float64]:
+    """Activation of each action unit in motion [N, 2, 28, 28] (u, v), [N, 16]: the mean of both
+    sides and of both ways of seeing the clip, as stored and mirrored."""
+    ways = np.stack([read_activations(seen, weights) for seen in (motion, mirrored(motion))])
+    ways[1, :, ACTION_UNITS.index("gaze")] *= -1
+    return np.asarray(ways.mean(axis=(0, -1), dtype=np.float64))
+
+
 def mirrored(motion: NDArray[np.floating]) -> NDArray[np.floating]:
     """The motion [N, 2, y, x] of the mirrored face: columns reversed, u negated."""
     signs = np.array([-1, 1], dtype=motion.dtype)

@@ -199,7 +199,7 @@ def evaluate_weights(
             f"{inputs.folder} are labelled {name_list(inputs.class_names)}. Give matching ones."
         )
     folds = loso_folds(inputs.clips, origin.protocol)
-    paths = _find_files(folder, origin, folds)
+    paths = find_files(folder, origin, folds)
     present = [fold for fold in folds if fold.name in paths]
     shared = None if origin.preparation.phase_sum else fold_clips(origin, inputs, None, device)
     parts, gammas, refused = [], {}, []
@@ -222,7 +222,7 @@ def evaluate_weights(
     return Evaluation(rows, gammas, missing, refused)
 
 
-def _find_files(folder: Path, origin: WeightsOrigin, folds: list[Fold]) -> dict[str, Path]:
+def find_files(folder: Path, origin: WeightsOrigin, folds: list[Fold]) -> dict[str, Path]:
     """The file of each fold's weights; folds without one lack."""
     names = [fold.name for fold in folds]
     if origin.training is not None:

@@ -105,7 +105,7 @@ class Run:
 
     def configuration_hash(self, configuration: Configuration) -> str:
         """Identifies a configuration of this run, whatever its seed and machine."""
-        content = {
+        content: dict[str, Any] = {
             "inputs": self.inputs_sha256,
             "method": self.method,
             "settings": configuration.settings,

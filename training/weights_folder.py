@@ -115,7 +115,7 @@ def weights_paths(folder: Path, folds: list[Fold], trained: bool) -> list[Path]:
 
 def describe_weights(run: Run, configuration: Configuration) -> dict[str, Any]:
     """What ``eval.py`` must know to use the weights of a configuration."""
-    description = {
+    description: dict[str, Any] = {
         "method": run.method,
         "method_sha256": run.method_sha256,
         "settings": plain(configuration.settings),
