@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 
 .PHONY: demo demo-raw demo-video test test-slow test-hostile test-kills test-lowest test-pythons \
-	benchmark results robustness clean
+	benchmark results results-v1 robustness clean
 .NOTPARALLEL:
 
 .venv/.installed: requirements.txt
@@ -100,66 +100,129 @@ benchmark: .venv/.installed-dev
 	$(BIN)/python -m benchmarks.scheduling
 
 # The figures of docs/results.md on the released samples: make results INPUTS=../CausalNet
-# If it is stopped, the same command resumes.
+# If it is stopped, the same command resumes. At most three hours on two cores.
 TRAIN = $(BIN)/python main_train_for_parameter_tuning.py --inputs $(INPUTS)
+COMPARE = $(BIN)/python compare_results.py
 SEEDS := 1 2 3 4 5
-ABLATIONS := no_cmplm no_cab no_direction contraction_only
 SUM := --affine True --rms True --phase-sum True --center False
-KERNELS := no-network linear-only no-affine no-rms no-sum
+RULES := last inner inner_refit cross_fitted oracle
+CELL := 0.5_1_1_2
+
+# Trained with every seed; the first one without validation subjects too, for the rule "inner".
+SEEDED := ststnet causalnet_compact_v1 causalnet_compact causalnet_pretrained
+ONCE := majority linear linear-sum au_kernel au_rule causalnet_spatial
+# au_kernel without a part of it.
+PARTS := no-network linear-only no-affine no-rms no-sum
 no-network := --set au_network=false
 linear-only := --set au_network=false orientation=false
 no-affine := --affine False
 no-rms := --rms False
 no-sum := --phase-sum False
-V1 := 0.5_1_1_2
-SEEDED := ststnet causalnet_compact_v1 causalnet_compact
-RUNS := majority linear linear-sum au_kernel au_rule $(KERNELS:%=au_kernel-%) \
-	$(foreach m,$(SEEDED),$(SEEDS:%=$(m)-seed%)) \
-	$(ABLATIONS:%=causalnet_compact_v1-%) null-linear null-causalnet_compact_v1 \
-	causalnet_compact_v1-200
-RULES := last inner inner_refit cross_fitted oracle
+# au_kernel with AU networks of other seeds than the shipped one.
+NETWORKS := 2 3 4 5
+# Both on fewer subjects, in other protocols, and with shuffled labels.
+STUDIED := linear au_kernel
+SHARES := 0.125 0.25 0.5 0.75
+PROTOCOLS := single_dataset leave_one_dataset_out
+SHUFFLES := 1 2 3
+STUDIES := $(SHARES:%=share-%) $(PROTOCOLS) $(SHUFFLES:%=null-%)
 
-METHODS := results/linear/linear results/majority/majority results/au_rule/au_rule \
-	results/au_kernel/au_kernel results/linear-sum/linear $(SEEDS:%=results/ststnet-seed%/ststnet) \
-	$(SEEDS:%=results/causalnet_compact_v1-seed%/$(V1)) \
-	$(SEEDS:%=results/causalnet_compact-seed%/$(V1))
-NAMES := linear majority au_rule au_kernel linear_sum ststnet causalnet_compact_v1 causalnet_compact
-ABLATED := results/causalnet_compact_v1-seed1/$(V1) \
-	$(foreach a,$(ABLATIONS),results/causalnet_compact_v1-$(a)/$(V1)_$(a))
+RUNS := $(ONCE) $(foreach m,$(SEEDED),$(SEEDS:%=$(m)-seed%)) $(PARTS:%=au_kernel-%) \
+	$(NETWORKS:%=au_kernel-network%) $(foreach m,$(STUDIED),$(STUDIES:%=$(m)-%))
+
+seeds_of = $(foreach s,$(SEEDS),results/$(1)-seed$(s)/$(2))
+COMPACT := $(call seeds_of,causalnet_compact,$(CELL))
+PRETRAINED := $(call seeds_of,causalnet_pretrained,causalnet_pretrained)
+MEAN := $(foreach s,$(SEEDS),$(word $(s),$(COMPACT))+$(word $(s),$(PRETRAINED)))
+LINEAR := results/linear/linear
+KERNEL := results/au_kernel/au_kernel
+OTHERS := results/linear-sum/linear results/majority/majority results/au_rule/au_rule \
+	$(call seeds_of,ststnet,ststnet) $(call seeds_of,causalnet_compact_v1,$(CELL)) $(COMPACT) \
+	$(PRETRAINED) $(MEAN) results/causalnet_spatial/causalnet_spatial
+NAMES := linear_sum majority au_rule ststnet causalnet_compact_v1 causalnet_compact \
+	causalnet_pretrained compact_and_pretrained causalnet_spatial
+PART := results/au_kernel-no-network/au_kernel_au_network=False \
+	results/au_kernel-linear-only/au_kernel_au_network=False_orientation=False \
+	$(foreach p,no-affine no-rms no-sum,results/au_kernel-$(p)/au_kernel)
+network_of = results/au_kernel-network$(1)/au_kernel_weights=results-au_network-seed$(1)-au_network.safetensors
+SHARED := $(foreach m,$(STUDIED),$(SHARES:%=results/$(m)-share-%/$(m)))
+SPLIT := $(foreach m,$(STUDIED),$(PROTOCOLS:%=results/$(m)-%/$(m)))
+
 results: $(RUNS:%=results-%)
-	$(BIN)/python compare_results.py $(METHODS) --names $(NAMES) \
-		--table docs/results/methods_last.csv
 	for rule in $(RULES); do \
-		$(BIN)/python compare_results.py $(ABLATED) --names compact_v1 $(ABLATIONS) --rules $$rule \
-			--table docs/results/ablations_$$rule.csv || exit; \
+		$(COMPARE) $(LINEAR) $(KERNEL) $(OTHERS) --names linear au_kernel $(NAMES) \
+			--rules $$rule --table docs/results/methods_$$rule.csv || exit; \
 	done
-	$(BIN)/python -m benchmarks.oracle_by_epochs \
-		$(SEEDS:%=results/causalnet_compact_v1-seed%/$(V1)) results/causalnet_compact_v1-200/$(V1)
+	$(COMPARE) $(KERNEL) $(LINEAR) $(OTHERS) --names au_kernel linear $(NAMES) \
+		--rules last --table docs/results/methods_against_au_kernel.csv
+	$(COMPARE) $(KERNEL) $(PART) --names au_kernel $(PARTS) \
+		--table docs/results/au_kernel_parts.csv
+	$(COMPARE) $(KERNEL) $(foreach s,$(NETWORKS),$(call network_of,$(s))) \
+		--names au_kernel $(NETWORKS:%=network_%) --table docs/results/au_kernel_networks.csv
+	$(COMPARE) $(KERNEL) $(LINEAR) $(SHARED) --table docs/results/learning_curve.csv --names \
+		au_kernel linear $(foreach m,$(STUDIED),$(SHARES:%=$(m)_%))
+	$(COMPARE) $(KERNEL) $(LINEAR) $(SPLIT) --table docs/results/protocols.csv --names \
+		au_kernel linear $(foreach m,$(STUDIED),$(PROTOCOLS:%=$(m)_%))
+	for seed in $(SHUFFLES); do \
+		$(COMPARE) results/linear-null-$$seed/linear results/au_kernel-null-$$seed/au_kernel \
+			--table docs/results/null_$$seed.csv || exit; \
+	done
+	$(BIN)/python make_report.py $(KERNEL) $(LINEAR) results/linear-sum/linear \
+		$(call seeds_of,ststnet,ststnet) $(COMPACT) $(PRETRAINED) --disagreements \
+		--inputs $(INPUTS) --out results/disagreements
+	$(BIN)/python make_report.py $(LINEAR) $(KERNEL) $(OTHERS) --names linear au_kernel $(NAMES) \
+		--out results/comparison
 
-results-majority results-linear results-au_kernel results-au_rule: results-%: inputs-given
+$(filter-out results-linear-sum,$(ONCE:%=results-%)): results-%: inputs-given
 	$(TRAIN) --method $* --results results/$*
 results-linear-sum: inputs-given
 	$(TRAIN) --method linear $(SUM) --results results/linear-sum
-$(KERNELS:%=results-au_kernel-%): results-au_kernel-%: inputs-given
-	$(TRAIN) --method au_kernel $($*) --results results/au_kernel-$*
-# The first seed of a network is trained without validation subjects too, for the rule "inner".
 define SEEDED_RUN
 results-$(1)-seed$(2): inputs-given
 	$$(TRAIN) --method $(1) --seed $(2) $(if $(filter 1,$(2)),--inner) \
 		--results results/$(1)-seed$(2)
 endef
 $(foreach m,$(SEEDED),$(foreach s,$(SEEDS),$(eval $(call SEEDED_RUN,$(m),$(s)))))
-$(ABLATIONS:%=results-causalnet_compact_v1-%): results-causalnet_compact_v1-%: inputs-given
+$(PARTS:%=results-au_kernel-%): results-au_kernel-%: inputs-given
+	$(TRAIN) --method au_kernel $($*) --results results/au_kernel-$*
+# A network is written in one piece, when it is trained.
+results/au_network-seed%/au_network.safetensors: | .venv/.installed
+	$(BIN)/python -m training.au_network --seed $* --out $(@D)
+$(NETWORKS:%=results-au_kernel-network%): results-au_kernel-network%: \
+		results/au_network-seed%/au_network.safetensors inputs-given
+	$(TRAIN) --method au_kernel --set weights=$< --results results/au_kernel-network$*
+define STUDIED_RUNS
+$(SHARES:%=results-$(1)-share-%): results-$(1)-share-%: inputs-given
+	$$(TRAIN) --method $(1) --seed 1 --subject-share $$* --results results/$(1)-share-$$*
+$(PROTOCOLS:%=results-$(1)-%): results-$(1)-%: inputs-given
+	$$(TRAIN) --method $(1) --protocol $$* --results results/$(1)-$$*
+$(SHUFFLES:%=results-$(1)-null-%): results-$(1)-null-%: inputs-given
+	$$(TRAIN) --method $(1) --seed 1 --label-shuffle $$* --results results/$(1)-null-$$*
+endef
+$(foreach m,$(STUDIED),$(eval $(call STUDIED_RUNS,$(m))))
+
+# What version 0.1 also measured of causalnet_compact_v1: ablations, 200 epochs, null check.
+# Two hours on two cores, once `make results` has run.
+V1 := results-causalnet_compact_v1
+V1_ABLATIONS := no_cmplm no_cab no_direction contraction_only
+ABLATED := results/causalnet_compact_v1-seed1/$(CELL) \
+	$(foreach a,$(V1_ABLATIONS),results/causalnet_compact_v1-$(a)/$(CELL)_$(a))
+results-v1: $(SEEDS:%=$(V1)-seed%) $(V1_ABLATIONS:%=$(V1)-%) $(V1)-200 $(V1)-null
+	for rule in $(RULES); do \
+		$(COMPARE) $(ABLATED) --names compact_v1 $(V1_ABLATIONS) --rules $$rule \
+			--table docs/results/ablations_$$rule.csv || exit; \
+	done
+	$(BIN)/python -m benchmarks.oracle_by_epochs \
+		$(call seeds_of,causalnet_compact_v1,$(CELL)) results/causalnet_compact_v1-200/$(CELL)
+$(V1_ABLATIONS:%=$(V1)-%): $(V1)-%: inputs-given
 	$(TRAIN) --method causalnet_compact_v1 --seed 1 --ablation $* --inner \
 		--results results/causalnet_compact_v1-$*
-results-causalnet_compact_v1-200: inputs-given
+$(V1)-200: inputs-given
 	$(TRAIN) --method causalnet_compact_v1 --seed 1 --epochs 200 --schedule constant \
 		--results results/causalnet_compact_v1-200
-results-null-linear: inputs-given
-	$(TRAIN) --method linear --seed 1 --label-shuffle 1 --results results/null-linear
-results-null-causalnet_compact_v1: inputs-given
+$(V1)-null: inputs-given
 	$(TRAIN) --method causalnet_compact_v1 --seed 1 --label-shuffle 1 --inner \
-		--results results/null-causalnet_compact_v1
+		--results results/causalnet_compact_v1-null
 
 .PHONY: inputs-given
 inputs-given: .venv/.installed

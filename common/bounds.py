@@ -24,6 +24,7 @@ BOUNDS: dict[str, tuple[float, float]] = {
     "batch_size": (1, 1_000_000_000),
     "label_shuffle": (0, 10**MOST_DIGITS),
     "gammas": (0, 1),
+    "subject_share": (0, 1),
     "shift": (0, 1000),
     "scale": (-1e9, 1e9),
     "noise_seeds": (1, 100_000),
@@ -41,9 +42,6 @@ BOUNDS: dict[str, tuple[float, float]] = {
     "camera_seconds": (0.001, 86_400),
     "cpus_per_task": (0, 10_000),
     "gpus_per_task": (0, 1000),
-    "frame_rate": (0.01, 100_000),
-    "camera": (0, 1000),
-    "camera_seconds": (0, 86_400),
     "port": (0, 65_535),
     "max_megabytes": (1, 100_000),
 }

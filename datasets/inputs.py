@@ -134,6 +134,14 @@ class Inputs:
             raise UserError(f"there is no input {name!r}. Choose one of: {known}.")
         return open_array(_find_table(self.folder).parent, name, self.clips)
 
+    def holds(self, name: str) -> bool:
+        """Whether every clip has its entry in a named array."""
+        if name == "maps" or name in self.arrays:
+            return True
+        path_of, _ = READERS[name]
+        folder = _find_table(self.folder).parent
+        return all(path_of(folder, stem).is_file() for stem in self.clips["stem"])
+
     def sha256_of(self, name: str) -> str:
         """The hash over a named array and the table; that of ``maps`` is ``sha256``."""
         if name == "maps":

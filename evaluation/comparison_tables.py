@@ -118,7 +118,7 @@ def dataset_table(methods: Sequence[Method]) -> pd.DataFrame:
         }
         for method in methods
     ]
-    for title, in_dataset in _split_by_dataset(methods).items():
+    for title, in_dataset in split_by_dataset(methods).items():
         differences = _test_against_first(in_dataset)
         for row, method, tested in zip(rows, in_dataset, differences, strict=True):
             columns = {**_describe(method), **tested}
@@ -126,7 +126,7 @@ def dataset_table(methods: Sequence[Method]) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def _split_by_dataset(methods: Sequence[Method]) -> dict[str, list[Method]]:
+def split_by_dataset(methods: Sequence[Method]) -> dict[str, list[Method]]:
     """The methods on all clips and on each dataset's, by the dataset's title."""
     names = set(methods[0].clips["dataset"])
     ordered = [name for name in PAPER_ORDER if name in names]
@@ -175,7 +175,7 @@ def format_dataset_table(ending: str, methods: Sequence[Method]) -> str:
     if ending == ".csv":
         return dataset_table(methods).to_csv(index=False, lineterminator="\n")
     texts = pd.DataFrame({"method": [method.title for method in methods]})
-    for title, in_dataset in _split_by_dataset(methods).items():
+    for title, in_dataset in split_by_dataset(methods).items():
         for metric in METRICS:
             texts[f"{title} {metric}"] = [_format_metric(method, metric) for method in in_dataset]
     rules = dict.fromkeys(method.rule for method in methods)

@@ -35,6 +35,7 @@ class _Record(BaseModel):
     protocol: str = ""
     inner: bool = False
     label_shuffle: int | None = None
+    subject_share: float = 1.0
     key_frames: str | None = None
     doubles: int = 0
     init_weights: str | None = None

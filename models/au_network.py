@@ -114,6 +114,11 @@ def read_sides(motion: NDArray[np.floating], weights: Weights) -> NDArray[np.flo
     return np.float32(0.5) * (own + swapped)
 
 
+def read_units(motion: NDArray[np.floating], weights: Weights) -> NDArray[np.float64]:
+    """Activation of each action unit in motion [N, 2, 28, 28] (u, v), [N, 16]: both sides' mean."""
+    return np.asarray(read_sides(motion, weights).mean(axis=-1, dtype=np.float64))
+
+
 def mirrored(motion: NDArray[np.floating]) -> NDArray[np.floating]:
     """The motion [N, 2, y, x] of the mirrored face: columns reversed, u negated."""
     signs = np.array([-1, 1], dtype=motion.dtype)

@@ -22,9 +22,8 @@ from common.errors import UserError
 from models.au_network import (
     SHIPPED,
     load_weights,
-    mirrored,
     one_thread,
-    read_activations,
+    read_units,
     summed_motion,
 )
 
@@ -95,7 +94,6 @@ class AuRule(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     def _scores(self, X: NDArray[np.float32]) -> NDArray[np.float64]:
         """The strongest unit of each class, the mean of both sides and both ways of seeing."""
         with one_thread():
-            ways = [read_activations(seen, self.network_) for seen in (X, mirrored(X))]
-        activations = np.stack(ways).mean(axis=(0, -1), dtype=np.float64)
+            activations = read_units(X, self.network_)
         units = [[ACTION_UNITS.index(unit) for unit in units] for units in UNITS_OF]
         return np.stack([activations[:, places].max(axis=1) for places in units], axis=1)

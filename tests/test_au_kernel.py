@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
+from safetensors.torch import save_file
 from scipy.optimize import minimize
 from scipy.special import log_softmax
 from sklearn.base import clone
@@ -32,7 +33,7 @@ from models.au_kernel import (
     read_orientations,
     regress,
 )
-from models.au_network import mirrored
+from models.au_network import AuNetwork, mirrored
 
 MEMBERS = ("linear", "orientation", "au_network")
 SUBJECTS = 6
@@ -70,6 +71,20 @@ def test_classes_are_learned_with_any_member_left_out(left_out: tuple[str, ...])
 def test_without_any_member_nothing_is_fitted() -> None:
     with pytest.raises(UserError, match="no kernel left"):
         au_kernel.build(linear=False, orientation=False, au_network=False).fit(*clips())
+
+
+def test_a_network_of_another_seed_can_be_given(tmp_path: Path) -> None:
+    with torch.random.fork_rng():
+        torch.manual_seed(5)
+        state = AuNetwork().state_dict()
+    save_file(state, tmp_path / "other.safetensors")
+    motion, labels, groups = clips()
+    other = au_kernel.build(weights=str(tmp_path / "other.safetensors")).fit(motion, labels, groups)
+    shipped = au_kernel.build().fit(motion, labels, groups)
+    assert all(np.array_equal(other.network_[name], own.numpy()) for name, own in state.items())
+    assert not np.allclose(other.features_["au_network"], shipped.features_["au_network"])
+    with pytest.raises(UserError, match="holds no weights of the AU network"):
+        au_kernel.build(weights=str(tmp_path / "none")).fit(motion, labels, groups)
 
 
 @pytest.mark.parametrize("member", MEMBERS)

@@ -16,8 +16,11 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.remote.webelement import WebElement
 
+import make_report
 from tests.helpers.browser import chromium, requested
+from tests.helpers.made_up_rows import rows_of_subjects, write_folder, write_methods
 from tests.helpers.report_pages import report, write_results, write_robustness
+from tests.helpers.scripts import run_here
 
 pytestmark = pytest.mark.slow
 PHONE_WIDTH, DESKTOP_WIDTH = 360, 1200
@@ -50,6 +53,27 @@ def opened(browser: webdriver.Chrome, page: Path) -> webdriver.Chrome:
         browser.get_log(log)
     browser.get(page.as_uri())
     return browser
+
+
+@pytest.fixture(scope="module", params=["comparison", "disagreements"])
+def several(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, tiny_folder: Path
+) -> Path:
+    """A page of several runs: their comparison, or the clips that all of them get wrong."""
+    folder = tmp_path_factory.mktemp(request.param)
+    if request.param == "comparison":
+        written = write_methods(folder, ("casme2", "smic"))
+        folders = [path for name, path in written.items() if not name.endswith("oracle")]
+        flags: list[object] = []
+    else:
+        rows = rows_of_subjects({("casme2", "sub01"): [(0, 1), (1, 1), (2, 0)]})
+        names = rows["clip"].str.replace("clip", "sub01_ep")
+        folders = [write_folder(folder / HOSTILE.replace("/", "_"), rows.assign(clip=names))]
+        flags = ["--disagreements", "--inputs", tiny_folder]
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        out = ("--out", folder / "page")
+        assert run_here(monkeypatch, make_report.main, *folders, *flags, *out) == 0
+    return folder / "page" / "report.html"
 
 
 def set_width(browser: webdriver.Chrome, width: int) -> None:
@@ -141,3 +165,21 @@ def test_it_prints(opened: webdriver.Chrome) -> None:
     assert not opened.find_element(By.TAG_NAME, "nav").is_displayed()
     assert opened.find_element(By.TAG_NAME, "h1").is_displayed()
     opened.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": ""})
+
+
+def test_a_page_of_several_runs_renders_and_fits_a_phone(
+    browser: webdriver.Chrome, several: Path
+) -> None:
+    for log in ("browser", "performance"):
+        browser.get_log(log)
+    set_width(browser, PHONE_WIDTH)
+    browser.get(several.as_uri())
+    images = browser.find_elements(By.TAG_NAME, "img")
+    loaded = "return arguments[0].complete && arguments[0].naturalWidth > 100"
+    assert len(images) >= 2 and all(browser.execute_script(loaded, image) for image in images)
+    assert browser.get_log("browser") == []
+    assert browser.execute_script("return document.documentElement.scrollWidth") <= PHONE_WIDTH
+    assert browser.execute_script("return typeof hacked") == "undefined"
+    table = browser.find_element(By.TAG_NAME, "table")
+    table.find_element(By.CSS_SELECTOR, "thead button").click()
+    assert table.find_element(By.CSS_SELECTOR, "thead th").get_attribute("aria-sort") == "ascending"

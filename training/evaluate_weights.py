@@ -165,7 +165,7 @@ def evaluate_weights(
             f"{inputs.folder} are labelled {name_list(inputs.class_names)}. Give matching ones."
         )
     folds = loso_folds(inputs.clips, origin.protocol)
-    paths = _find_files(folder, origin, folds)
+    paths = find_files(folder, origin, folds)
     present = [fold for fold in folds if fold.name in paths]
     test = _Test(inputs, origin, gamma, device, allow_seen)
     parts, gammas, refused = [], {}, []
@@ -226,7 +226,7 @@ class _Test:
         return load_model_of(path, self.origin, self.gamma, self.device)
 
 
-def _find_files(folder: Path, origin: WeightsOrigin, folds: list[Fold]) -> dict[str, Path]:
+def find_files(folder: Path, origin: WeightsOrigin, folds: list[Fold]) -> dict[str, Path]:
     """The file of each fold's weights; folds without one lack. Weights of all clips are everyone's.
 
     Raises:

@@ -47,6 +47,7 @@ from training.run_record import (
     other_environment,
     write_record,
 )
+from training.subject_share import with_subject_share
 from training.tensorboard import FoldCurves
 from training.weights_folder import (
     check_description,
@@ -90,7 +91,9 @@ class GridSearch:
     initial: InitialWeights | None = None
 
     def __post_init__(self) -> None:
-        self.all_folds = loso_folds(self.inputs.clips, self.run.protocol)
+        clips, run = self.inputs.clips, self.run
+        folds = loso_folds(clips, run.protocol)
+        self.all_folds = [with_subject_share(f, clips, run.subject_share, run.seed) for f in folds]
         self.folds = _select(self.all_folds, self.subjects)
 
     def folder(self, configuration: Configuration) -> Path:

@@ -55,6 +55,8 @@ class Run:
     """Whether each fold is trained without validation subjects too, to choose the epoch on them."""
     label_shuffle: int | None = None
     """Seed with which the labels were shuffled, for a check that chance comes out; else None."""
+    subject_share: float = 1.0
+    """Share of each dataset's training subjects that a fold is trained on."""
     key_frames: str | None = None
     """How the key frames differ from the annotated ones, as words; None where they are those."""
     init_weights: str | None = None
@@ -75,6 +77,8 @@ class Run:
             notes.append("LABELS SHUFFLED: chance is the right result")
         if self.protocol != "composite":
             notes.append(f"protocol {self.protocol}")
+        if self.subject_share != 1:
+            notes.append(f"trained on {self.subject_share:.1%} of the training subjects")
         if self.key_frames is not None:
             notes.append(f"KEY FRAMES {self.key_frames}")
         if self.init_weights is not None:
@@ -102,7 +106,7 @@ class Run:
 
     def configuration_hash(self, configuration: Configuration) -> str:
         """Identifies a configuration of this run, whatever its seed and machine."""
-        content = {
+        content: dict[str, Any] = {
             "inputs": self.inputs_sha256,
             "method": self.method,
             "settings": configuration.settings,
@@ -113,6 +117,8 @@ class Run:
             content["method_sha256"] = self.method_sha256
         if self.protocol != "composite":
             content["protocol"] = self.protocol
+        if self.subject_share != 1:
+            content["subject_share"] = self.subject_share
         if self.init_weights is not None:
             content["init_weights"] = self.init_weights
         return short_hash(content)

@@ -72,6 +72,7 @@ def resolve_run(
         label_shuffle=settings.label_shuffle,
         doubles=inputs.doubles,
         flow_by=inputs.flow_by,
+        subject_share=settings.subject_share,
         command=command_line(settings),
     )
 

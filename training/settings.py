@@ -17,6 +17,9 @@ class RunSettings:
     """Settings of the method, as NAME=VALUE; --list-methods names them."""
     protocol: Protocol = "composite"
     """Train on all other subjects; on those of the same dataset; or leave whole datasets out."""
+    subject_share: float = 1.0
+    """Train on this share of the training subjects of each dataset, drawn by the seed; the test
+    subjects stay. For a learning curve."""
     ablation: Ablation = "none"
     """Leave a part of CausalNet out."""
     inner: bool = False

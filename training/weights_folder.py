@@ -136,7 +136,7 @@ def weights_paths(folder: Path, folds: list[Fold]) -> list[Path]:
 
 def describe_weights(run: Run, configuration: Configuration) -> dict[str, Any]:
     """What ``eval.py`` must know to use the weights of a configuration."""
-    description = {
+    description: dict[str, Any] = {
         "method": run.method,
         "method_sha256": run.method_sha256,
         "settings": plain(configuration.settings),
@@ -155,6 +155,8 @@ def describe_weights(run: Run, configuration: Configuration) -> dict[str, Any]:
     }
     if run.doubles:
         description["doubles"] = run.doubles
+    if run.subject_share != 1:
+        description["subject_share"] = run.subject_share
     if run.init_weights is not None:
         description["init_weights"] = run.init_weights
     return description

@@ -10,6 +10,7 @@ from common.errors import UserError
 from common.files import claim_folder, write_text
 from common.owned_folder import remove_file
 from common.process_pool import run_jobs
+from common.tables import read_table
 from datasets.frames.flow import FlowMethod, clip_maps, phase_flows
 from datasets.inputs import (
     MAP_SUFFIXES,
@@ -21,8 +22,12 @@ from datasets.inputs import (
     write_table,
 )
 from datasets.synthetic.clips import ClipSpec, draw_clip
+from datasets.synthetic.courses import plan_course
 
 README_NAME = "README.txt"
+TRUTH_NAME = "true_muscles.csv"
+"""Subject, clip and action units, such as 1+2, that define the clip's class."""
+TRUTH_COLUMNS = ["subject", "clip", "action_units"]
 NOTICE = """These inputs are SYNTHETIC.
 
 They were computed from clips that make_synthetic.py draws: no camera, no people. Every script runs
@@ -48,13 +53,42 @@ def write_synthetic_inputs(
         remove_file(folder / TABLE_NAME)
         write_text(folder / README_NAME, NOTICE)
         yield from run_jobs(partial(_write_maps, folder=folder, method=method), specs, workers)
+        write_text(folder / TRUTH_NAME, _truth(specs).to_csv(index=False, lineterminator="\n"))
         names = ["dataset", "subject", "clip", "label"]
         rows = [[getattr(spec, name) for name in names] for spec in specs]
         write_table(folder, pd.DataFrame(rows, columns=names), synthetic=True)
 
 
+def _truth(specs: list[ClipSpec]) -> pd.DataFrame:
+    rows = [(s.subject, s.clip, "+".join(plan_course(s).action_units)) for s in specs]
+    return pd.DataFrame(rows, columns=TRUTH_COLUMNS)
+
+
+def read_true_units(folder: Path, clips: pd.DataFrame) -> list[tuple[str, ...]] | None:
+    """The action units that define each clip's class, without sides; None where nobody knows them.
+
+    Args:
+        folder: of the inputs.
+        clips: columns subject and clip.
+
+    Raises:
+        UserError: the table of them lacks a clip.
+    """
+    path = Path(folder) / TRUTH_NAME
+    if not path.is_file():
+        return None
+    table = read_table(path, TRUTH_COLUMNS, "Draw the inputs again.")
+    units = table.set_index(["subject", "clip"])["action_units"]
+    wanted = pd.MultiIndex.from_frame(clips[["subject", "clip"]])
+    absent = wanted.difference(units.index)
+    if len(absent):
+        raise UserError(f"{path} lacks {'/'.join(absent[0])}. Draw the inputs again.")
+    found = units.loc[wanted]
+    return [tuple(unit.strip("LR") for unit in text.split("+")) for text in found]
+
+
 def _written_files(folder: Path, specs: list[ClipSpec]) -> Iterator[Path]:
-    yield from (folder / TABLE_NAME, folder / README_NAME)
+    yield from (folder / name for name in (TABLE_NAME, README_NAME, TRUTH_NAME))
     for spec in specs:
         for index in range(len(MAP_SUFFIXES)):
             yield folder / MAPS_FOLDER / map_file_name(spec.stem, index)

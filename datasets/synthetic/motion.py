@@ -78,6 +78,14 @@ def draw_motion_faces(seed: int, count: int = 150) -> MotionFaces:
     )
 
 
+def unit_places(seed: int = 0, faces: int = 20) -> Field:
+    """Where each action unit moves the face, on average over drawn faces: the length of its pull
+    at every pixel, both sides together, [16, 28, 28], in the order of ``ACTION_UNITS``."""
+    seen = draw_motion_faces(seed, faces).fields[:, :, MARGIN:-MARGIN, MARGIN:-MARGIN]
+    lengths = np.linalg.norm(seen, axis=-1).mean(axis=0)
+    return lengths.reshape(len(ACTION_UNITS), len(SIDES), SIZE, SIZE).sum(axis=1)
+
+
 def draw_motion(
     generator: np.random.Generator, faces: MotionFaces, count: int
 ) -> tuple[Field, Field]:

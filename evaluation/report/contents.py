@@ -1,5 +1,6 @@
 """What a page shows: a results folder's configurations, each under every epoch rule on disk."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -140,6 +141,14 @@ class Contents:
         return list({rule.name: rule for rule in rules}.values())
 
     @property
+    def identities(self) -> set[tuple[str, int]]:
+        """Configuration hash and seed of every configuration that names them."""
+        columns = ["configuration", "seed"]
+        tables = [c.first.rows for c in self.configurations]
+        known = [rows[columns] for rows in tables if set(columns) <= set(rows)]
+        return {pair for rows in known for pair in rows.itertuples(index=False, name=None)}
+
+    @property
     def data_notice(self) -> str:
         """What a reader of any number must know of the data, such as synthetic clips."""
         notices = ["SYNTHETIC CLIPS"] if self.synthetic else []
@@ -147,6 +156,8 @@ class Contents:
             notices.append("SHUFFLED LABELS")
         if self.record.get("protocol", "composite") != "composite":
             notices.append(f"protocol {self.record['protocol']}")
+        if self.record.get("subject_share", 1) != 1:
+            notices.append(f"{self.record['subject_share']:.1%} OF THE TRAINING SUBJECTS")
         if self.record.get("key_frames") is not None:
             notices.append(f"KEY FRAMES {self.record['key_frames']}")
         return ", ".join([*notices, *self._more_notes])
@@ -183,7 +194,7 @@ def read_contents(folder: Path) -> Contents:
     labels = record.get("configurations", {})
     configurations = [
         _read_configuration(path, labels.get(path.resolve().name))
-        for path in _configuration_folders(folder, list(labels))
+        for path in configuration_folders(folder, list(labels))
     ]
     robustness = read_robustness(folder)
     if not configurations and robustness is None:
@@ -205,7 +216,7 @@ def _nothing_here(folder: Path) -> UserError:
         found = [
             path
             for path in below
-            if _configuration_folders(path, []) or (path / ROBUSTNESS_NAME).is_file()
+            if configuration_folders(path) or (path / ROBUSTNESS_NAME).is_file()
         ]
         if found:
             return UserError(f"{folder} holds folders of results. Give one: {name_list(found)}.")
@@ -227,7 +238,7 @@ def _any_synthetic(
     return bool(record.get("synthetic")) or in_rows or any(r.synthetic for r in results)
 
 
-def _configuration_folders(folder: Path, recorded: list[str]) -> list[Path]:
+def configuration_folders(folder: Path, recorded: Sequence[str] = ()) -> list[Path]:
     """The folder itself where it holds results; else those below it, in the record's order."""
     if holds_results(folder):
         return [folder]

@@ -25,8 +25,8 @@ WIDTH = 4.8
 LINE = 0.19
 """Inches from one line of the heading to the next."""
 PNG_DPI = 200
-LONGEST_NAME, LONGEST_LINE = 24, 62
-"""Letters."""
+LONGEST_NAME, LONGEST_LINE, LEGEND_LETTERS = 24, 62, 75
+"""Letters; a mark in a legend takes the place of five."""
 INK, MUTED, GRID, PALE, WARNING = "#1c2127", "#5c6670", "#dde2e7", "#cfd6dd", "#8a4b00"
 
 # Okabe and Ito's colors, which color-blind readers can tell apart; shapes differ as well.
@@ -114,6 +114,8 @@ def canvas(
         footnote: whether to explain a rule's star.
     """
     columns = 3 if len(legend) > 4 else 2 if len(legend) == 4 else max(len(legend), 1)
+    longest = max((len(str(entry.get_label())) for entry in legend), default=0)
+    columns = min(columns, max(1, LEGEND_LETTERS // (longest + 5)))
     notices = textwrap.wrap(notice, LONGEST_LINE)
     lines = 1 + len(notices) + -(-len(legend) // columns)
     top, bottom = LINE * lines + 0.13, LINE * footnote

@@ -65,7 +65,7 @@ def draw_intervals(rows: list[MetricRow], name: str, title: str, notice: str) ->
     height = 0.5 + 0.15 * len(rows) + 0.15 * len(datasets)
     starred = any(rule.starred for rule in rules)
     heading = f"{title}: metrics with 95 % intervals"
-    legend = [Line2D([], [], label=rule.title, **point_style(rule)) for rule in rules]
+    legend = [Line2D([], [], label=shorten(rule.title), **point_style(rule)) for rule in rules]
     with canvas(height, heading, notice, legend, starred) as figure:
         panels = figure.subplots(1, len(DRAWN), sharey=True)
         for axes, kind in zip(panels, DRAWN, strict=True):

@@ -1,25 +1,36 @@
-"""Writes the page as HTML, with its pictures as files in a folder.
+"""Writes a page as HTML, with its pictures as files in a folder.
 
-``template.html`` holds the words of the page, and calls this package's functions for its tables and
-pictures.
+``run.html``, ``comparison.html`` and ``disagreements.html`` hold the words of the pages, and call
+this package's functions for their tables and pictures.
 """
 
 import base64
 import hashlib
 import platform
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import jinja2
+import pandas as pd
 from markupsafe import Markup
 
 from common.files import write_bytes
 from common.owned_folder import shared_record
 from evaluation.epoch_rules import STAR_NOTE, published_table
-from evaluation.report import grid, intervals, pictures, robustness, tables
+from evaluation.explanations import Explanations, found_table
+from evaluation.report import (
+    comparison,
+    disagreements,
+    grid,
+    intervals,
+    looks,
+    pictures,
+    robustness,
+    tables,
+)
 from evaluation.report.contents import WHOLE, Contents
 from evaluation.report.drawing import Picture
 
@@ -28,6 +39,9 @@ PICTURES_FOLDER = "pictures"
 _HERE = Path(__file__).parent
 _LIBRARIES = ("numpy", "pandas", "scipy", "scikit-learn", "matplotlib")
 _FUNCTIONS = (
+    comparison.draw_confusions_of,
+    comparison.methods_table,
+    disagreements.draw_wrong_clip,
     grid.draw_grid,
     grid.lay_out_grid,
     intervals.dataset_title,
@@ -35,8 +49,12 @@ _FUNCTIONS = (
     pictures.draw_confusions,
     pictures.draw_epochs,
     pictures.draw_subjects,
+    looks.draw_activations,
+    looks.draw_class_looks,
+    looks.draw_clip,
     pictures.file_name,
     published_table,
+    found_table,
     robustness.describe_seeds,
     robustness.draw_robustness,
     tables.confusion_table,
@@ -50,25 +68,66 @@ _FUNCTIONS = (
 """What the template calls."""
 
 
-def write_page(contents: Contents, detailed: list[str], folder: Path, source: Path) -> Path:
-    """Write the page, and every picture as SVG, PNG and PDF, below ``folder``.
-
-    The page holds its pictures itself and needs no other file.
+def write_page(
+    contents: Contents,
+    detailed: list[str],
+    folder: Path,
+    source: Path,
+    looks: Explanations | None = None,
+) -> Path:
+    """Write the page of a results folder, and every picture as SVG, PNG and PDF, below ``folder``.
 
     Args:
         detailed: names of the configurations that get a section of their own.
         source: the folder that the contents were read from, for the commands on the page.
+        looks: where the method looks; None where nobody asked.
+
+    Returns:
+        The page's path.
+    """
+    shown = [c for c in contents.configurations if c.name in detailed]
+    rows = {
+        c.label: intervals.compute_rows(c, c.datasets if c in shown else [WHOLE])
+        for c in contents.configurations
+    }
+    chosen = contents.chosen
+    return write_template(
+        "run.html",
+        folder,
+        title=f"Results of {contents.name}",
+        notice=contents.notice(),
+        contents=contents,
+        record=contents.record,
+        shown=shown,
+        rows=rows,
+        looks=looks,
+        chosen_rows=None if chosen is None else intervals.compute_rows(chosen, chosen.datasets),
+        commands=_list_commands(contents, detailed, source),
+    )
+
+
+def write_template(
+    template: str, folder: Path, tables: Mapping[str, pd.DataFrame] | None = None, **words: Any
+) -> Path:
+    """Write a page and its pictures below ``folder``; the page holds them itself and needs no file.
+
+    Args:
+        template: file name in this package.
+        tables: further tables, by the name of their CSV file.
+        words: what the template is given; ``title`` and ``notice`` always.
 
     Returns:
         The page's path.
     """
     drawn: list[Picture] = []
-    page = _render(contents, detailed, source, drawn)
+    page = _render(template, drawn, words)
     files = {
         folder / PICTURES_FOLDER / f"{picture.name}.{ending}": data
         for picture in drawn
         for ending, data in picture.files.items()
     }
+    for name, table in (tables or {}).items():
+        files[folder / name] = table.to_csv(index=False, lineterminator="\n").encode("utf-8")
     files[folder / PAGE_NAME] = page.encode("utf-8")
     with shared_record(folder) as owned:
         owned.check(files)
@@ -77,7 +136,7 @@ def write_page(contents: Contents, detailed: list[str], folder: Path, source: Pa
     return folder / PAGE_NAME
 
 
-def _render(contents: Contents, detailed: list[str], source: Path, drawn: list[Picture]) -> str:
+def _render(template: str, drawn: list[Picture], words: Mapping[str, Any]) -> str:
     """The page as HTML. Every text in it is escaped, and it allows no script but its own.
 
     Args:
@@ -103,27 +162,16 @@ def _render(contents: Contents, detailed: list[str], source: Path, drawn: list[P
         "flatten": lambda record: list(_flatten(record)),
     }
     environment.globals |= {function.__name__: function for function in _FUNCTIONS}
-    shown = [c for c in contents.configurations if c.name in detailed]
-    rows = {
-        c.label: intervals.compute_rows(c, c.datasets if c in shown else [WHOLE])
-        for c in contents.configurations
-    }
     script = (_HERE / "sort.js").read_text(encoding="utf-8")
     digest = hashlib.sha256(script.encode()).digest()
-    chosen = contents.chosen
-    return environment.get_template("template.html").render(
-        contents=contents,
-        record=contents.record,
-        shown=shown,
-        rows=rows,
-        chosen_rows=None if chosen is None else intervals.compute_rows(chosen, chosen.datasets),
-        commands=_list_commands(contents, detailed, source),
+    return environment.get_template(template).render(
         versions={"Python": platform.python_version()} | {n: version(n) for n in _LIBRARIES},
         star_note=STAR_NOTE,
         WHOLE=WHOLE,
         style=Markup((_HERE / "page.css").read_text(encoding="utf-8")),
         script=Markup(script),
         script_hash=base64.b64encode(digest).decode(),
+        **words,
     )
 
 

@@ -1,4 +1,4 @@
-"""The page's tables, as DataFrames; ``template.html`` renders any of them.
+"""The page's tables, as DataFrames; ``macros.html`` renders any of them.
 
 A cell is text, a number (three digits after the point), an ``Interval`` (its value with the bounds
 in small print), or a ``Share``.
