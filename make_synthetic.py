@@ -1,13 +1,16 @@
-"""Draw synthetic clips: inputs ready for training, raw datasets, or a picture of one clip.
+"""Draw synthetic clips: inputs ready for training, raw datasets, a picture of one clip, or motion.
 
     python make_synthetic.py --out demo/inputs
     python make_synthetic.py --what raw --out demo/raw --faults
     python make_synthetic.py --what picture --clip sub01/EP01_01 --out clip.png
+    python make_synthetic.py --what motion --n-samples 10000 --out motion
 
 Reads nothing. ``inputs`` writes the published layout: the table of clips and four maps a clip.
 ``raw`` writes a folder for each dataset (its sheet, its frames in its own layout), the clips' true
-motion and, with --faults, planted_faults.csv: what was planted and where. Everything says
-"synthetic": a README.txt, a column of the table and of the sheets, the picture's title.
+motion and, with --faults, planted_faults.csv: what was planted and where. ``motion`` writes what
+networks are pretrained on: fields.npy, motion of both phases (float16 [samples, 2, 2, 28, 28], u
+and v), and activations.csv, which muscles made it. Everything says "synthetic": a README.txt, a
+column of the table and of the sheets, the picture's title.
 """
 
 from dataclasses import dataclass
@@ -25,7 +28,7 @@ from common.progress import with_progress
 from datasets.frames.flow import FlowMethod
 from datasets.pictures.synthetic import draw_synthetic_clip
 from datasets.synthetic.clips import ClipSpec, draw_clip, find_synthetic_clip, list_synthetic_clips
-from datasets.synthetic.inputs import write_synthetic_inputs
+from datasets.synthetic.inputs import write_drawn_motion, write_synthetic_inputs
 from datasets.synthetic.raw_datasets import FrameKinds, write_raw_datasets
 
 
@@ -35,8 +38,9 @@ class Config:
 
     out: Path = tyro.MISSING
     """Folder to write to, made if absent; for a picture the PNG file."""
-    what: Literal["inputs", "raw", "picture"] = "inputs"
-    """Maps for training, raw datasets for build_inputs.py, or a picture of one clip."""
+    what: Literal["inputs", "raw", "picture", "motion"] = "inputs"
+    """Maps for training, raw datasets for build_inputs.py, a picture of one clip, or motion fields
+    with the muscles that made them."""
     datasets: tuple[str, ...] = ()
     """Names of datasets. Default: casme2, samm and smic for inputs, mmew and casme3 too for raw."""
     n_subjects: int | None = None
@@ -54,6 +58,10 @@ class Config:
     """For raw: plant faults of every kind, one a clip."""
     clip: str | None = None
     """For a picture: the clip's subject and name, such as sub01/EP01_01."""
+    n_samples: int = 1000
+    """For motion: how many samples."""
+    key_frame_errors: float = 0.0
+    """For motion: the most of it, 0 to 1, that each phase misses since a key frame is wrong."""
     workers: int = 2
     """Processes; the files do not depend on it."""
 
@@ -61,7 +69,12 @@ class Config:
 def main() -> None:
     """Draw, write, and say that it is synthetic."""
     config = parse_settings(Config, __doc__)
-    writers = {"inputs": write_inputs, "raw": write_raw, "picture": write_picture}
+    writers = {
+        "inputs": write_inputs,
+        "raw": write_raw,
+        "picture": write_picture,
+        "motion": write_motion,
+    }
     writers[config.what](config)
 
 
@@ -97,6 +110,13 @@ def write_picture(config: Config) -> None:
     with claimed_files([config.out]):
         write_bytes(config.out, draw_synthetic_clip(clip, config.flow))
     print(f"synthetic: a picture of the drawn clip {config.clip} is in {config.out}")
+
+
+def write_motion(config: Config) -> None:
+    """Write motion fields and activations."""
+    check_output_folder(config.out)
+    write_drawn_motion(config.out, config.seed, config.n_samples, config.key_frame_errors)
+    print(f"synthetic: {config.n_samples} samples of drawn motion in {config.out}")
 
 
 def list_specs(

@@ -35,6 +35,8 @@ BOUNDS: dict[str, tuple[float, float]] = {
     "margin": (0, 4096),
     "n_subjects": (1, 10_000),
     "n_clips": (1, 10_000),
+    "n_samples": (1, 10_000_000),
+    "key_frame_errors": (0, 1),
     "cpus_per_task": (0, 10_000),
     "gpus_per_task": (0, 1000),
 }

@@ -184,7 +184,7 @@ def draw_phases(
 
 
 def maps_of_phases(motion: Tensor) -> Tensor:
-    """Motion [N, 2 phases, 2, 28, 28] (u, v) -> maps as a CausalNet takes them [N, 4, 3, 28, 28]."""
+    """Motion [N, 2 phases, 2, 28, 28] (u, v) -> maps that a CausalNet takes, [N, 4, 3, 28, 28]."""
     return torch.from_numpy(maps_of_flow(motion.float().flip(2).numpy()))
 
 

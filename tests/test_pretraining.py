@@ -1,0 +1,203 @@
+"""CausalNets pretrained on drawn motion: their shipped weights, and how these are made."""
+
+import json
+from pathlib import Path
+from typing import Literal, get_args
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+from torch import Tensor
+
+from common.errors import UserError
+from datasets.synthetic.motion import MUSCLES, draw_motion_faces
+from models import create_model
+from models.au_network import one_thread
+from models.causalnet import pretrained, spatial
+from models.causalnet.places import Parts, PlacesNetwork
+from tests.helpers.scripts import run_here
+from training import pretrain_on_motion as script
+from training.pretrain_on_motion import (
+    CARD_NAME,
+    Config,
+    DrawnBatches,
+    Task,
+    draw_phases,
+    maps_of_phases,
+    mirror,
+    task_of,
+    train,
+)
+
+SPATIAL = [Config("causalnet_spatial", parts=parts) for parts in get_args(Parts)]
+SHIPPED = [Config("causalnet_pretrained"), *SPATIAL]
+NAMES = ["pretrained", *get_args(Parts)]
+
+
+@pytest.fixture(scope="module")
+def drawn() -> tuple[Tensor, Tensor]:
+    """Motion of 400 samples of faces that no network was trained on, and their activations."""
+    return draw_phases(np.random.default_rng(3), draw_motion_faces(99, count=20), 400)
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The script draws few faces, and few samples to check itself on."""
+    monkeypatch.setattr(script, "CHECKED_SAMPLES", 64)
+    monkeypatch.setattr(script, "draw_motion_faces", lambda seed: draw_motion_faces(seed, 3))
+
+
+def shipped(config: Config) -> tuple[Task, Path]:
+    task = task_of(config)
+    return task, config.folder / task.weights_name
+
+
+@pytest.mark.parametrize("config", SHIPPED, ids=NAMES)
+def test_a_shipped_network_finds_drawn_muscles(
+    config: Config, drawn: tuple[Tensor, Tensor]
+) -> None:
+    task, path = shipped(config)
+    network = task.build().eval()
+    network.load_state_dict(load_file(path))
+    motion, activations = drawn
+    with torch.inference_mode():
+        read = network(task.see(motion))
+    correlations = [
+        np.corrcoef(read[:, place], activations[:, place])[0, 1] for place in range(len(MUSCLES))
+    ]
+    assert np.mean(correlations) > 0.65 and min(correlations) > 0.3
+
+
+@pytest.mark.parametrize("config", SHIPPED, ids=NAMES)
+def test_shipped_weights_are_small_in_float16_and_have_a_card(config: Config) -> None:
+    task, path = shipped(config)
+    assert {tensor.dtype for tensor in load_file(path).values()} == {torch.float16}
+    assert path.stat().st_size < (4_000_000 if config.network == "causalnet_pretrained" else 1e6)
+    card = json.loads((path.parent / CARD_NAME).read_text(encoding="utf-8"))
+    assert card["command"] == config.command(task.samples)
+    assert card["updates"] == task.updates(task.samples)
+    assert card["parameters"] == sum(p.numel() for p in task.build().parameters())
+
+
+@pytest.mark.parametrize("config", SHIPPED[:2], ids=NAMES[:2])
+def test_a_short_training_repeats_the_first_losses_of_the_shipped_one(config: Config) -> None:
+    task, path = shipped(config)
+    expected = json.loads((path.parent / CARD_NAME).read_text(encoding="utf-8"))["first_losses"][:6]
+    with one_thread():
+        torch.manual_seed(config.seed)
+        network = task.build()
+        steps = train(network, DrawnBatches(task, config.seed), task.updates(task.samples))
+        losses = [loss for loss, _ in zip(steps, expected, strict=False)]
+    np.testing.assert_allclose(losses, expected, rtol=5e-3)
+
+
+@pytest.mark.usefixtures("quick")
+@pytest.mark.parametrize("network", ["causalnet_spatial", "causalnet_pretrained"])
+def test_the_script_writes_the_same_bytes_for_the_same_seed(
+    network: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, seed in (("a", 5), ("b", 5), ("c", 6)):
+        own = ("--network", network, "--out", tmp_path / name, "--seed", seed, "--samples", 256)
+        assert run_here(monkeypatch, script.main, *own) == 0
+    first, again, other = (
+        {path.name: path.read_bytes() for path in (tmp_path / name).iterdir()} for name in "abc"
+    )
+    assert first == again
+    assert first["causalnet.safetensors"] != other["causalnet.safetensors"]
+    method: Literal["--seed 5 --samples 256"] = "--seed 5 --samples 256"
+    assert json.loads(first[CARD_NAME])["command"].endswith(f"--network {network} {method}")
+    create_model(network, weights=str(tmp_path / "a" / "causalnet.safetensors"))
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (("--samples", 100), "samples is 100: give a multiple of 256"),
+        (("--key-frame-errors", 2), "key"),
+        (("--network", "au_network", "--parts", "both"), "au_network has no such setting"),
+        (("--ablation", "no_cab"), "causalnet_spatial has no such setting"),
+        (("--network", "au_network", "--key-frame-errors", 0.5), "sees one phase"),
+    ],
+)
+def test_bad_settings_are_refused(
+    flags: tuple[object, ...],
+    message: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert run_here(monkeypatch, script.main, "--out", tmp_path, *flags) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_the_mirror_of_motion_is_the_mirror_of_its_maps(drawn: tuple[Tensor, Tensor]) -> None:
+    motion, activations = drawn[0][:20], drawn[1][:20]
+    turned, _ = mirror(motion, activations)
+    expected = spatial.mirrored_maps(maps_of_phases(motion).numpy())
+    np.testing.assert_allclose(maps_of_phases(turned).numpy(), expected, atol=1e-6)
+    back = spatial.mirrored_maps(expected)
+    np.testing.assert_array_equal(back, maps_of_phases(motion).numpy())
+
+
+def test_maps_of_motion_hold_u_and_v_where_clips_have_them(drawn: tuple[Tensor, Tensor]) -> None:
+    motion = drawn[0][:3].float()
+    maps = maps_of_phases(drawn[0][:3])
+    assert maps.shape == (3, 4, 3, 28, 28)
+    for phase in (0, 1):
+        assert torch.equal(maps[:, phase, 2], motion[:, phase, 0])
+        assert torch.equal(maps[:, phase, 1], motion[:, phase, 1])
+        length = motion[:, phase].norm(dim=1)
+        torch.testing.assert_close(maps[:, 2 + phase, 2], length)
+
+
+@pytest.mark.parametrize("parts", get_args(Parts))
+def test_a_place_sees_no_further_than_its_neighbors(parts: Parts) -> None:
+    """Without the convolutions, which see further: changing a corner's token changes with CMPLM
+    and CAB what lies at most two steps away, and without them the corner alone."""
+    torch.manual_seed(1)
+    network = PlacesNetwork(parts).eval()
+    streams = torch.randn(2, 1, 16, 64)
+    changed = streams.clone()
+    changed[:, :, 0] += 1
+    with torch.inference_mode():
+        first, second = (attended(network, own) for own in (streams, changed))
+    reached = {place for place in range(16) if not torch.equal(first[:, place], second[:, place])}
+    one, two = {0, 1, 4}, {0, 1, 4, 2, 5, 8}
+    if parts == "neither":
+        assert reached == {0}
+    else:
+        # CMPLM's second stream sees the first one's new values: two steps, as with both.
+        assert reached == {"cab": one, "cmplm": two, "both": two | {3, 6, 9, 12}}[parts]
+
+
+def attended(network: PlacesNetwork, streams: Tensor) -> Tensor:
+    """What CMPLM and CAB's causes make of tokens [s, b, t, c], by place [16, ...]. The relation,
+    an ordinary attention, sees all places and is left out."""
+    if network.cmplm is not None:
+        streams = streams + network.cmplm(streams)
+    if network.cab is not None:
+        streams = network.cab(streams)[:, 16:].unflatten(1, (2, 16)).transpose(0, 1)
+    return streams[:, 0].transpose(0, 1)
+
+
+def test_all_of_the_pretrained_network_but_the_last_layer_is_that_of_the_file() -> None:
+    state = load_file(pretrained.SHIPPED)
+    torch.manual_seed(1)
+    first = pretrained.build(classes=5)
+    torch.manual_seed(2)
+    other = pretrained.build(classes=5)
+    for name, value in first.state_dict().items():
+        same = torch.equal(value, other.state_dict()[name])
+        assert same == (not name.startswith("mlp_head.1"))
+        if same:
+            assert torch.equal(value, state[name].float())
+
+
+def test_weights_of_other_parts_are_refused_by_name(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="causalnet"):
+        spatial.read_network("both", str(shipped(SPATIAL[0])[1]))
+    with pytest.raises(UserError, match="parts 'all' is unknown; choose one of cab, cmplm"):
+        PlacesNetwork("all")  # type: ignore[arg-type]
+    with pytest.raises(UserError, match="absent"):
+        pretrained.build(weights=str(tmp_path / "absent.safetensors"))
