@@ -8,13 +8,15 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
-from torch import Tensor
+from torch import Tensor, nn
 
+from benchmarks import attention_places as benchmark
 from common.errors import UserError
 from datasets.synthetic.motion import MUSCLES, draw_motion_faces
 from models import create_model
 from models.au_network import one_thread
 from models.causalnet import pretrained, spatial
+from models.causalnet.blocks import MaskedAttention
 from models.causalnet.places import Parts, PlacesNetwork
 from tests.helpers.scripts import run_here
 from training import pretrain_on_motion as script
@@ -201,3 +203,21 @@ def test_weights_of_other_parts_are_refused_by_name(tmp_path: Path) -> None:
         PlacesNetwork("all")  # type: ignore[arg-type]
     with pytest.raises(UserError, match="absent"):
         pretrained.build(weights=str(tmp_path / "absent.safetensors"))
+
+
+def test_the_attention_benchmark_gives_even_attention_the_share_of_chance() -> None:
+    """And attention to moving places alone a share of one."""
+    network = PlacesNetwork("both").eval()
+    assert network.cmplm is not None
+    (attention,) = (own for own in network.cmplm.modules() if isinstance(own, MaskedAttention))
+    nn.init.zeros_(attention.to_q.weight)
+    nn.init.zeros_(attention.to_q.bias)
+    generator = np.random.default_rng(1)
+    motion, moving = benchmark.draw(generator, draw_motion_faces(98, count=3), 0.0)
+    assert moving.shape == (len(motion), 16) and moving.sum(axis=1).min() >= 1
+    share, chance = benchmark.moving_shares(network, motion, moving)
+    np.testing.assert_allclose(share, chance, rtol=1e-5)
+    weights, mask = benchmark.cmplm_attention(network, maps_of_phases(motion[:2]))
+    assert weights.shape == (2, 2, 4, 16, 16) and int(mask.sum()) == 16 + 2 * 24
+    torch.testing.assert_close(weights.sum(dim=-1), torch.ones(2, 2, 4, 16))
+    assert not weights[..., mask == 0].any()
