@@ -12,12 +12,14 @@ from torch import Tensor, nn
 
 from benchmarks import attention_places as benchmark
 from common.errors import UserError
+from datasets import Preparation, prepare
 from datasets.synthetic.motion import MUSCLES, draw_motion_faces
-from models import create_model
+from models import create_model, load_method
 from models.au_network import one_thread
 from models.causalnet import pretrained, spatial
 from models.causalnet.blocks import MaskedAttention
 from models.causalnet.places import Parts, PlacesNetwork
+from models.estimator import estimator_scores, fit_estimator
 from tests.helpers.scripts import run_here
 from training import pretrain_on_motion as script
 from training.pretrain_on_motion import (
@@ -221,3 +223,17 @@ def test_the_attention_benchmark_gives_even_attention_the_share_of_chance() -> N
     assert weights.shape == (2, 2, 4, 16, 16) and int(mask.sum()) == 16 + 2 * 24
     torch.testing.assert_close(weights.sum(dim=-1), torch.ones(2, 2, 4, 16))
     assert not weights[..., mask == 0].any()
+
+
+def test_the_example_method_tells_the_phases_apart_and_the_suites_own_does_not() -> None:
+    """Only where the phases are not summed can the second one change what is seen."""
+    example = load_method(Path(__file__).parent.parent / "docs/examples/two_phases.py")
+    stored = np.random.default_rng(1).integers(0, 256, (12, 4, 28, 28, 3), dtype=np.uint8)
+    labels, groups = np.arange(12) % 3, np.array([f"a/s{n // 3}" for n in range(12)])
+    for method, differs in ((example, True), (load_method("causalnet_spatial"), False)):
+        steps = Preparation(**method.facts["preparation"])
+        clips = prepare(stored, steps, np.full(12, "a"), {"": 0.5})[0]
+        turned = clips[:, [1, 0, 3, 2]]
+        assert np.allclose(clips[:, 0, 1:], -turned[:, 0, 1:]) != differs
+        model = fit_estimator(method, method.build(), clips, labels, groups)
+        assert estimator_scores(method, model, turned, 3).shape == (12, 3)
