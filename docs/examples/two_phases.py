@@ -1,4 +1,4 @@
-"""causalnet_spatial on both phases as they are, not summed: a method of the suite, prepared anew."""
+"""causalnet_spatial on both phases, not summed: a method of the suite with other preparation."""
 
 from models.causalnet.spatial import FrozenPlaces, features
 

@@ -8,6 +8,7 @@ Departures: as in ``causalnet_compact``; learning rate 5e-4.
 """
 
 from pathlib import Path
+from typing import cast
 
 from torch import nn
 
@@ -53,7 +54,7 @@ def build(classes: int = 3, ablation: Ablation = "none", weights: str = "") -> C
     network = build_for_drawn_motion(ablation)
     path = Path(weights or SHIPPED)
     load_into(network, load_weights(path), path)
-    last = network.mlp_head[1]
+    last = cast(nn.Linear, network.mlp_head[1])
     network.mlp_head[1] = nn.Linear(last.in_features, classes)
     return network
 
