@@ -26,7 +26,6 @@ def test_both_tables_name_every_method_once() -> None:
     assert sorted(names) == sorted([*list_methods(), *list_methods()])
 
 
-@pytest.mark.filterwarnings("ignore:.*copying from a non-meta parameter")
 @pytest.mark.parametrize("name", [n for n in list_methods() if load_method(n).trained])
 def test_the_parameters_are_those_of_the_network(name: str) -> None:
     with torch.device("meta"):

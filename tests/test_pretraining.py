@@ -34,9 +34,8 @@ from training.pretrain_on_motion import (
     train,
 )
 
-SPATIAL = [Config("causalnet_spatial", parts=parts) for parts in get_args(Parts)]
-SHIPPED = [Config("causalnet_pretrained"), *SPATIAL]
-NAMES = ["pretrained", *get_args(Parts)]
+SHIPPED = [Config("causalnet_pretrained"), Config("causalnet_spatial")]
+NAMES = ["pretrained", "spatial"]
 
 
 @pytest.fixture(scope="module")
@@ -70,7 +69,7 @@ def test_a_shipped_network_finds_drawn_muscles(
     correlations = [
         np.corrcoef(read[:, place], activations[:, place])[0, 1] for place in range(len(MUSCLES))
     ]
-    assert np.mean(correlations) > 0.65 and min(correlations) > 0.3
+    assert np.mean(correlations) > 0.6 and min(correlations) > 0.3
 
 
 @pytest.mark.parametrize("config", SHIPPED, ids=NAMES)
@@ -84,7 +83,7 @@ def test_shipped_weights_are_small_in_float16_and_have_a_card(config: Config) ->
     assert card["parameters"] == sum(p.numel() for p in task.build().parameters())
 
 
-@pytest.mark.parametrize("config", SHIPPED[:2], ids=NAMES[:2])
+@pytest.mark.parametrize("config", SHIPPED, ids=NAMES)
 def test_a_short_training_repeats_the_first_losses_of_the_shipped_one(config: Config) -> None:
     task, path = shipped(config)
     expected = json.loads((path.parent / CARD_NAME).read_text(encoding="utf-8"))["first_losses"][:6]
@@ -198,9 +197,14 @@ def test_all_of_the_pretrained_network_but_the_last_layer_is_that_of_the_file() 
             assert torch.equal(value, state[name].float())
 
 
-def test_weights_of_other_parts_are_refused_by_name(tmp_path: Path) -> None:
+def test_weights_that_do_not_fit_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with pytest.raises(UserError, match="causalnet"):
-        spatial.read_network("both", str(shipped(SPATIAL[0])[1]))
+        spatial.read_network("both", str(shipped(SHIPPED[1])[1]))
+    monkeypatch.setattr(spatial, "SHIPPED", tmp_path)
+    with pytest.raises(UserError, match="is missing, and only those of cab .* --parts cmplm"):
+        spatial.read_network("cmplm")
     with pytest.raises(UserError, match="parts 'all' is unknown; choose one of cab, cmplm"):
         PlacesNetwork("all")  # type: ignore[arg-type]
     with pytest.raises(UserError, match="absent"):

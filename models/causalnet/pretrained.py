@@ -10,6 +10,7 @@ Departures: as in ``causalnet_compact``; learning rate 5e-4.
 from pathlib import Path
 from typing import cast
 
+import torch
 from torch import nn
 
 from common.action_units import ACTION_UNITS, SIDES
@@ -51,11 +52,14 @@ def build(classes: int = 3, ablation: Ablation = "none", weights: str = "") -> C
     Raises:
         UserError: the weights cannot be read, or are of another network.
     """
-    network = build_for_drawn_motion(ablation)
     path = Path(weights or SHIPPED)
-    load_into(network, load_weights(path), path)
-    last = cast(nn.Linear, network.mlp_head[1])
-    network.mlp_head[1] = nn.Linear(last.in_features, classes)
+    # Whatever torch's default device is: a network on "meta", built to count its parameters, takes
+    # no weights.
+    with torch.device("cpu"):
+        network = build_for_drawn_motion(ablation)
+        load_into(network, load_weights(path), path)
+        last = cast(nn.Linear, network.mlp_head[1])
+        network.mlp_head[1] = nn.Linear(last.in_features, classes)
     return network
 
 

@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from scipy.special import softmax
 from sklearn.base import BaseEstimator, ClassifierMixin
 
+from common.errors import UserError
 from models.au_kernel import choose_strength, inner_folds, kernel_basis, regress
 from models.au_network import one_thread
 from models.causalnet.places import Parts, PlacesNetwork
@@ -139,6 +140,11 @@ def read_network(parts: Parts, weights: str = "") -> dict[str, NDArray[Any]]:
     """
     network = PlacesNetwork(parts)
     path = Path(weights) if weights else SHIPPED / parts / WEIGHTS_NAME
+    if not weights and not path.is_file():
+        raise UserError(
+            f"{path} is missing, and only those of cab are shipped. Make it with python -m "
+            f"training.pretrain_on_motion --network causalnet_spatial --parts {parts}."
+        )
     state = load_weights(path)
     load_into(network, state, path)
     return {name: value.numpy() for name, value in state.items()}
