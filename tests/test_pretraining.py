@@ -203,7 +203,7 @@ def test_weights_that_do_not_fit_are_refused(
     with pytest.raises(UserError, match="causalnet"):
         spatial.read_network("both", str(shipped(SHIPPED[1])[1]))
     monkeypatch.setattr(spatial, "SHIPPED", tmp_path)
-    with pytest.raises(UserError, match="is missing, and only those of cab .* --parts cmplm"):
+    with pytest.raises(UserError, match=r"is missing, and only those of cab .* --parts cmplm"):
         spatial.read_network("cmplm")
     with pytest.raises(UserError, match="parts 'all' is unknown; choose one of cab, cmplm"):
         PlacesNetwork("all")  # type: ignore[arg-type]
