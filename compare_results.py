@@ -3,7 +3,8 @@
     python compare_results.py results/linear/linear results/compact-seed*/0.5_1_1_2
 
 Reads the prediction rows of each folder (docs/predictions.md); folders of one configuration and
-epoch rule that differ in their seed count as one method. The first method is the reference. Prints
+epoch rule that differ in their seed count as one method. FOLDER+FOLDER counts as one folder: the
+mean of their scores, clip by clip. The first method is the reference. Prints
 UF1, UAR and ACC with 95 % intervals, the tests against the reference and one sentence; --latex FILE
 and --markdown FILE write these tables. --table FILE writes one table for a paper, a row per method:
 UF1, UAR and ACC of all clips and of each dataset, as .tex, .md or .csv.
@@ -46,7 +47,8 @@ class Config:
     """What to compare."""
 
     folders: tyro.conf.Positional[tuple[Path, ...]] = ()
-    """Results folders; the first one's method is the reference."""
+    """Results folders, or FOLDER+FOLDER for the mean of their scores; the first one's method is the
+    reference."""
     rules: tuple[str, ...] = ()
     """Compare every folder under these epoch rules, where it has them: last inner oracle ...
     Default: the folders as they are."""

@@ -1,15 +1,18 @@
-"""Draw synthetic clips: inputs ready for training, raw datasets, a picture of one clip, a video.
+"""Draw synthetic clips: inputs for training, raw datasets, a picture of a clip, a video, or motion.
 
     python make_synthetic.py --out demo/inputs
     python make_synthetic.py --what raw --out demo/raw --faults
     python make_synthetic.py --what picture --clip sub01/EP01_01 --out clip.png
     python make_synthetic.py --what video --out demo/video/synthetic_face.mp4
+    python make_synthetic.py --what motion --n-samples 10000 --out motion
 
 Reads nothing. ``inputs`` writes the published layout: the table of clips and four maps a clip.
 ``raw`` writes a folder for each dataset (its sheet, its frames in its own layout), the clips' true
 motion and, with --faults, planted_faults.csv: what was planted and where. ``video`` writes an MP4
-of a face with three movements and a blink, and beside it a CSV that says when. Everything says
-"synthetic": a README.txt, a column of the table and of the sheets, the picture's title, the MP4.
+of a face with three movements and a blink, and beside it a CSV that says when. ``motion`` writes
+what networks are pretrained on: fields.npy, motion of both phases (float16 [samples, 2, 2, 28, 28],
+u and v), and activations.csv, which muscles made it. Everything says "synthetic": a README.txt, a
+column of the table and of the sheets, the picture's title, the MP4.
 """
 
 from dataclasses import dataclass
@@ -27,7 +30,7 @@ from common.progress import with_progress
 from datasets.frames.flow import FlowMethod
 from datasets.pictures.synthetic import draw_synthetic_clip
 from datasets.synthetic.clips import ClipSpec, draw_clip, find_synthetic_clip, list_synthetic_clips
-from datasets.synthetic.inputs import write_synthetic_inputs
+from datasets.synthetic.inputs import write_drawn_motion, write_synthetic_inputs
 from datasets.synthetic.raw_datasets import FrameKinds, write_raw_datasets
 from datasets.video.planted import write_demo_video
 
@@ -38,9 +41,9 @@ class Config:
 
     out: Path = tyro.MISSING
     """Folder to write to, made if absent; for a picture the PNG file, for a video the MP4."""
-    what: Literal["inputs", "raw", "picture", "video"] = "inputs"
-    """Maps for training, raw datasets for build_inputs.py, a picture of one clip, or a video for
-    predict_video.py."""
+    what: Literal["inputs", "raw", "picture", "video", "motion"] = "inputs"
+    """Maps for training, raw datasets for build_inputs.py, a picture of one clip, a video for
+    predict_video.py, or motion fields with the muscles that made them."""
     datasets: tuple[str, ...] = ()
     """Names of datasets. Default: casme2, samm and smic for inputs, mmew and casme3 too for raw."""
     n_subjects: int | None = None
@@ -58,6 +61,10 @@ class Config:
     """For raw: plant faults of every kind, one a clip."""
     clip: str | None = None
     """For a picture: the clip's subject and name, such as sub01/EP01_01."""
+    n_samples: int = 1000
+    """For motion: how many samples."""
+    key_frame_errors: float = 0.0
+    """For motion: the most of it, 0 to 1, that each phase misses since a key frame is wrong."""
     workers: int = 2
     """Processes; the files do not depend on it."""
 
@@ -70,6 +77,7 @@ def main() -> None:
         "raw": write_raw,
         "picture": write_picture,
         "video": write_demonstration,
+        "motion": write_motion,
     }
     writers[config.what](config)
 
@@ -116,6 +124,13 @@ def write_demonstration(config: Config) -> None:
     with claimed_files([config.out, config.out.with_suffix(".csv")]):
         write_demo_video(config.out, config.seed)
     print(f"SYNTHETIC: a drawn face with three movements and a blink is in {config.out}")
+
+
+def write_motion(config: Config) -> None:
+    """Write motion fields and activations."""
+    check_output_folder(config.out)
+    write_drawn_motion(config.out, config.seed, config.n_samples, config.key_frame_errors)
+    print(f"synthetic: {config.n_samples} samples of drawn motion in {config.out}")
 
 
 def list_specs(

@@ -179,11 +179,21 @@ def _with_changed_flow(
     if preparation.phase_sum and gains is not None and datasets is not None:
         total = phase_sum(flow[:, 0], flow[:, 1], gains_of(gains, datasets))
         flow = np.stack([total, -total], axis=1)
-    result = np.empty_like(values)
-    result[:, FLOW_MAPS, G : R + 1] = flow
-    result[:, FLOW_MAPS, B] = _strain(flow)
-    result[:, len(FLOW_MAPS) :] = _directions(flow)
-    return result
+    return maps_of_flow(flow)
+
+
+def maps_of_flow(flow: Fields) -> NDArray[np.float32]:
+    """The maps of a clip whose u and v are known, as ``prepare`` gives them with changed flow.
+
+    Args:
+        flow: v and u of both phases, [N, 2, 2, H, W].
+
+    Returns:
+        float32 [N, 4, 3, H, W]: the two flow maps (strain, v, u), then the two direction maps
+        (cosine, sine, magnitude).
+    """
+    flow_maps = np.concatenate([_strain(flow)[:, :, None], flow], axis=2)
+    return np.concatenate([flow_maps, _directions(flow)], axis=1).astype(np.float32)
 
 
 def _strain(flow: Fields) -> Fields:

@@ -1,7 +1,7 @@
 """Reads results folders as methods to compare: folders of one configuration and epoch rule that
-differ in their seed are one method."""
+differ in their seed are one method; folders joined by + are one run, the mean of their scores."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from numbers import Integral
 from pathlib import Path
@@ -24,6 +24,8 @@ from evaluation.predictions import SYNTHETIC_NOTE, read_class_names_column, scor
 from evaluation.results_folder import holds_results, read_results
 
 CLIP_COLUMNS = ["dataset", "subject", "clip"]
+JOINT = "+"
+"""Between the folders of a mean of methods."""
 
 
 @dataclass(frozen=True)
@@ -133,17 +135,35 @@ def folders_under_rules(folders: Sequence[Path], rules: Sequence[str]) -> list[P
     starred = any(RULES[rule].starred for rule in rules)
     wanted = [DEFAULT_RULE] if starred and DEFAULT_RULE not in rules else []
     wanted += rules
-    bare = [folder for folder in folders if not any(holds_results(folder / r) for r in RULES)]
+    bare = [folder for folder in folders if not any(_holds(_below(folder, r)) for r in RULES)]
     found = [
-        folder if rule == DEFAULT_RULE or folder in bare else folder / rule
+        folder if rule == DEFAULT_RULE or folder in bare else _below(folder, rule)
         for rule in wanted
         for folder in folders
         if rule == (wanted[0] if folder in bare else rule)
     ]
-    kept = [place for place in found if place in bare or holds_results(place)]
+    kept = [place for place in found if place in bare or _holds(place)]
     if not kept:
         raise UserError(f"--rules {name_list(rules)}: no folder has results of these rules.")
     return kept
+
+
+def joined_folders(folder: Path) -> list[Path]:
+    """The folders of a mean of methods, FOLDER+FOLDER; any other folder alone."""
+    text = str(folder)
+    return [folder] if JOINT not in text or folder.exists() else list(map(Path, text.split(JOINT)))
+
+
+def _joined(folders: Iterable[Path]) -> Path:
+    return Path(JOINT.join(map(str, folders)))
+
+
+def _below(folder: Path, name: str) -> Path:
+    return _joined(own / name for own in joined_folders(folder))
+
+
+def _holds(folder: Path) -> bool:
+    return all(map(holds_results, joined_folders(folder)))
 
 
 def read_methods(
@@ -155,6 +175,7 @@ def read_methods(
     """The methods of some results folders, in the order of their first folder.
 
     Args:
+        folders: a folder, or several joined by + whose scores are averaged clip by clip.
         dataset: only this dataset's clips.
         clips: the clips that results without a record were made from (``read_results``).
         names: display names of the methods' folders in their order; default: the folders' names.
@@ -185,6 +206,9 @@ def read_methods(
 
 
 def _read_run(folder: Path, dataset: str | None, clips: pd.DataFrame | None) -> _Run:
+    parts = joined_folders(folder)
+    if len(parts) > 1:
+        return _mean_run([_read_run(part, dataset, clips) for part in parts])
     results = read_results(folder, dataset, clips)
     if results.problems:
         elsewhere = "" if clips is not None else "; for results from elsewhere give --inputs"
@@ -198,6 +222,34 @@ def _read_run(folder: Path, dataset: str | None, clips: pd.DataFrame | None) -> 
     notes = tuple(note for note in results.notes if not note.startswith(SYNTHETIC_NOTE))
     key, seed = _read_origin(folder, rows)
     return _Run(folder, rows, results.synthetic, notes, key, seed)
+
+
+def _mean_run(runs: list[_Run]) -> _Run:
+    """One run whose scores are the mean of those of the runs, clip by clip.
+
+    Scores are logits or log probabilities, so that the mean's class is that of the geometric mean
+    of the probabilities.
+    """
+    _check_same_clips(runs)
+    _check_same_classes(runs)
+    rules = list(dict.fromkeys(run.key[1] for run in runs))
+    if len(rules) > 1:
+        raise UserError(f"a mean of epoch rules {name_list(rules)}: join folders of one rule.")
+    for run in runs:
+        if not score_columns(run.rows):
+            raise UserError(f"{run.folder} has no scores, so no mean can be taken. Leave it out.")
+    columns = score_columns(runs[0].rows)
+    mean = np.mean([run.rows[columns].to_numpy() for run in runs], axis=0)
+    rows = runs[0].rows.assign(predicted=mean.argmax(axis=1))
+    rows[columns] = mean
+    return _Run(
+        folder=_joined(run.folder for run in runs),
+        rows=rows,
+        synthetic=any(run.synthetic for run in runs),
+        notes=tuple(dict.fromkeys(note for run in runs for note in run.notes)),
+        key=(JOINT.join(run.key[0] for run in runs), rules[0]),
+        seed=tuple(run.seed for run in runs),
+    )
 
 
 def _read_origin(folder: Path, rows: pd.DataFrame) -> tuple[tuple[str, str], object]:
@@ -261,14 +313,19 @@ def _check_scores_of_seeds(runs: list[_Run]) -> None:
 
 def _configuration_folder(run: _Run) -> Path:
     """The folder of the run's configuration, whose name is the method's."""
-    return run.folder.parent if run.folder.name == run.key[1] else run.folder
+    folders = joined_folders(run.folder)
+    return _joined(own.parent if own.name == run.key[1] else own for own in folders)
+
+
+def _configuration_name(folder: Path) -> str:
+    return JOINT.join(own.resolve().name for own in joined_folders(folder))
 
 
 def _folder_names(runs: list[_Run]) -> list[str]:
     """The configuration folders' names; whole paths where two methods would share name and rule."""
     folders = [_configuration_folder(run) for run in runs]
     titles = [
-        (folder.resolve().name, run.key[1]) for folder, run in zip(folders, runs, strict=True)
+        (_configuration_name(folder), run.key[1]) for folder, run in zip(folders, runs, strict=True)
     ]
     return [
         name if titles.count((name, rule)) == 1 else str(folder)

@@ -25,6 +25,8 @@ BUILT_IN = {
     "causalnet": "models.causalnet.published",
     "causalnet_compact": "models.causalnet.compact",
     "causalnet_compact_v1": "models.causalnet.compact_v1",
+    "causalnet_pretrained": "models.causalnet.pretrained",
+    "causalnet_spatial": "models.causalnet.spatial",
     "htnet": "models.htnet",
     "linear": "models.linear",
     "majority": "models.majority",

@@ -23,8 +23,17 @@ from models.au_network import (
     read_features,
 )
 from tests.helpers.scripts import run_here
-from training import au_network as script
-from training.au_network import CARD_NAME, Config, DrawnBatches, draw_samples, mirror, train
+from training import au_network as command
+from training import pretrain_on_motion as script
+from training.pretrain_on_motion import (
+    CARD_NAME,
+    Config,
+    DrawnBatches,
+    draw_samples,
+    mirror,
+    task_of,
+    train,
+)
 
 CARD = json.loads((SHIPPED.parent / CARD_NAME).read_text(encoding="utf-8"))
 
@@ -98,11 +107,13 @@ def test_the_shipped_weights_are_small_and_in_float16() -> None:
 
 
 def test_a_short_training_repeats_the_first_losses_of_the_shipped_one() -> None:
-    config = Config()
+    config = command.Config()
     assert CARD["command"].endswith(f"--seed {config.seed} --samples {config.samples}")
+    task = task_of(Config("au_network"))
     with one_thread():
         torch.manual_seed(config.seed)
-        steps = train(AuNetwork(), DrawnBatches(config.seed), config.updates)
+        batches = DrawnBatches(task, config.seed)
+        steps = train(AuNetwork(), batches, task.updates(config.samples))
         losses = [loss for loss, _ in zip(steps, CARD["first_losses"], strict=False)]
     np.testing.assert_allclose(losses, CARD["first_losses"], rtol=2e-3)
 
@@ -113,7 +124,7 @@ def test_the_script_writes_the_same_bytes_for_the_same_seed(
 ) -> None:
     for name, seed in (("a", 5), ("b", 5), ("c", 6)):
         arguments = ("--out", tmp_path / name, "--seed", seed, "--samples", 256)
-        assert run_here(monkeypatch, script.main, *arguments) == 0
+        assert run_here(monkeypatch, command.main, *arguments) == 0
     assert "R^2" in capsys.readouterr().out
     first, again, other = (
         {path.name: path.read_bytes() for path in (tmp_path / name).iterdir()} for name in "abc"
@@ -128,14 +139,14 @@ def test_the_script_writes_the_same_bytes_for_the_same_seed(
 def test_no_samples_give_an_untrained_network(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert run_here(monkeypatch, script.main, "--out", tmp_path, "--samples", 0) == 0
+    assert run_here(monkeypatch, command.main, "--out", tmp_path, "--samples", 0) == 0
     assert json.loads((tmp_path / CARD_NAME).read_text())["first_losses"] == []
 
 
 def test_bad_settings_are_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert run_here(monkeypatch, script.main, "--out", tmp_path, "--samples", 100) == 2
+    assert run_here(monkeypatch, command.main, "--out", tmp_path, "--samples", 100) == 2
     assert "samples is 100: give a multiple of 256" in capsys.readouterr().err
 
 

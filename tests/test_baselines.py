@@ -1,6 +1,7 @@
 """Baselines behind the fold interface, the protocols and ablations, and the check that chance comes
 out when labels mean nothing."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -17,14 +18,16 @@ from evaluation.methods import read_methods
 from evaluation.metrics import subject_confusions
 from evaluation.predictions import read_predictions
 from evaluation.statistics import Interval, bootstrap_interval
-from models import create_model, load_method
+from models import create_model, list_models, load_method
 from models.estimator import estimator_scores, fit_estimator
 from models.linear import LinearClassifier, area_matrix, features
 from tests.conftest import SUBJECTS
 from tests.helpers.scripts import run_here
 from training.grid_run import run_grid
+from training.group_task import GroupTask
 from training.run_settings import plan_search
 from training.settings import RunSettings
+from training.worker import Worker
 
 pytestmark = pytest.mark.usefixtures("without_pictures")
 CENTERED = Preparation(regions=False, center=True, mirror=True)
@@ -241,6 +244,41 @@ def test_labels_are_shuffled_within_datasets_by_their_seed() -> None:
     for _, part in shuffled.clips.groupby("dataset"):
         assert part["label"].value_counts().nunique() == 1
     assert shuffled.sha256 != inputs.sha256
+
+
+LABEL_FREE = ("au_rule",)
+FITTED = [
+    *(name for name in list_models() if not load_method(name).trained),
+    *("causalnet_compact", "causalnet_compact_v1", "causalnet_pretrained", "ststnet"),
+]
+
+
+@pytest.mark.parametrize("name", FITTED)
+def test_labels_of_a_test_subject_change_none_of_its_scores(name: str, tmp_path: Path) -> None:
+    """Those of a training subject change them, so that the test can fail."""
+
+    def scores(whose: str | None) -> np.ndarray:
+        labels = inputs.clips["label"].to_numpy(copy=True)
+        own = (inputs.clips["subject"] == whose).to_numpy()
+        labels[own] = 2
+        return scores_of_first_fold(
+            replace(inputs, clips=inputs.clips.assign(label=labels)), name, tmp_path
+        )
+
+    inputs = made_up_inputs(11, subjects=3, clips=6)
+    as_given = scores(None)
+    np.testing.assert_array_equal(scores("a0"), as_given)
+    assert np.array_equal(scores("b1"), as_given) == (name in LABEL_FREE)
+
+
+def scores_of_first_fold(inputs: Inputs, name: str, results: Path) -> np.ndarray:
+    """Logits of the first subject's clips, a0; a network is trained for one epoch."""
+    settings = RunSettings(method=name, seed=1, epochs=1 if load_method(name).trained else None)
+    search = plan_search(settings, inputs, results)
+    fold = next(fold for fold in loso_folds(inputs.clips) if fold.name == "a0")
+    worker = Worker(search.run, search.method, search.inputs, [fold])
+    outcome = worker.train(GroupTask(search.configurations[0], (fold,)))
+    return outcome.folds[0].outcome.logits
 
 
 def uar_of_run(inputs: Inputs, results: Path, method: str, **run: object) -> dict[str, Interval]:

@@ -260,3 +260,34 @@ def test_predictions_from_elsewhere_are_counted_by_their_inputs(
     assert run(monkeypatch, own_run, tmp_path / "whole", *inputs) == 0
     assert run(monkeypatch, own_run, tmp_path / "cut", *inputs) == 2
     assert "samm/006 has 2 clips, 3 expected by the inputs" in capsys.readouterr().err
+
+
+def test_joined_folders_are_one_method_with_the_mean_of_the_scores(
+    folders: dict[str, Path],
+) -> None:
+    first, second = folders["one/reference"], folders["one/worse"]
+    (mean, *alone) = read_methods([Path(f"{first}+{second}"), first, second])
+    assert mean.name == "reference+worse" and mean.rule == "last" and mean.seeds == 1
+    assert alone[0].scores is not None and alone[1].scores is not None
+    assert mean.scores is not None
+    scores = (alone[0].scores + alone[1].scores) / 2
+    np.testing.assert_allclose(mean.scores, scores)
+    np.testing.assert_array_equal(mean.predicted, scores.argmax(axis=-1))
+    assert any((mean.predicted != method.predicted).any() for method in alone)
+
+
+def test_means_of_seeds_are_seeds_of_one_mean(folders: dict[str, Path]) -> None:
+    joined = [Path(f"{folders[f'seed{s}/noisy']}+{folders['one/worse']}") for s in (4, 5, 6)]
+    (mean,) = read_methods(joined)
+    assert mean.seeds == 3
+    with pytest.raises(UserError, match="hold the same configuration, epoch rule and seed"):
+        read_methods([joined[0], joined[0]])
+
+
+def test_a_mean_is_found_under_every_rule_that_its_folders_have(folders: dict[str, Path]) -> None:
+    own = folders["seed4/noisy"]
+    joined, below = Path(f"{own}+{own}"), Path(f"{own / 'oracle'}+{own / 'oracle'}")
+    assert folders_under_rules([joined], ["oracle"]) == [joined, below]
+    assert [method.name for method in read_methods([joined, below])] == ["noisy+noisy"] * 2
+    with pytest.raises(UserError, match="epoch rules last, oracle: join folders of one rule"):
+        read_methods([Path(f"{own}+{own / 'oracle'}")])

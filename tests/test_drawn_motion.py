@@ -1,16 +1,23 @@
 """Drawn motion fields: at the right places, of the right size, and the same for the same seed."""
 
+from pathlib import Path
+
 import numpy as np
+import pandas as pd
 import pytest
 from numpy.typing import NDArray
 
+import make_synthetic
 from common.action_units import ACTION_UNITS
+from datasets.synthetic import motion
 from datasets.synthetic.faces import View, draw_face_of
 from datasets.synthetic.motion import (
     EYES,
     MARGIN,
+    MOST_OF_POOR,
     MUSCLES,
     ONE_SIDED,
+    POOR_CHANCE,
     SIZE,
     USUAL,
     MotionFaces,
@@ -18,9 +25,12 @@ from datasets.synthetic.motion import (
     draw_motion,
     draw_motion_faces,
     draw_muscle_motion,
+    draw_two_phases,
+    phase_shares,
     spoil,
 )
 from datasets.synthetic.muscles import Muscle, muscle_field
+from tests.helpers.scripts import run_here
 
 
 @pytest.fixture(scope="module")
@@ -129,3 +139,55 @@ def test_spoilt_motion_still_resembles_the_true_one(faces: MotionFaces) -> None:
         seen = spoil(generator, clean, oval)
         cosines.append((clean * seen).sum() / np.linalg.norm(clean) / np.linalg.norm(seen))
     assert 0.3 < np.median(cosines) < 0.8
+
+
+def test_without_noise_the_relaxation_is_minus_the_contraction_or_a_part_of_it(
+    faces: MotionFaces, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(motion, "spoil", lambda _, clean, oval: clean)
+    fields, _ = draw_two_phases(np.random.default_rng(5), faces, 200)
+    first, second = fields[:, 0], fields[:, 1]
+    back = -(first * second).sum(axis=(1, 2, 3)) / np.square(first).sum(axis=(1, 2, 3))
+    np.testing.assert_allclose(second, -back[:, None, None, None] * first, atol=1e-6)
+    whole = np.isclose(back, 1)
+    assert whole.mean() == pytest.approx(1 - POOR_CHANCE, abs=0.1)
+    assert back[~whole].min() >= 0 and back[~whole].max() < MOST_OF_POOR
+
+
+def test_both_phases_are_spoilt_on_their_own(faces: MotionFaces) -> None:
+    fields, activations = draw_two_phases(np.random.default_rng(6), faces, 60)
+    assert fields.shape == (60, 2, 2, SIZE, SIZE) and activations.shape == (60, len(MUSCLES))
+    first, second = fields.reshape(60, 2, -1).transpose(1, 0, 2)
+    lengths = np.linalg.norm(first, axis=1) * np.linalg.norm(second, axis=1)
+    cosines = -(first * second).sum(axis=1) / lengths
+    assert 0.1 < np.median(cosines) < 0.7 and cosines.max() < 0.99
+
+
+def test_wrong_key_frames_take_from_their_own_phases() -> None:
+    generator = np.random.default_rng(7)
+    shares = np.array([phase_shares(generator, 0.5) for _ in range(2000)])
+    assert shares[:, 0].min() >= 0 and shares[:, 0].max() < 1
+    assert shares[:, 1].max() <= 0 and shares[:, 1].min() > -1
+    assert shares[:, 0].mean() == pytest.approx(0.5, abs=0.02)
+    assert not np.isclose(shares[:, 0], -shares[:, 1]).any()
+
+
+def test_motion_is_written_with_its_muscles_and_again_with_the_same_bytes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flags = ("--what", "motion", "--n-samples", 5, "--seed", 3, "--key-frame-errors", 0.4)
+    monkeypatch.setattr("datasets.synthetic.inputs.draw_motion_faces", draw_few_faces)
+    for name in "ab":
+        assert run_here(monkeypatch, make_synthetic.main, *flags, "--out", tmp_path / name) == 0
+    for name in ("fields.npy", "activations.csv", "README.txt"):
+        assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
+    fields = np.load(tmp_path / "a" / "fields.npy")
+    assert fields.shape == (5, 2, 2, SIZE, SIZE) and fields.dtype == np.float16
+    table = pd.read_csv(tmp_path / "a" / "activations.csv")
+    assert list(table)[:3] == ["1L", "1R", "2L"] and table.shape == (5, len(MUSCLES))
+    assert "SYNTHETIC" in (tmp_path / "a" / "README.txt").read_text()
+
+
+def draw_few_faces(seed: int) -> MotionFaces:
+    """Three, to be quick."""
+    return draw_motion_faces(seed, 3)

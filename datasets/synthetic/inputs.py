@@ -1,13 +1,16 @@
-"""Synthetic clips as a folder of inputs in the published layout, marked as synthetic."""
+"""Synthetic clips as a folder of inputs in the published layout, and drawn motion; both marked as
+synthetic."""
 
+import io
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from common.errors import UserError
-from common.files import claim_folder, write_text
+from common.files import claim_folder, write_bytes, write_text
 from common.owned_folder import remove_file
 from common.process_pool import run_jobs
 from common.tables import read_table
@@ -23,6 +26,7 @@ from datasets.inputs import (
 )
 from datasets.synthetic.clips import ClipSpec, draw_clip
 from datasets.synthetic.courses import plan_course
+from datasets.synthetic.motion import MUSCLES, draw_motion_faces, draw_two_phases
 
 README_NAME = "README.txt"
 TRUTH_NAME = "true_muscles.csv"
@@ -34,6 +38,34 @@ They were computed from clips that make_synthetic.py draws: no camera, no people
 on them, and methods differ on them, but what is measured on them says nothing about real
 micro-expressions. The column "source" of the table says the same.
 """
+FIELDS_NAME, ACTIVATIONS_NAME = "fields.npy", "activations.csv"
+MOTION_NOTICE = """This motion is SYNTHETIC: make_synthetic.py drew it; no camera, no people.
+
+fields.npy: float16 [samples, phase, 2, 28, 28]. Phase 0 is onset to apex, phase 1 apex to offset;
+u (to the right) and v (downwards). The longest vector of the muscles' own motion is about 1.
+activations.csv: a row a sample, how much each muscle pulls in the same unit; the number of the
+action unit, and the picture's left (L) or right (R) side.
+"""
+
+
+def write_drawn_motion(folder: Path, seed: int, samples: int, key_frame_errors: float) -> None:
+    """Draw motion of both phases with its muscles and write it; the same bytes for the same seed.
+
+    Args:
+        key_frame_errors: see ``datasets.synthetic.motion.phase_shares``.
+    """
+    with claim_folder(folder) as owned:
+        owned.check(folder / name for name in (FIELDS_NAME, ACTIVATIONS_NAME, README_NAME))
+        write_text(folder / README_NAME, MOTION_NOTICE)
+        generator, faces = np.random.default_rng(seed), draw_motion_faces(seed)
+        fields, activations = draw_two_phases(generator, faces, samples, key_frame_errors)
+        names = [f"{muscle.unit}{'L' if muscle.side < 0 else 'R'}" for muscle in MUSCLES]
+        table = pd.DataFrame(activations, columns=names)
+        text = table.to_csv(index=False, float_format="%.5g", lineterminator="\n")
+        write_text(folder / ACTIVATIONS_NAME, text)
+        content = io.BytesIO()
+        np.save(content, fields.astype(np.float16))
+        write_bytes(folder / FIELDS_NAME, content.getvalue())
 
 
 def write_synthetic_inputs(

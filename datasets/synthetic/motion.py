@@ -1,9 +1,10 @@
-"""Drawn motion fields of 28 x 28 pixels with the muscles that made them: what the AU network learns
-from.
+"""Drawn motion fields of 28 x 28 pixels with the muscles that made them: what the AU network and
+the pretrained CausalNets learn from.
 
 A sample is the motion of a drawn face's muscles, seen from a view of its own and spoilt as measured
-flow is: uneven gain, head motion, noise, outliers. No real face or clip takes part. The draws and
-their sizes are choices that worked, not optima.
+flow is: uneven gain, head motion, noise, outliers. In a sample of two phases the muscles go back in
+the second one. No real face or clip takes part. The draws and their sizes are choices that worked,
+not optima.
 """
 
 from dataclasses import dataclass
@@ -46,6 +47,8 @@ HEAD_CHANCE, HEAD_STRENGTHS, HEAD_SHIFT, HEAD_SLOPE = 0.7, (0.2, 0.6, 1.2), 0.35
 OVAL_CHANCE = 0.4
 NOISE, NOISE_SCALES = (0.03, 0.35), (0.6, 3.0)
 OUTLIER_CHANCE, OUTLIERS, OUTLIER_SIZE = 0.25, 2, 1.5
+POOR_CHANCE, MOST_OF_POOR = 0.3, 0.5
+"""How often little of the relaxation is seen, and the most of it that is."""
 
 Field = NDArray[np.float32]
 
@@ -107,6 +110,53 @@ def draw_motion(
         clean, oval, activations[sample] = draw_muscle_motion(generator, faces)
         fields[sample] = np.moveaxis(spoil(generator, clean, oval), -1, 0)
     return fields, activations
+
+
+def draw_two_phases(
+    generator: np.random.Generator, faces: MotionFaces, count: int, key_frame_errors: float = 0.0
+) -> tuple[Field, Field]:
+    """Draw samples of onset to apex and apex to offset.
+
+    Both phases of a sample have a view, a face and muscles in common, and each its own gain, head
+    motion, noise and outliers.
+
+    Args:
+        generator: every draw is taken from it.
+        faces: from ``draw_motion_faces``.
+        count: how many samples.
+        key_frame_errors: see ``phase_shares``.
+
+    Returns:
+        Measured fields, u and v, float32 [count, 2 phases, 2, 28, 28], and activations
+        [count, 32] of the whole contraction, as ``draw_motion`` gives them.
+    """
+    fields = np.empty((count, 2, 2, SIZE, SIZE), dtype=np.float32)
+    activations = np.empty((count, len(MUSCLES)), dtype=np.float32)
+    for sample in range(count):
+        clean, oval, activations[sample] = draw_muscle_motion(generator, faces)
+        for phase, share in enumerate(phase_shares(generator, key_frame_errors)):
+            fields[sample, phase] = np.moveaxis(spoil(generator, share * clean, oval), -1, 0)
+    return fields, activations
+
+
+def phase_shares(
+    generator: np.random.Generator, key_frame_errors: float = 0.0
+) -> tuple[np.float32, np.float32]:
+    """Draw the part of the contraction's motion that each phase holds: 1 and, backwards, -1 where
+    the key frames are right and the muscles go all the way back.
+
+    Args:
+        generator: every draw is taken from it.
+        key_frame_errors: the most of the motion, 0 to 1, that a wrong key frame may miss. A late
+            onset takes from the first phase alone, an early offset from the second alone, a wrong
+            apex from both.
+    """
+    poor = generator.random() < POOR_CHANCE
+    back = generator.uniform(0, MOST_OF_POOR) if poor else 1.0
+    onset, apex, offset = key_frame_errors * generator.random(3)
+    first = max(1 - apex - onset, 0)
+    second = -max(1 - apex - offset, 0) * back
+    return np.float32(first), np.float32(second)
 
 
 def draw_activations(generator: np.random.Generator) -> Field:

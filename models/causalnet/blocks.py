@@ -98,27 +98,29 @@ def position_penalty(mask: Tensor, gamma: float) -> Tensor:
 
 
 class MaskedAttention(nn.Module):
-    """Attention over 2x2 positions that damps the diagonal place, with the published buffers.
+    """Attention over positions of a grid that damps those further than 1 apart, with the published
+    buffers.
 
-    The weights are ``softmax(scale * q k^T * M + P) * M``: the diagonal place takes its share of
+    The weights are ``softmax(scale * q k^T * M + P) * M``: a distant place takes its share of
     the softmax with logit -(key + 1) * gamma and is zeroed afterwards, so the rows sum to less
-    than 1.
+    than 1. With a gamma of 100 that share is 0, and the mask is a plain one.
 
     Args:
         dim: channels of a token.
         heads: divides ``dim``.
         gamma: strength of the penalty P; it ends up in the buffer ``P_matrix``.
         scale: factor on the logits.
+        side: of the grid of positions; 2 as published.
     """
 
     M_mask: Tensor
     P_matrix: Tensor
 
-    def __init__(self, dim: int, heads: int, gamma: float, scale: float) -> None:
+    def __init__(self, dim: int, heads: int, gamma: float, scale: float, side: int = 2) -> None:
         super().__init__()
         self.heads = heads
         self.scale = scale
-        mask = position_mask(side=2)
+        mask = position_mask(side)
         self.register_buffer("M_mask", mask)
         self.register_buffer("P_matrix", position_penalty(mask, gamma))
         self.to_q = Linear(dim, dim)
@@ -127,9 +129,13 @@ class MaskedAttention(nn.Module):
 
     def forward(self, query: Tensor, context: Tensor) -> Tensor:
         """Query and context [..., t, c] -> [..., t, c]."""
-        q = split_heads(self.to_q(query), self.heads)
         k, v = (split_heads(part, self.heads) for part in self.to_kv(context).chunk(2, dim=-1))
-        logits = q @ k.transpose(-1, -2) * (self.scale * self.M_mask) + self.P_matrix
-        weights = logits.softmax(dim=-1) * self.M_mask
-        merged: Tensor = self.to_out(merge_heads(weights @ v))
+        merged: Tensor = self.to_out(merge_heads(self.weights(query, k) @ v))
         return merged
+
+    def weights(self, query: Tensor, k: Tensor) -> Tensor:
+        """How much each position looks at each other one: query [..., t, c] and keys
+        [..., h, t, c / h] -> [..., h, t, t]."""
+        q = split_heads(self.to_q(query), self.heads)
+        logits = q @ k.transpose(-1, -2) * (self.scale * self.M_mask) + self.P_matrix
+        return logits.softmax(dim=-1) * self.M_mask

@@ -31,8 +31,8 @@ from models.causalnet.blocks import (
 class CausalAttention(MaskedAttention):
     """Positional masked self-attention, and temporal attention between the streams."""
 
-    def __init__(self, dim: int, heads: int, gamma: float) -> None:
-        super().__init__(dim, heads, gamma, scale=(dim // heads) ** -0.5)
+    def __init__(self, dim: int, heads: int, gamma: float, side: int) -> None:
+        super().__init__(dim, heads, gamma, (dim // heads) ** -0.5, side)
         self.temp_to_q = Linear(dim, dim)
         self.temp_to_kv = Linear(dim, 2 * dim)
         self.temp_to_out = nn.Sequential(Linear(dim, dim))
@@ -92,14 +92,15 @@ class CAB(nn.Module):
     Args:
         dim: channels of a token.
         heads: divides ``dim``.
-        gamma: penalty on the diagonal place.
+        gamma: penalty on distant places.
+        side: of the grid of tokens; 2 as published.
     """
 
-    def __init__(self, dim: int, heads: int, gamma: float) -> None:
+    def __init__(self, dim: int, heads: int, gamma: float, side: int = 2) -> None:
         super().__init__()
         parts = [
             nn.LayerNorm(dim),
-            CausalAttention(dim, heads, gamma),
+            CausalAttention(dim, heads, gamma, side),
             FeedForward(dim),
             CausalRelation(dim, heads),
         ]

@@ -1,4 +1,4 @@
-"""CMPLM, CausalNet's direction branch: two streams of four tokens that attend to each other.
+"""CMPLM, CausalNet's direction branch: two streams of tokens that attend to each other.
 
 Paper: CausalNet, ICCV 2025, arXiv 2508.06640.
 Source of facts: docs/causalnet.md, section 2.3.
@@ -39,14 +39,15 @@ class CMPLM(nn.Module):
         dim: channels of a token.
         heads: divides ``dim``.
         depth: layers; the published network takes the encoder's last repeat.
-        gamma: penalty on the diagonal place.
+        gamma: penalty on distant places.
+        side: of the grid of tokens; 2 as published.
     """
 
-    def __init__(self, dim: int, heads: int, depth: int, gamma: float) -> None:
+    def __init__(self, dim: int, heads: int, depth: int, gamma: float, side: int = 2) -> None:
         super().__init__()
         self.layers = nn.Sequential()
         for _ in range(depth):
-            attention = MaskedAttention(dim, heads, gamma, scale=dim**-0.5)
+            attention = MaskedAttention(dim, heads, gamma, dim**-0.5, side)
             parts = [nn.LayerNorm(dim), attention, FeedForward(dim)]
             self.layers.append(CrossLayer(parts))
 
