@@ -18,7 +18,6 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from common.errors import UserError
-from common.process_pool import run_jobs
 from datasets import Preparation, loso_folds, prepare, read_inputs, write_table
 from datasets.frames.flow import clip_maps, phase_flows
 from datasets.pictures.clip import GAP, TILE, ClipPicture, draw_contact_sheet, flow_colors
@@ -175,7 +174,7 @@ def draw_maps(spec: ClipSpec) -> tuple[ClipSpec, NDArray[np.uint8]]:
 
 def test_a_linear_classifier_tells_the_classes_fairly_but_not_perfectly() -> None:
     specs = list_synthetic_clips()
-    drawn = dict(run_jobs(draw_maps, specs, workers=2))
+    drawn = dict(map(draw_maps, specs))
     maps = np.stack([drawn[spec] for spec in specs])
     assert 0.6 < uf1_of_logistic_regression(specs, maps) < 0.85
 
