@@ -741,7 +741,7 @@ def test_a_full_disk(judge: Judge, place: Place) -> None:
             flags = (*flags, "--markdown", place / "new.md")
         if script == "predict_video":
             continue
-        for size in (400, 1000):
+        for size in (1000, 2000):
             ended = run_forked(script, flags, place.root, file_size=size)
             lines = [
                 x for x in ended.errors.splitlines() if not x.startswith(("warning", "comput"))
