@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import lru_cache
 from pathlib import Path
+from typing import BinaryIO
 
 from common.errors import UserError
 
@@ -189,10 +190,18 @@ class OwnedFolder:
 
     def _append(self, name: str, sha256: str) -> None:
         if self._latest.get(name) != sha256:
-            with self.record.open("a", encoding="utf-8") as file:
-                file.write(f"{sha256}  {name}\n")
+            with self.record.open("ab+") as file:
+                file.write(_line_end(file) + f"{sha256}  {name}\n".encode())
         self._latest[name] = sha256
         self._hashes.setdefault(name, set()).add(sha256)
+
+
+def _line_end(file: BinaryIO) -> bytes:
+    """What must be written first: a full disk may have left half a line at the end."""
+    if not file.seek(0, os.SEEK_END):
+        return b""
+    file.seek(-1, os.SEEK_END)
+    return b"" if file.read(1) == b"\n" else b"\n"
 
 
 @lru_cache(maxsize=8)

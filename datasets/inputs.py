@@ -436,13 +436,14 @@ def _read_map(path: Path) -> tuple[NDArray[np.uint8] | None, str]:
     """The pixels of a stored map, or None and what is wrong with the file."""
     if not path.is_file():
         return None, "not a file"
+    content, pixels = b"", None
     try:
         content = path.read_bytes()
-        pixels = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED)
+        # Before it is decoded: the decoder complains on the terminal by itself.
+        if not _png_is_damaged(content):
+            pixels = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED)
     except (cv2.error, OSError):
-        content, pixels = b"", None
-    if pixels is not None and _png_is_damaged(content):
-        return None, "damaged (its checksum differs)"
+        pixels = None
     if pixels is None:
         found = impostor(content)
         return None, " (".join(found) + ")" if found else "not a readable PNG"
@@ -452,7 +453,7 @@ def _read_map(path: Path) -> tuple[NDArray[np.uint8] | None, str]:
 
 
 def _png_is_damaged(content: bytes) -> bool:
-    """Whether a checksum in a PNG file is not that of its data; OpenCV reads on regardless."""
+    """Whether it is no PNG file, or a checksum is not that of its data; OpenCV reads on then."""
     place, view = len(PNG_START), memoryview(content)
     while content.startswith(PNG_START) and place + 12 <= len(content):
         length, kind = struct.unpack_from(">I4s", content, place)

@@ -375,9 +375,8 @@ def test_damaged_inputs(judge: Judge, place: Place) -> None:
             judge.damaged(table, damage(table.read_bytes()), both, what)
     for name in ("STSNet_whole_norm_u_v_os", "flows"):
         stored = next((place / "built" / name).iterdir())
-        command = built if name != "flows" else [*built[:4], "off_tanet", *built[5:]]
-        if name == "flows":
-            command[command.index("causalnet_compact")] = "off_tanet"
+        method = "off_tanet" if name == "flows" else "causalnet_compact"
+        command = [method if own == "causalnet_compact" else own for own in built]
         for what, damage in DAMAGES.items():
             judge.damaged(stored, damage(stored.read_bytes()), [command], what)
     record = place / "built" / "inputs.yaml"
@@ -744,7 +743,7 @@ def test_a_full_disk(judge: Judge, place: Place) -> None:
             flags = (*flags, "--markdown", place / "new.md")
         if script == "predict_video":
             continue
-        for size in (400, 1000):
+        for size in (1000, 2000):
             ended = run_forked(script, flags, place.root, file_size=size)
             lines = [
                 x for x in ended.errors.splitlines() if not x.startswith(("warning", "comput"))

@@ -17,7 +17,7 @@ import make_report
 import make_synthetic
 from common.errors import UserError
 from common.files import atomic_path, claim_folder, remove_unfinished, write_text
-from common.owned_folder import RECORD_NAME, OwnedFolder
+from common.owned_folder import RECORD_NAME, OwnedFolder, claimed
 from evaluation.acc_files import write_acc_file
 from tests.helpers.scripts import ROOT, folder_bytes, run_here
 
@@ -270,6 +270,12 @@ def test_a_kill_between_record_and_file_leaves_an_own_file(tmp_path: Path) -> No
     with claim_folder(tmp_path):
         write_text(tmp_path / "one.txt", "2\n")
     assert len((tmp_path / RECORD_NAME).read_text().splitlines()) == 1
+    half = (tmp_path / RECORD_NAME).read_text() + "1" * 30
+    (tmp_path / RECORD_NAME).write_text(half)
+    OwnedFolder(tmp_path).adopt([tmp_path / "one.txt"])
+    with claimed(OwnedFolder(tmp_path)):
+        write_text(tmp_path / "two.txt", "2\n")
+    assert OwnedFolder(tmp_path).is_own(tmp_path / "two.txt")
 
 
 def test_temporary_files_are_removed_when_their_process_is_gone(tmp_path: Path) -> None:

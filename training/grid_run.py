@@ -65,8 +65,11 @@ def run_grid(
         folder.report_grid(console)
         for failure in folder.failures:
             folder.log(failure)
+        if folder.failures and not folder.found:
+            # Nothing was kept: the folder is left as it was before, for a run that works.
+            raise UserError(folder.failure)
     if folder.failures:
-        raise UserError(" ".join(folder.failures))
+        raise UserError(folder.failure)
 
 
 def _group_size(

@@ -283,6 +283,12 @@ class RunFolder:
         return None if weights is None else weights_folder(weights, self.results, configuration)
 
     @property
+    def failure(self) -> str:
+        """What went wrong, with the first fold that it went wrong with."""
+        more = len(self.failures) - 1
+        return self.failures[0] + (f" So it was with {more} more folds." if more else "")
+
+    @property
     def used_sizes(self) -> dict[str, dict[int, int]]:
         """The group sizes that the run went down to where memory was short."""
         sizes: dict[str, dict[int, int]] = self.record.get(USED_SIZES, {})

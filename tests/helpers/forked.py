@@ -65,6 +65,9 @@ class Forked:
                 os.chdir(folder)
                 for number, file in enumerate(self._files, start=1):
                     os.dup2(file.fileno(), number)
+                if file_size is not None:
+                    # What the script prints is a file here too, and would reach the limit.
+                    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
                 _limit(memory, file_size)
                 code = _run(main, script, flags)
             finally:
