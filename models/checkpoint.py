@@ -29,6 +29,8 @@ PREFIXES = ("module.", "_orig_mod.", "model.", "net.", "network.")
 FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 WHOLE_NUMBERS = (torch.bool, torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64)
 GAMMA_TOLERANCE = 1e-6
+GAMMA_DIGITS, HALF_DIGITS = 6, 2
+"""Decimals of a gamma, and of one that was saved in half precision."""
 CHANNELS = 3
 LONGEST_CAUSE = 50
 ROOM_FOR_MISFITS = 90
@@ -200,11 +202,22 @@ def _gamma_of_penalty(penalty: Tensor, name: str) -> float:
     key = torch.arange(side, 0, -1, dtype=torch.float64) - 1
     anti_diagonal = penalty.detach().cpu().double().flip(1).diagonal()
     gammas = -anti_diagonal / (key + 1)
-    if not bool((gammas - gammas[0]).abs().max() <= GAMMA_TOLERANCE):
+    spread, digits = float((gammas - gammas[0]).abs().max()), GAMMA_DIGITS
+    if spread > GAMMA_TOLERANCE:
+        coarse = _coarse_type(penalty)
+        spread -= torch.finfo(coarse).eps if coarse is not None else 0
+        digits = HALF_DIGITS
+    if not spread <= GAMMA_TOLERANCE:
         raise UserError(
             f"{few([name])} is not of the form -(key + 1) * gamma, so it tells no gamma."
         )
-    return round(float(gammas.mean()), 6)
+    return round(float(gammas.mean()), digits)
+
+
+def _coarse_type(values: Tensor) -> torch.dtype | None:
+    """The half-precision type in which the values were once saved; None where in none."""
+    kinds = (torch.float16, torch.bfloat16)
+    return next((k for k in kinds if torch.equal(values.to(k).to(values.dtype), values)), None)
 
 
 def check_gamma(state: Mapping[str, Tensor], gamma: float, source: object) -> None:

@@ -18,6 +18,7 @@ from openpyxl import Workbook
 
 import build_inputs
 import calculate_all_results
+import main_train_for_parameter_tuning
 from common.errors import UserError
 from datasets import read_inputs
 from datasets.arrays import flow_path, frames_path, open_array
@@ -688,6 +689,18 @@ def test_maps_that_are_not_found_say_what_is_there(tiny_folder: Path, tmp_path: 
             (folder / "maps").rename(maps / MAPS_FOLDER)
         with pytest.raises(UserError, match=re.escape(said)):
             read_inputs(folder)
+
+
+def test_maps_of_one_phase_run_where_one_is_looked_at(tiny_folder: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(tiny_folder, tmp_path / "htnet")
+    for path in (folder / MAPS_FOLDER).iterdir():
+        if not re.search(r"ep\d \.png", path.name):
+            path.unlink()
+    flags = ["--inputs", folder, "--results", tmp_path / "r", "--method"]
+    error = refused(main_train_for_parameter_tuning.main, *flags, "causalnet_compact")
+    assert "looks at both phases, but" in error and "the first map of each clip alone" in error
+    run_main(main_train_for_parameter_tuning.main, [str(flag) for flag in (*flags, "majority")])
+    assert (tmp_path / "r/majority").is_dir()
 
 
 def test_a_tree_of_leave_one_out_folders_is_no_folder_of_inputs(tmp_path: Path) -> None:

@@ -69,7 +69,7 @@ RECORD = "best epoach: 1\nbest acc: 1.0\nmatrix_acc: [[0, 0]]\n"
         (RECORD.replace("[[0, 0]]", "[]"), "empty matrix_acc"),
         (RECORD.replace("[[0, 0]]", "[[0]]"), "not a list of \\[predicted, true\\] pairs"),
         (RECORD.replace("[[0, 0]]", "[[0, -1]]"), "not a list of \\[predicted, true\\] pairs"),
-        (RECORD.replace("epoach", "epoch"), "best epoch: 1"),
+        (RECORD.replace("epoach", "epoche"), "best epoche: 1"),
         ("best epoach: 1\n", "end of file"),
         ("", "end of file"),
     ],
