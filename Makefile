@@ -83,7 +83,8 @@ FREE :=
 test-lowest:
 	$(PYTHON) -m venv $(LOWEST)
 	sed -n 's/>=/==/p' requirements.txt $(foreach p,$(FREE),| grep -v "^$(p)==") > $(LOWEST)/lowest.txt
-	$(LOWEST)/bin/python -m pip install --quiet -r requirements.txt -c $(LOWEST)/lowest.txt \
+	$(LOWEST)/bin/python -m pip install --quiet -r requirements.txt -r requirements-faces.txt \
+		-c $(LOWEST)/lowest.txt \
 		--extra-index-url https://download.pytorch.org/whl/cpu \
 		pytest pytest-xdist scikit-image html5lib
 	$(LOWEST)/bin/python -m pytest -n 2 --dist loadfile

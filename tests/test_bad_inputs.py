@@ -735,26 +735,6 @@ def test_places_that_cannot_be_written_to(judge: Judge, place: Place, tmp_path: 
     assert state(tmp_path) == {**before, **{k: v for k, v in state(tmp_path).items() if ".md" in k}}
 
 
-def test_a_full_disk(judge: Judge, place: Place) -> None:
-    """No file may grow beyond a few bytes; what was written before is removed or kept whole."""
-    for script in WRITERS:
-        flags = place.command(script)
-        if script == "compare_results":
-            flags = (*flags, "--markdown", place / "new.md")
-        if script == "predict_video":
-            continue
-        for size in (1000, 2000):
-            ended = run_forked(script, flags, place.root, file_size=size)
-            lines = [
-                x for x in ended.errors.splitlines() if not x.startswith(("warning", "comput"))
-            ]
-            judge.cases += 1
-            if ended.code != 2 or len(lines) != 1 or len(lines[0]) > LONGEST_LINE:
-                judge.fault(f"{script} {size}: {ended.code} {ended.errors[-400:]!r}")
-            shutil.rmtree(place / "new", ignore_errors=True)
-            (place / "new.md").unlink(missing_ok=True)
-
-
 def test_the_corpus_is_large() -> None:
     """The other tests have more; this counts what is there without running it."""
     flags = sum(1 for _ in number_flags())

@@ -28,7 +28,6 @@ SCRIPTS = {
     "build": "build_inputs",
     "robustness": "measure_robustness",
 }
-FILE_SIZES = (0, 200, 2000, 20_000)
 LAST_SECONDS = 1.5
 """In which a script that has checked its files ends."""
 
@@ -73,9 +72,7 @@ def build(classes=3, hidden=8):
 """
 
 
-def start(
-    kind: str, flags: Flags, place: Path, workers: int = 1, file_size: int | None = None
-) -> Forked:
+def start(kind: str, flags: Flags, place: Path, workers: int = 1) -> Forked:
     outputs = {
         "grid": ("--results", place / "run", "--weights", place / "weights"),
         "build": ("--out", place / "inputs"),
@@ -83,7 +80,7 @@ def start(
     }
     place.mkdir(exist_ok=True, parents=True)
     own = (*flags[kind], *outputs[kind], "--workers", workers)
-    return Forked(SCRIPTS[kind], own, place, file_size=file_size)
+    return Forked(SCRIPTS[kind], own, place)
 
 
 def finish(process: Forked) -> None:
@@ -141,21 +138,6 @@ def test_random_kills_change_no_byte(
     assert folder_bytes(place) == content
     assert not list(place.rglob(".unfinished-*"))
     print(f"{kind}, {workers} workers: {kills} kills, {rounds + 1} runs to the end, bytes equal")
-
-
-@pytest.mark.parametrize("kind", SCRIPTS)
-def test_a_full_disk_is_one_line_and_the_same_command_ends_with_the_same_bytes(
-    kind: str,
-    flags: Flags,
-    expected: dict[str, tuple[dict[str, bytes], float]],
-    tmp_path: Path,
-) -> None:
-    """A limit of the size of files stands in for the disk."""
-    for workers, size in ((1, size) for size in FILE_SIZES):
-        ended = start(kind, flags, tmp_path / "full", workers, size).wait()
-        assert is_one_line(ended), ended
-    finish(start(kind, flags, tmp_path / "full"))
-    assert folder_bytes(tmp_path / "full") == expected[kind][0]
 
 
 @pytest.mark.parametrize("kind", SCRIPTS)

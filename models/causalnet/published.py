@@ -47,16 +47,22 @@ def build(
     )
 
 
+MOST_LAYERS = 1000
+"""Of a stage; more is a slip of the pen, and would take all memory."""
+
+
 def name_configuration(settings: Mapping[str, Any]) -> tuple[str, str]:
     """Folder name and label of a configuration, as the published code writes them."""
     given, gamma = settings["block_repeats"], settings["gamma"]
     ablation = settings.get("ablation", "none")
     repeats = list(given) if isinstance(given, (list, tuple)) else []
-    are_counts = bool(repeats) and all(type(own) is int and own >= 1 for own in repeats)
+    are_counts = bool(repeats) and all(
+        type(own) is int and 1 <= own <= MOST_LAYERS for own in repeats
+    )
     if not are_counts or type(gamma) not in (int, float) or not 0 <= gamma <= 1:
         raise UserError(
             f"block_repeats {reprlib.repr(given)} and gamma {reprlib.repr(gamma)}: every layer "
-            "count must be a whole number from 1, and gamma a number from 0 to 1."
+            f"count must be a whole number from 1 to {MOST_LAYERS}, and gamma a number from 0 to 1."
         )
     name = "_".join(str(part) for part in (gamma, *repeats))
     layers = ", ".join(f"layer{place}={count}" for place, count in enumerate(repeats, start=1))

@@ -41,7 +41,6 @@ class Forked:
         flags: of its command line.
         folder: the working directory.
         memory: the most bytes of address space beyond this process's.
-        file_size: the most bytes of a file that it writes; a stand-in for a full disk.
     """
 
     def __init__(
@@ -50,7 +49,6 @@ class Forked:
         flags: Sequence[object],
         folder: Path,
         memory: int = MEMORY,
-        file_size: int | None = None,
     ) -> None:
         main = importlib.import_module(script).main
         self._files = [tempfile.TemporaryFile(), tempfile.TemporaryFile()]  # noqa: SIM115
@@ -65,10 +63,7 @@ class Forked:
                 os.chdir(folder)
                 for number, file in enumerate(self._files, start=1):
                     os.dup2(file.fileno(), number)
-                if file_size is not None:
-                    # What the script prints is a file here too, and would reach the limit.
-                    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-                _limit(memory, file_size)
+                _limit(memory)
                 code = _run(main, script, flags)
             finally:
                 os._exit(code)
@@ -101,13 +96,10 @@ def run_forked(script: str, flags: Sequence[object], folder: Path, **limits: int
     return ended
 
 
-def _limit(memory: int, file_size: int | None) -> None:
+def _limit(memory: int) -> None:
     used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
     resource.setrlimit(resource.RLIMIT_AS, (used + memory, used + memory))
     resource.setrlimit(resource.RLIMIT_CPU, (CPU_SECONDS, CPU_SECONDS))
-    if file_size is not None:
-        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-        resource.setrlimit(resource.RLIMIT_FSIZE, (file_size, file_size))
 
 
 def _run(main: object, script: str, flags: Sequence[object]) -> int:
