@@ -76,7 +76,7 @@ def test_a_shipped_network_finds_drawn_muscles(
 def test_shipped_weights_are_small_in_float16_and_have_a_card(config: Config) -> None:
     task, path = shipped(config)
     assert {tensor.dtype for tensor in load_file(path).values()} == {torch.float16}
-    assert path.stat().st_size < (4_000_000 if config.network == "causalnet_pretrained" else 1e6)
+    assert path.stat().st_size < (5_000_000 if config.network == "causalnet_pretrained" else 1e6)
     card = json.loads((path.parent / CARD_NAME).read_text(encoding="utf-8"))
     assert card["command"] == config.command(task.samples)
     assert card["updates"] == task.updates(task.samples)
@@ -162,10 +162,10 @@ def test_a_place_sees_no_further_than_its_neighbors(parts: Parts) -> None:
     network = PlacesNetwork(parts).eval()
     streams = torch.randn(2, 1, 16, 64)
     changed = streams.clone()
-    changed[:, :, 0] += 1
+    changed[:, :, 0] = torch.randn(64)
     with torch.inference_mode():
         first, second = (attended(network, own) for own in (streams, changed))
-    reached = {place for place in range(16) if not torch.equal(first[:, place], second[:, place])}
+    reached = {place for place in range(16) if not torch.equal(first[place], second[place])}
     one, two = {0, 1, 4}, {0, 1, 4, 2, 5, 8}
     if parts == "neither":
         assert reached == {0}
