@@ -1,6 +1,7 @@
 """Where a method looks: at the place that decides, by a model that has not seen the subject."""
 
 import json
+import shutil
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +14,7 @@ import main_train_for_parameter_tuning as grid_script
 import make_report
 from common.action_units import ACTION_UNITS
 from common.errors import UserError
+from common.owned_folder import RECORD_NAME
 from datasets import Inputs
 from datasets.synthetic.clips import find_synthetic_clip
 from datasets.synthetic.inputs import read_true_units, write_synthetic_inputs
@@ -83,20 +85,18 @@ def test_muscles_are_those_that_the_fold_s_own_network_reads(
 
 
 def test_weights_that_have_seen_the_subject_are_refused(
-    kernel: tuple[Path, Path], tiny_inputs: Inputs
+    kernel: tuple[Path, Path], tiny_inputs: Inputs, tmp_path: Path
 ) -> None:
-    note = kernel[1] / "sub01.json"
-    kept = note.read_text()
-    try:
-        seen = json.loads(kept)
-        note.write_text(json.dumps({**seen, "trained_on": [*seen["trained_on"], "casme2/sub01"]}))
-        with pytest.raises(UserError, match=r"trained on casme2/sub01"):
-            explain_weights(kernel[1], tiny_inputs)
-        note.unlink()
-        with pytest.raises(UserError, match="no note of the subjects"):
-            explain_weights(kernel[1], tiny_inputs)
-    finally:
-        note.write_text(kept)
+    weights = tmp_path / "weights"
+    shutil.copytree(kernel[1], weights, ignore=shutil.ignore_patterns(RECORD_NAME))
+    note = weights / "sub01.json"
+    seen = json.loads(note.read_text())
+    note.write_text(json.dumps({**seen, "trained_on": [*seen["trained_on"], "casme2/sub01"]}))
+    with pytest.raises(UserError, match=r"trained on casme2/sub01"):
+        explain_weights(weights, tiny_inputs)
+    note.unlink()
+    with pytest.raises(UserError, match="no note of the subjects"):
+        explain_weights(weights, tiny_inputs)
 
 
 def test_the_page_shows_classes_muscles_and_the_named_clip(
