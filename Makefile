@@ -152,21 +152,21 @@ SPLIT := $(foreach m,$(STUDIED),$(PROTOCOLS:%=results/$(m)-%/$(m)))
 results: $(RUNS:%=results-%)
 	for rule in $(RULES); do \
 		$(COMPARE) $(LINEAR) $(KERNEL) $(OTHERS) --names linear au_kernel $(NAMES) \
-			--rules $$rule --table docs/results/methods_$$rule.csv || exit; \
+			--rules $$rule --table results/tables/methods_$$rule.csv || exit; \
 	done
 	$(COMPARE) $(KERNEL) $(LINEAR) $(OTHERS) --names au_kernel linear $(NAMES) \
-		--rules last --table docs/results/methods_against_au_kernel.csv
+		--rules last --table results/tables/methods_against_au_kernel.csv
 	$(COMPARE) $(KERNEL) $(PART) --names au_kernel $(PARTS) \
-		--table docs/results/au_kernel_parts.csv
+		--table results/tables/au_kernel_parts.csv
 	$(COMPARE) $(KERNEL) $(foreach s,$(NETWORKS),$(call network_of,$(s))) \
-		--names au_kernel $(NETWORKS:%=network_%) --table docs/results/au_kernel_networks.csv
-	$(COMPARE) $(KERNEL) $(LINEAR) $(SHARED) --table docs/results/learning_curve.csv --names \
+		--names au_kernel $(NETWORKS:%=network_%) --table results/tables/au_kernel_networks.csv
+	$(COMPARE) $(KERNEL) $(LINEAR) $(SHARED) --table results/tables/learning_curve.csv --names \
 		au_kernel linear $(foreach m,$(STUDIED),$(SHARES:%=$(m)_%))
-	$(COMPARE) $(KERNEL) $(LINEAR) $(SPLIT) --table docs/results/protocols.csv --names \
+	$(COMPARE) $(KERNEL) $(LINEAR) $(SPLIT) --table results/tables/protocols.csv --names \
 		au_kernel linear $(foreach m,$(STUDIED),$(PROTOCOLS:%=$(m)_%))
 	for seed in $(SHUFFLES); do \
 		$(COMPARE) results/linear-null-$$seed/linear results/au_kernel-null-$$seed/au_kernel \
-			--table docs/results/null_$$seed.csv || exit; \
+			--table results/tables/null_$$seed.csv || exit; \
 	done
 	$(BIN)/python make_report.py $(KERNEL) $(LINEAR) results/linear-sum/linear \
 		$(call seeds_of,ststnet,ststnet) $(COMPACT) $(PRETRAINED) --disagreements \
@@ -211,7 +211,7 @@ ABLATED := results/causalnet_compact_v1-seed1/$(CELL) \
 results-v1: $(SEEDS:%=$(V1)-seed%) $(V1_ABLATIONS:%=$(V1)-%) $(V1)-200 $(V1)-null
 	for rule in $(RULES); do \
 		$(COMPARE) $(ABLATED) --names compact_v1 $(V1_ABLATIONS) --rules $$rule \
-			--table docs/results/ablations_$$rule.csv || exit; \
+			--table results/tables/ablations_$$rule.csv || exit; \
 	done
 	$(BIN)/python -m benchmarks.oracle_by_epochs \
 		$(call seeds_of,causalnet_compact_v1,$(CELL)) results/causalnet_compact_v1-200/$(CELL)
