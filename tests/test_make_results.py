@@ -53,7 +53,8 @@ def test_every_folder_that_is_compared_is_written_by_a_run(target: str) -> None:
         for words in all_words
         if set(readers) & set(words)
         for word in words
-        if word.startswith("results/") and word not in values(words, "--out")
+        if word.startswith("results/")
+        and word not in values(words, "--out") + values(words, "--table")
         for folder in word.split("+")
         if not folder.startswith(later)
     }
