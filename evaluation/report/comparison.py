@@ -106,14 +106,13 @@ def run_tests(methods: Sequence[Method]) -> list[RuleTests]:
 
     Rules that chose on test subjects, or of which nothing is known, are not tested.
     """
-    by_name: dict[str, dict[str, Method]] = {}
-    for method in methods:
-        by_name.setdefault(method.name, {})[method.rule] = method
+    by_name: dict[str, dict[str, Method]] = {method.name: {} for method in methods}
+    honest = [method for method in methods if get_rule(method.rule).honesty == "honest"]
+    for method in honest:
+        by_name[method.name][method.rule] = method
     first, *others = by_name.values()
     tests = []
-    for rule in dict.fromkeys(method.rule for method in methods):
-        if get_rule(rule).honesty != "honest":
-            continue
+    for rule in dict.fromkeys(method.rule for method in honest):
         against = [_under(rule, own) for own in others if rule in own or len(own) == 1]
         if against and (rule in first or len(first) == 1):
             split = split_by_dataset([_under(rule, first), *against])
