@@ -14,6 +14,7 @@ import main_train_for_parameter_tuning as grid_script
 import make_report
 from common.action_units import ACTION_UNITS
 from common.errors import UserError
+from common.owned_folder import RECORD_NAME
 from datasets import Inputs
 from datasets.synthetic.clips import find_synthetic_clip
 from datasets.synthetic.inputs import read_true_units, write_synthetic_inputs
@@ -86,9 +87,8 @@ def test_muscles_are_those_that_the_fold_s_own_network_reads(
 def test_weights_that_have_seen_the_subject_are_refused(
     kernel: tuple[Path, Path], tiny_inputs: Inputs, tmp_path: Path
 ) -> None:
-    # A copy has no record of what was written, and a changed note is taken as it is.
     weights = tmp_path / "weights"
-    shutil.copytree(kernel[1], weights, ignore=shutil.ignore_patterns("files.sha256"))
+    shutil.copytree(kernel[1], weights, ignore=shutil.ignore_patterns(RECORD_NAME))
     note = weights / "sub01.json"
     seen = json.loads(note.read_text())
     note.write_text(json.dumps({**seen, "trained_on": [*seen["trained_on"], "casme2/sub01"]}))

@@ -201,7 +201,7 @@ def test_a_loss_that_is_not_finite_stops_its_fold_only(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     """After one epoch of one step the loss, which is of the weights before it, is still finite."""
-    more = ("--learning-rate", 1e30, "--epochs", epochs)
+    more = ("--learning-rate", 1e9, "--epochs", epochs)
     code = search(monkeypatch, tiny_folder, tmp_path, *more)
     error = capsys.readouterr().err
     assert code == 2 and "fold sub01 of configuration 0.5_1_1_2" in error
@@ -214,13 +214,13 @@ def test_a_loss_that_is_not_finite_stops_its_fold_only(
     [
         (("--subjects", "sub99"), "no subject is called sub99"),
         (("--epochs", 0), "--epochs 0: give a whole number from 1"),
-        (("--gammas", -1), "gamma -1"),
+        (("--gammas", -1), "--gammas -1.0: give a number from 0 to 1"),
         (("--set", "depth=3"), "depth: method causalnet_compact has no such setting"),
         (("--set", "depth"), "--set depth: give NAME=VALUE"),
         (("--set", "dim=1,2"), "--set dim=1,2: write a list in brackets, dim=[1,2]"),
         (("--method", "resnet"), "there is no method 'resnet'"),
-        (("--gammas", "nan"), "gamma nan"),
-        (("--learning-rate", "inf"), "learning_rate is inf"),
+        (("--gammas", "nan"), "--gammas nan: give a number"),
+        (("--learning-rate", "inf"), "--learning-rate inf: give a number"),
         (("--threads", 0), "--threads 0"),
         (("--group-size", 0), "--group-size 0"),
         (("--label-shuffle", -1), "--label-shuffle -1"),

@@ -11,6 +11,7 @@ import yaml
 from safetensors.torch import save_file
 
 import main_train_for_parameter_tuning as training_script
+from common.owned_folder import RECORD_NAME
 from tests.helpers.scripts import run_main
 
 METHOD = '''"""A network without dropout or batch norm."""
@@ -44,8 +45,9 @@ def kept(method: Path, tiny_folder: Path, tmp_path_factory: pytest.TempPathFacto
 
 @pytest.fixture
 def weights(kept: Path, tmp_path: Path) -> Path:
-    """A copy of the kept weights."""
-    return shutil.copytree(kept / "w" / "results-plain_net", tmp_path / "start")
+    """A copy of the kept weights, without the record of who wrote them."""
+    ignored = shutil.ignore_patterns(RECORD_NAME)
+    return shutil.copytree(kept / "w" / "results-plain_net", tmp_path / "start", ignore=ignored)
 
 
 def train(inputs: Path, method: object, results: Path, *more: object, refused: bool = False) -> str:
@@ -105,6 +107,8 @@ def test_weights_that_have_seen_the_test_subject_are_refused_by_name(
 ) -> None:
     for ending in (".safetensors", ".json"):
         shutil.copy(weights / f"sub02{ending}", weights / f"sub01{ending}")
+    note = json.loads((weights / "sub01.json").read_text())
+    (weights / "sub01.json").write_text(json.dumps({**note, "fold": "sub01"}))
     start = "--init-weights", weights
     error = train(tiny_folder, method, tmp_path / "r", *start, refused=True)
     assert "sub01.safetensors was trained on casme2/sub01, on whom it would be tested" in error

@@ -111,7 +111,6 @@ def test_two_training_steps_in_float32_equal_the_originals(classes: int) -> None
     np.testing.assert_allclose(found[name], golden[name], rtol=0, atol=1e-3)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("classes", [5, 3])
 def test_five_training_steps_equal_the_originals(classes: int) -> None:
     golden = TRAINING["outputs"][SCRIPTS[classes]]
@@ -124,7 +123,6 @@ def test_five_training_steps_equal_the_originals(classes: int) -> None:
         assert_matches_moments(found["state"][name].numpy(), stored, tolerance=1e-9)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("classes", [5, 3])
 def test_five_steps_at_the_published_rate_equal_the_originals(classes: int) -> None:
     golden = TRAINING["outputs"][SCRIPTS[classes]]["at_published_lr_8e-4"]

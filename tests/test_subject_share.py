@@ -74,5 +74,5 @@ def test_a_run_records_it_and_another_share_is_another_run(
     record = read_record(tmp_path / "run")
     assert record is not None and record["subject_share"] == 0.5
     assert len(read_predictions(tmp_path / "run/linear/predictions.csv")) == 15
-    assert "50.0% of the training subjects" in (tmp_path / "run/linear/clips.csv").read_text()
+    assert "50.0% of the training subjects" in (tmp_path / "run/expected_clips.csv").read_text()
     assert run_here(monkeypatch, grid_script.main, *flags) == 2

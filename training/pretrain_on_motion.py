@@ -44,7 +44,8 @@ from models.causalnet import pretrained, spatial
 from models.causalnet.places import Parts, PlacesNetwork
 
 CARD_NAME = "card.json"
-BATCH = 256
+BATCH, SMALL_BATCH = 256, 64
+"""Samples of an update of the AU network, and of a CausalNet."""
 LEARNING_RATE, WEIGHT_DECAY, WARM_UP = 2e-3, 0.01, 100
 RESERVOIR = 150 * BATCH
 CHECKED_SAMPLES = 4096
@@ -70,6 +71,7 @@ class Task:
         draw: prepared motion [N, ..., 2 (u, v), y, x] and activations [N, 32], drawn.
         see: what the network takes, from such motion.
         samples: how many are drawn by default.
+        batch: samples of an update; small ones give more updates.
         uses: updates for each freshly drawn batch: one on it, the others on samples of the
             reservoir.
         weights_name: of the file.
@@ -79,12 +81,13 @@ class Task:
     draw: Callable[[np.random.Generator, MotionFaces, int], tuple[Tensor, Tensor]]
     see: Callable[[Tensor], Tensor]
     samples: int
+    batch: int
     uses: int
     weights_name: str
 
     def updates(self, samples: int) -> int:
         """Of the weights, in the whole training."""
-        return self.uses * samples // BATCH
+        return self.uses * samples // self.batch
 
 
 @dataclass(frozen=True)
@@ -150,14 +153,14 @@ def task_of(config: Config) -> Task:
     """How the settings' network is trained."""
     if config.network == "au_network":
         name = au_network.WEIGHTS_NAME
-        return Task(AuNetwork, draw_samples, lambda motion: motion, 200_192, 3, name)
+        return Task(AuNetwork, draw_samples, lambda motion: motion, 200_192, BATCH, 3, name)
     draw = partial(draw_phases, key_frame_errors=config.key_frame_errors)
     build: Callable[[], nn.Module] = (
         partial(PlacesNetwork, config.parts)
         if config.network == "causalnet_spatial"
         else partial(pretrained.build_for_drawn_motion, config.ablation)
     )
-    return Task(build, draw, maps_of_phases, 120_064, 2, spatial.WEIGHTS_NAME)
+    return Task(build, draw, maps_of_phases, 120_064, SMALL_BATCH, 2, spatial.WEIGHTS_NAME)
 
 
 def draw_samples(
@@ -189,7 +192,7 @@ def maps_of_phases(motion: Tensor) -> Tensor:
 
 
 class DrawnBatches:
-    """Endless batches of drawn motion as the network sees it, with its activations.
+    """Endless batches of B samples of drawn motion as the network sees it, with its activations.
 
     Attributes:
         spread: standard deviation of each activation, [32]; targets are given in units of it.
@@ -206,22 +209,22 @@ class DrawnBatches:
         self.drawn = 0
 
     def fresh(self) -> tuple[Tensor, Tensor]:
-        """What the network takes of 256 new samples, and targets [256, 32]; they replace the
+        """What the network takes of B new samples, and targets [B, 32]; they replace the
         oldest kept."""
-        motion, activations = self.task.draw(self.generator, self.faces, BATCH)
-        rows = torch.arange(self.drawn, self.drawn + BATCH) % RESERVOIR
+        motion, activations = self.task.draw(self.generator, self.faces, self.task.batch)
+        rows = torch.arange(self.drawn, self.drawn + self.task.batch) % RESERVOIR
         self.motion[rows], self.targets[rows] = motion, activations / self.spread
-        self.drawn += BATCH
+        self.drawn += self.task.batch
         return self._half_mirrored(rows)
 
     def kept(self) -> tuple[Tensor, Tensor]:
         """Samples that were drawn before, with replacement."""
-        rows = self.generator.integers(min(self.drawn, RESERVOIR), size=BATCH)
+        rows = self.generator.integers(min(self.drawn, RESERVOIR), size=self.task.batch)
         return self._half_mirrored(torch.from_numpy(rows))
 
     def _half_mirrored(self, rows: Tensor) -> tuple[Tensor, Tensor]:
         seen = self.motion[rows], self.targets[rows]
-        turned = torch.from_numpy(self.generator.random(BATCH) < 0.5)
+        turned = torch.from_numpy(self.generator.random(self.task.batch) < 0.5)
         motion, targets = (
             torch.where(turned.view(-1, *[1] * (own.ndim - 1)), mirrored, own)
             for own, mirrored in zip(seen, mirror(*seen), strict=True)
