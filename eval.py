@@ -66,7 +66,8 @@ def main() -> None:
     if config.inputs is None or config.weights is None:
         raise UserError("give --inputs (a folder of maps) and --weights (a folder of weights).")
     if not config.weights.is_dir():
-        raise UserError(f"--weights {config.weights} is not a folder. Give that of <subject>.pth.")
+        given = f"--weights {config.weights} is not a folder"
+        raise UserError(f"{given}. Give one that holds <subject>.safetensors or .pth.")
     _refuse_folder_of_a_run(config.results)
     inputs = read_inputs(config.inputs, config.allow_doubles)
     with claim_folder(config.results) as owned:

@@ -71,7 +71,10 @@ class Config:
         """The command that makes this page again."""
         words = ["python", "make_report.py", *map(str, self.folders)]
         words += ["--names", *self.names] if self.names else []
+        words += ["--configurations", *self.configurations] if self.configurations else []
         words += ["--disagreements"] if self.disagreements else []
+        words += ["--explain", str(self.explain)] if self.explain else []
+        words += ["--clips", *self.clips] if self.clips else []
         words += ["--inputs", str(self.inputs)] if self.inputs else []
         return shlex.join(words)
 
@@ -107,7 +110,7 @@ def write_one(config: Config) -> Path:
     if config.explain is not None and config.inputs is not None:
         looks = explain(contents, config.explain, config.inputs, config.clips)
     detailed = list(config.configurations) or known[:MOST_DETAILED]
-    return write_page(contents, detailed, config.folder("report"), folder, looks)
+    return write_page(contents, detailed, config.folder("report"), folder, config.command(), looks)
 
 
 def explain(

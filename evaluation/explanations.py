@@ -91,8 +91,8 @@ def found_table(explanations: Explanations) -> pd.DataFrame | None:
     of_class: dict[int, set[str]] = {label: set() for label in labels}
     for label, units in zip(labels, true, strict=True):
         of_class[label] |= set(units)
-    wanted = {"of the clip": [set(units) for units in true]}
-    wanted["of its class"] = [of_class[label] for label in labels]
+    wanted = {"Clip's": [set(units) for units in true]}
+    wanted["Class's"] = [of_class[label] for label in labels]
     rows = []
     for how, found in explanations.strongest_units().items():
         row: dict[str, object] = {"Read as": how, "Clips": len(found)}
@@ -100,6 +100,6 @@ def found_table(explanations: Explanations) -> pd.DataFrame | None:
             hits = np.array([[unit in own for own in muscles] for unit in found])
             right = float(hits.diagonal().mean())
             others = (hits.sum() - hits.trace()) / (hits.size - len(hits))
-            row |= {f"Right muscle {whose}": right, f"chance, {whose}": float(others)}
+            row |= {f"{whose} muscle": right, f"Chance ({whose.lower()})": float(others)}
         rows.append(row)
     return pd.DataFrame(rows)

@@ -92,7 +92,7 @@ def _content(path: Path, device: torch.device | str) -> Any:
 
 def _check_first_bytes(path: Path) -> None:
     if not path.is_file():
-        raise Refusal(path, "is not a file; give the weights of one subject, <subject>.pth.")
+        raise Refusal(path, "is not a file; give weights such as <subject>.safetensors or .pth.")
     with path.open("rb") as file:
         refuse_impostor(path, file.read(START), "the weights")
 

@@ -38,7 +38,7 @@ def find_weights(folder: Path, fold_names: Sequence[str]) -> dict[str, Path]:
 def _weight_files(folder: Path) -> list[Path]:
     """The weights in the folder, or in the only folder below that holds any, at any depth."""
     if not folder.is_dir():
-        raise Refusal(folder, "is not a folder. Give one that holds weights, <subject>.pth.")
+        raise Refusal(folder, "is not a folder. Give one that holds <subject>.safetensors or .pth.")
     if own := _files_in(folder):
         return own
     entries = sorted(folder.iterdir())

@@ -56,6 +56,23 @@ def test_its_tests_are_those_of_the_comparison(page: Path, methods: dict[str, Pa
     assert not any("oracle" in caption for caption in tables_of(read_page(page)))
 
 
+@pytest.mark.parametrize("rule", ["oracle", "unknown"])
+@pytest.mark.parametrize("place", [0, 2])
+def test_a_method_without_an_honest_rule_is_shown_and_not_tested(
+    rule: str, place: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folders = two_runs(tmp_path)
+    subjects = {("casme2", "sub01"): FIRST, ("smic", "s01"): FIRST}
+    rows = rows_of_subjects(subjects, configuration="chosen", rule=rule)
+    folders.insert(place, write_folder(tmp_path / "chosen", rows))
+    assert run_here(monkeypatch, make_report.main, *folders, "--out", tmp_path / "page") == 0
+    tables = tables_of(read_page(tmp_path / "page/report.html"))
+    metrics = tables["Pooled metrics with 95 % intervals, by dataset and method"]
+    assert any(row[1].startswith("chosen") for row in metrics)
+    tested = [row[0] for caption, table in tables.items() if "rule" in caption for row in table[1:]]
+    assert tested == ([] if place == 0 else ["second (last)"] * 3)
+
+
 def test_its_pictures_are_files_too_and_the_same_again(
     page: Path, methods: dict[str, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:

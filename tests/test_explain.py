@@ -109,6 +109,7 @@ def test_the_page_shows_classes_muscles_and_the_named_clip(
     pictures = {path.name for path in (page.parent / "pictures").glob("*.pdf")}
     assert {"looks-classes.pdf", "looks-muscles.pdf"} <= pictures
     assert any(name.startswith("clip-smic-s01_s01_ep1") for name in pictures)
+    assert f"--explain {weights} --clips s01/s01_ep1" in text_of(read_page(page))
     assert run_here(monkeypatch, make_report.main, results, *flags, "--clips", "s01/none") == 2
 
 
@@ -158,13 +159,13 @@ def test_how_often_the_right_muscle_is_found_and_chance_by_hand() -> None:
     assert table is not None
     picture, network = table.to_dict("records")
     # Read off the pictures: 12, 12, 4, 1. Moving: 12; 6; 4 or 7; 4.
-    assert picture["Right muscle of the clip"] == pytest.approx(2 / 4)
+    assert picture["Clip's muscle"] == pytest.approx(2 / 4)
     # Of the twelve pairs with another clip's muscles: the second 12 in the first, 4 in the last.
-    assert picture["chance, of the clip"] == pytest.approx(2 / 12)
-    assert picture["Right muscle of its class"] == pytest.approx(3 / 4)
+    assert picture["Chance (clip's)"] == pytest.approx(2 / 12)
+    assert picture["Class's muscle"] == pytest.approx(3 / 4)
     # 12, 6, 4, 4 are read; the other clip's muscles hold them in the pairs (4, last), (4, third).
-    assert network["Right muscle of the clip"] == pytest.approx(1)
-    assert network["chance, of the clip"] == pytest.approx(2 / 12)
+    assert network["Clip's muscle"] == pytest.approx(1)
+    assert network["Chance (clip's)"] == pytest.approx(2 / 12)
     assert found_table(replace(made_up(), true_units=None)) is None
 
 
@@ -187,5 +188,5 @@ def test_the_table_is_on_the_page_of_drawn_clips(
     results, weights = train(tmp_path, tmp_path / "inputs", "au_kernel")
     page = report(monkeypatch, results, "--explain", weights, "--inputs", tmp_path / "inputs")
     table = tables_of(read_page(page))["SYNTHETIC CLIPS: How often the right muscle is found"]
-    assert table[0][:3] == ["Read as", "Clips", "Right muscle of the clip"]
+    assert table[0][:3] == ["Read as", "Clips", "Clip's muscle"]
     assert [row[1] for row in table[1:]] == ["12", "12"]

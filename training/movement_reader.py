@@ -112,8 +112,9 @@ def trust_sentence(method: str, card: Mapping[str, Any]) -> str:
     full, clips = figure["full"], sum(card["clips"].values())
     right = round(FIFTHS * full["accuracy"])
     note = f"; {card['note']}" if card.get("note") else ""
+    whom = "drawn faces" if card.get("synthetic") else "people"
     return (
-        f"{marks}{method}: about {right} of {FIFTHS} right on new people of {datasets} "
+        f"{marks}{method}: about {right} of {FIFTHS} right on new {whom} of {datasets} "
         f"({figure['protocol']}, {clips} clips: accuracy {full['accuracy']:.2f}, UF1 "
         f"{full['uf1']:.2f}{note}). {UNTESTED}"
     )

@@ -20,7 +20,14 @@ from datasets.pictures.clip import (
     longest_motion,
     without_median,
 )
-from datasets.video.analysis import Analysis, Event, Verdicts, verdict
+from datasets.video.analysis import (
+    LEAST_QUALITY,
+    LEAST_SCORE,
+    Analysis,
+    Event,
+    Verdicts,
+    verdict,
+)
 from datasets.video.decode import Video
 from datasets.video.face import FACE_SIZE
 from datasets.video.muscle_picture import draw_muscles
@@ -45,7 +52,8 @@ MUSCLE_TITLES = tuple(
     for muscle in ACTION_UNITS
     for side in SIDE_NAMES
 )
-MOST_MUSCLES = 6
+MOST_MUSCLES, LEAST_SHARE = 6, 0.1
+"""How many muscles are named, and from which share of the strongest one's activation on."""
 # The timeline in units of its view box, and how many points of its curve are drawn.
 WIDTH, HEIGHT, MOST_POINTS = 1000, 180, 1000
 
@@ -99,7 +107,8 @@ def render_page(name: str, video: Video, analysis: Analysis, verdicts: Verdicts 
         {
             "row": row,
             "number": place + 1,
-            "pictures": [*_pictures(event), *_muscle_pictures(event, verdicts, place)],
+            "pictures": _pictures(event),
+            "muscle_pictures": _muscle_pictures(event, verdicts, place),
             "scores": [(k.removeprefix(SCORE), v) for k, v in row.items() if k.startswith(SCORE)],
             "muscles": _strongest(verdicts, place),
         }
@@ -117,6 +126,8 @@ def render_page(name: str, video: Video, analysis: Analysis, verdicts: Verdicts 
         expressions=[one for one in shown if one["row"]["kind"] in EXPRESSIONS],
         timeline=_timeline(analysis),
         wheel=_data_uri(color_wheel()),
+        least_quality=LEAST_QUALITY,
+        least_score=LEAST_SCORE,
     )
 
 
@@ -174,7 +185,7 @@ def _pictures(event: Event) -> list[tuple[str, str, str]]:
         pictures.append((f"motion, {phase}", text, _data_uri(flow_colors(flow, longest))))
     drawn = arrows(event.clip.frames[0], flows[0], longest)
     text = f"Motion from onset to apex as arrows on the face; the {spotted.region} moves most"
-    pictures.append(("as arrows", text, _data_uri(drawn)))
+    pictures.append(("motion, onset to apex, as arrows", text, _data_uri(drawn)))
     return pictures
 
 
@@ -186,7 +197,11 @@ def _muscle_pictures(
     own = verdicts.activations[place]
     names = ", ".join(name for name, _, _ in _strongest(verdicts, place)[:2])
     text = f"Muscles as red and blue spots on the face; the strongest: {names}"
-    return [("muscles", text, _data_uri(draw_muscles(event.clip.frames[0], own)))]
+    caption = (
+        "Muscles on the face at onset. Red: they pull as their action unit says; blue: the other "
+        "way round. Numbers: the strongest action units."
+    )
+    return [(caption, text, _data_uri(draw_muscles(event.clip.frames[0], own)))]
 
 
 def _strongest(verdicts: Verdicts | None, place: int) -> list[tuple[str, float, float]]:
@@ -196,7 +211,8 @@ def _strongest(verdicts: Verdicts | None, place: int) -> list[tuple[str, float, 
     values = verdicts.activations[place].reshape(-1)
     order = np.abs(values).argsort()[::-1][:MOST_MUSCLES]
     longest = max(float(np.abs(values).max()), 1e-6)
-    return [(MUSCLE_TITLES[n], float(values[n]), abs(float(values[n])) / longest) for n in order]
+    named = [(MUSCLE_TITLES[n], float(values[n]), abs(float(values[n])) / longest) for n in order]
+    return [muscle for muscle in named if muscle[2] >= LEAST_SHARE]
 
 
 def _data_uri(picture: NDArray[np.uint8]) -> str:

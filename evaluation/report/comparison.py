@@ -13,7 +13,7 @@ from evaluation.comparison_tables import comparison_table, split_by_dataset
 from evaluation.epoch_rules import RULES, Rule, get_rule
 from evaluation.methods import Method, folders_under_rules, read_methods
 from evaluation.metrics import METRICS
-from evaluation.report.contents import configuration_folders
+from evaluation.report.contents import configuration_folders, refuse_several_runs
 from evaluation.report.drawing import (
     MARKERS,
     SERIES,
@@ -50,11 +50,14 @@ def find_folders(folders: Sequence[Path]) -> list[Path]:
     """The configurations' folders of runs; whatever is no folder stays as it is.
 
     Raises:
-        UserError: a run has several configurations, and nobody said which is meant.
+        UserError: a folder holds several runs, or a run several configurations.
     """
     found: list[Path] = []
     for folder in folders:
-        own = configuration_folders(folder) if folder.is_dir() else []
+        own = []
+        if folder.is_dir():
+            refuse_several_runs(folder)
+            own = configuration_folders(folder)
         if len(own) > 1:
             raise UserError(f"{folder} holds several configurations. Give one: {name_list(own)}.")
         found += own or [folder]
@@ -106,14 +109,13 @@ def run_tests(methods: Sequence[Method]) -> list[RuleTests]:
 
     Rules that chose on test subjects, or of which nothing is known, are not tested.
     """
-    by_name: dict[str, dict[str, Method]] = {}
-    for method in methods:
-        by_name.setdefault(method.name, {})[method.rule] = method
+    by_name: dict[str, dict[str, Method]] = {method.name: {} for method in methods}
+    honest = [method for method in methods if get_rule(method.rule).honesty == "honest"]
+    for method in honest:
+        by_name[method.name][method.rule] = method
     first, *others = by_name.values()
     tests = []
-    for rule in dict.fromkeys(method.rule for method in methods):
-        if get_rule(rule).honesty != "honest":
-            continue
+    for rule in dict.fromkeys(method.rule for method in honest):
         against = [_under(rule, own) for own in others if rule in own or len(own) == 1]
         if against and (rule in first or len(first) == 1):
             split = split_by_dataset([_under(rule, first), *against])

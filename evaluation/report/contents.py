@@ -24,6 +24,7 @@ from evaluation.predictions import (
 from evaluation.report.robustness import Robustness, read_robustness
 from evaluation.results_folder import PREDICTIONS_NAME, Results, holds_results, read_results
 from evaluation.robustness import ROBUSTNESS_NAME
+from evaluation.run_record import FILE_NAME as RECORD_NAME
 from evaluation.run_record import find_record
 
 CHOSEN_FOLDER = "chosen"
@@ -186,10 +187,11 @@ def read_contents(folder: Path) -> Contents:
     """Read a run's folder, a configuration's, or any folder of result files.
 
     Raises:
-        UserError: no such folder, nothing in it, or a file that cannot be read.
+        UserError: no such folder, nothing in it, several runs, or a file that cannot be read.
     """
     if not folder.is_dir():
         raise UserError(f"{folder} is not a folder. Give the folder that holds the results.")
+    refuse_several_runs(folder)
     record = find_record(folder)
     labels = record.get("configurations", {})
     configurations = [
@@ -219,7 +221,7 @@ def _nothing_here(folder: Path) -> UserError:
             if configuration_folders(path) or (path / ROBUSTNESS_NAME).is_file()
         ]
         if found:
-            return UserError(f"{folder} holds folders of results. Give one: {name_list(found)}.")
+            return UserError(_give_one(folder, found))
     return UserError(
         f"{folder} holds no results. Give a folder with {PREDICTIONS_NAME}, *{SUFFIX} or "
         f"{ROBUSTNESS_NAME} in it or in its folders."
@@ -245,6 +247,26 @@ def configuration_folders(folder: Path, recorded: Sequence[str] = ()) -> list[Pa
     found = sorted(path for path in folder.iterdir() if path.is_dir() and holds_results(path))
     order = {name: number for number, name in enumerate(recorded)}
     return sorted(found, key=lambda path: order.get(path.name, len(order)))
+
+
+def refuse_several_runs(folder: Path) -> None:
+    """Refuse a folder above runs that holds results as well, such as those of ``eval.py``: they
+    would be taken for the configurations of one run, and the runs left out.
+
+    Raises:
+        UserError: names them all.
+    """
+    results = configuration_folders(folder)
+    if folder in results or not results or (folder / RECORD_NAME).is_file():
+        return
+    others = {path for path in folder.iterdir() if path.is_dir()} - {*results}
+    others = {path for path in others if path.name != CHOSEN_FOLDER and configuration_folders(path)}
+    if others:
+        raise UserError(_give_one(folder, sorted({*results, *others})))
+
+
+def _give_one(folder: Path, found: Sequence[Path]) -> str:
+    return f"{folder} holds folders of results. Give one: {name_list(found)}."
 
 
 def _read_configuration(folder: Path, label: str | None) -> ConfigurationResults:

@@ -73,6 +73,7 @@ def write_page(
     detailed: list[str],
     folder: Path,
     source: Path,
+    command: str,
     looks: Explanations | None = None,
 ) -> Path:
     """Write the page of a results folder, and every picture as SVG, PNG and PDF, below ``folder``.
@@ -80,6 +81,7 @@ def write_page(
     Args:
         detailed: names of the configurations that get a section of their own.
         source: the folder that the contents were read from, for the commands on the page.
+        command: that makes this page.
         looks: where the method looks; None where nobody asked.
 
     Returns:
@@ -102,7 +104,7 @@ def write_page(
         rows=rows,
         looks=looks,
         chosen_rows=None if chosen is None else intervals.compute_rows(chosen, chosen.datasets),
-        commands=_list_commands(contents, detailed, source),
+        commands=[*_list_commands(contents, detailed, source), command],
     )
 
 
@@ -176,15 +178,14 @@ def _render(template: str, drawn: list[Picture], words: Mapping[str, Any]) -> st
 
 
 def _list_commands(contents: Contents, detailed: list[str], source: Path) -> list[str]:
-    """Shell lines that repeat the run, print the metrics and make the page."""
+    """Shell lines that repeat the run and print the metrics."""
     recorded = contents.record.get("command")
     commands = [recorded] if recorded else []
     if contents.robustness is not None and contents.robustness.settings is not None:
         settings = ("--config", contents.robustness.settings, "--results", source)
         commands.append(_join("measure_robustness.py", *settings))
     folders = [source / name if (source / name).is_dir() else source for name in detailed]
-    commands += [_join("calculate_all_results.py", folder) for folder in folders]
-    return [*commands, _join("make_report.py", source)]
+    return commands + [_join("calculate_all_results.py", folder) for folder in folders]
 
 
 def _join(*words: object) -> str:
