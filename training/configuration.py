@@ -6,6 +6,7 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, dataclass, field, fields
+from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
@@ -13,6 +14,7 @@ from pydantic.dataclasses import dataclass as checked_dataclass
 
 from common.choices import Precision, Schedule
 from common.errors import UserError, name_list
+from common.owned_folder import hash_file
 from datasets import Preparation
 from models.method import Method
 
@@ -104,11 +106,13 @@ class Configuration:
         name: names the results folder.
         label: names it in ``result_summary.txt``.
         settings: keyword arguments of the method's ``build``.
+        files: SHA-256 of each file that a setting names, by the setting's name.
     """
 
     name: str
     label: str
     settings: dict[str, Any] = field(default_factory=dict)
+    files: dict[str, str] = field(default_factory=dict)
 
 
 def configurations(
@@ -148,16 +152,35 @@ def configurations(
 
 
 def _named(method: Method, settings: dict[str, Any]) -> Configuration:
-    naming = method.hook("name_configuration")
+    naming, files = method.hook("name_configuration"), _hash_files(settings)
     if naming is not None:
         name, label = naming(settings)
-        return Configuration(name, label, settings)
+        return Configuration(name, label, settings, files)
     parts = [f"{key}={_short(value)}" for key, value in settings.items()]
     return Configuration(
         "_".join([method.name, *parts]).replace("/", "-"),
         ", ".join([method.name, *parts]),
         settings,
+        files,
     )
+
+
+def _hash_files(settings: Mapping[str, Any]) -> dict[str, str]:
+    """SHA-256 of each file that a setting names: a path does not tell what it holds.
+
+    Raises:
+        UserError: such a file cannot be read.
+    """
+    found = {}
+    for name, value in settings.items():
+        try:
+            if isinstance(value, str) and Path(value).is_file():
+                found[name] = hash_file(Path(value))
+        except (OSError, ValueError) as error:
+            raise UserError(
+                f"--set {name}={value}: {error}. Give a file that can be read."
+            ) from None
+    return found
 
 
 def _short(value: Any) -> str:
