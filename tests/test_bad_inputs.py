@@ -477,7 +477,7 @@ def with_cell(path: Path, column: str, text: str) -> bytes:
 
 def test_cells_of_tables(judge: Judge, place: Place, tmp_path: Path) -> None:
     train = ("main_train_for_parameter_tuning", *place.command("main_train_for_parameter_tuning"))
-    copy, one, new = place / "copy", place / "run" / "0.3_1_1_2", place / "new"
+    copy, one = place / "copy", place / "run" / "0.3_1_1_2"
     shutil.copytree(one, copy)
     shutil.copy(place / "run" / "expected_clips.csv", copy)
     shutil.copytree(place / "robust", place / "robust2")
@@ -493,7 +493,6 @@ def test_cells_of_tables(judge: Judge, place: Place, tmp_path: Path) -> None:
         (copy / "predictions.csv", PREDICTION_CELLS, of_copy),
         (copy / "expected_clips.csv", COUNT_CELLS, of_copy),
         (place / "robust2" / "robustness.csv", ROBUSTNESS_CELLS, [page]),
-        (place / "own.csv", OWN_CELLS, [("build_inputs", *place.own_table, "--out", new)]),
     ]
     judge.before = state(place.root)
     for path, columns, commands in tables:
@@ -503,6 +502,30 @@ def test_cells_of_tables(judge: Judge, place: Place, tmp_path: Path) -> None:
                 judge.damaged(path, with_cell(path, column, text), commands, what)
     for folder in (copy, place / "robust2"):
         shutil.rmtree(folder)
+
+
+def test_cells_of_an_own_table(judge: Judge, place: Place) -> None:
+    """A row that cannot be used is left out and named; the others are built."""
+    path, own = place / "own.csv", (place / "own.csv").read_bytes()
+    for column, texts in OWN_CELLS.items():
+        for text in texts:
+            path.write_bytes(with_cell(path, column, text))
+            ended = run_forked(
+                "build_inputs", (*place.own_table, "--out", place / "new"), place.root
+            )
+            path.write_bytes(own)
+            judge.cases += 1
+            lines = (ended.output + ended.errors).splitlines()
+            is_named = any(line.startswith(("excluded: row 3", "error: ")) for line in lines)
+            # A clip without a name has that of its folder.
+            is_good = is_named or (column == "clip" and not text)
+            is_short = all(len(line) <= LONGEST_LINE and line.isprintable() for line in lines)
+            if ended.code not in (0, 2) or not is_short or not is_good:
+                judge.fault(f"own.csv: {column} is {text[:20]!a}: {ended}"[:600])
+            if ended.code == 2 and (place / "new").exists():
+                judge.fault(f"own.csv: {column} is {text[:20]!a}: changed the disk")
+            shutil.rmtree(place / "new", ignore_errors=True)
+    judge.before = state(place.root)
 
 
 ACC_FILES = {
@@ -763,46 +786,50 @@ def test_settings_that_do_not_go_together(judge: Judge, place: Place) -> None:
 
 
 def test_settings_of_the_new_scripts_that_do_not_go_together(judge: Judge, place: Place) -> None:
-    for flags in (
+    sets: tuple[tuple[object, ...], ...] = (
         ("--host", "no host"), ("--host", ""), ("--host", "256.0.0.1"), ("--host", "1.1.1.1"),
         ("--host", "::g"), ("--host", "x" * 300), ("--host", "\u0663"), ("--port", "65536"),
         ("--port", "-1"), ("--max-megabytes", "0"), ("--max-megabytes", "9" * 12),
         ("--weights", "no"), ("--weights", place / "inputs"), ("--weights", "/dev/null"),
         ("--weights", place / "weights" / "run-0.3_1_1_2"), ("--landmarks", "7"),
-        ("--flow", "no"), ("--weights", ""), ("extra",),
-    ):  # fmt: skip
+        ("--flow", "no"), ("extra",),
+    )  # fmt: skip
+    for flags in sets:
         judge("app", *place.command("app"), *flags)
-    for flags in (
+    sets = (
         ("--gammas", "0.3", "0.5"), ("--inner",), ("--protocol", "single_dataset"),
         ("--method", "no"), ("--epochs", "0"), ("--set", "no=1"), ("--inputs", "no"),
-        ("--inputs", place / "raw"), ("--results", place / "lin"), ("--results", place / "built"),
-        ("--results", "/dev/null"), ("--out", place / "run"), ("--out", place / "inputs"),
-        ("--out", "/dev/null"), ("--subject-share", "0"), ("--subject-share", "1.5"),
-        ("--learning-rate", "1e9"), ("--method", "linear", "--epochs", "2"), ("extra",),
+        ("--inputs", place / "raw"), ("--results", place / "lin"),
+        ("--results", "/dev/null"), ("--out", "/dev/null"), ("--subject-share", "0"),
+        ("--subject-share", "1.5"), ("--learning-rate", "1e9"), ("extra",),
+        ("--method", "linear", "--epochs", "2"),
         ("--out", place / "fitted"), ("--init-weights", "no"),
-    ):  # fmt: skip
+    )  # fmt: skip
+    for flags in sets:
         judge("training.fit_all", *place.command("training.fit_all"), *flags)
     pretrain = "training.pretrain_on_motion"
-    for flags in (
+    sets = (
         ("--samples", "1"), ("--samples", "-256"), ("--samples", str(256 * 10**14)),
         ("--seed", "-1"), ("--key-frame-errors", "1.5"), ("--key-frame-errors", "nan"),
         ("--network", "no"), ("--network", "au_network", "--parts", "cmplm"),
         ("--network", "au_network", "--key-frame-errors", "0.5"),
         ("--ablation", "no_cab"), ("--parts", "no"), ("--out", "/dev/null"), ("extra",),
-    ):  # fmt: skip
+    )  # fmt: skip
+    for flags in sets:
         judge(pretrain, *place.command(pretrain), *flags)
-    for flags in (("--samples", "1"), ("--seed", "-1"), ("--samples", str(256 * 10**14))):
-        judge("training.au_network", *place.command("training.au_network"), *flags)
+    for flag, text in (("--samples", "1"), ("--seed", "-1"), ("--samples", str(256 * 10**14))):
+        judge("training.au_network", *place.command("training.au_network"), flag, text)
     train = "main_train_for_parameter_tuning"
-    for flags in (("0",), ("-1",), ("1.5",), ("nan",), ("1e-300",)):
-        judge(train, *place.command(train), "--subject-share", *flags)
-    for flags in (
+    for share in ("0", "-1", "1.5", "nan", "1e-300"):
+        judge(train, *place.command(train), "--subject-share", share)
+    sets = (
         ("--name", ""), ("--name", "a/b"), ("--name", ".."), ("--name", "casme2"),
         ("--name", "x" * 300), ("--name", "video"), ("--classes", "a"), ("--classes", "a", "a"),
         ("--classes", "a", "z"), ("--classes", ""), ("--classes", "a", "b", "\u0663"),
         ("--frames", "no"), ("--frames", place / "own.csv"), ("--scheme", "megc2019"),
         ("--sheet", place / "inputs"), ("--corrections", "no"),
-    ):  # fmt: skip
+    )  # fmt: skip
+    for flags in sets:
         judge("build_inputs", *place.own_table, "--out", place / "new", *flags)
 
 
