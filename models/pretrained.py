@@ -15,11 +15,11 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pydantic import TypeAdapter, ValidationError
+from pydantic import BaseModel, TypeAdapter, ValidationError
 from torch import nn
 
 from common.class_names import CLASS_NAMES
-from common.errors import UserError, name_list
+from common.errors import UserError
 from common.owned_folder import check_unchanged, hash_file
 from common.refusals import Refusal, few
 from common.yaml_files import read_yaml
@@ -36,6 +36,25 @@ SUFFIXES = (PLAIN_SUFFIX, ".pth", SKOPS_SUFFIX)
 NEEDED = ("settings", "preparation", "class_names", "configuration", "seed", "epoch")
 OLD_PRESETS = {"published": "causalnet", "compact": "causalnet_compact_v1"}
 OLD_STEPS = {"composite": "regions", "centre": "center"}
+
+
+class _Scores(BaseModel):
+    accuracy: float
+    uf1: float
+
+
+class _Figure(BaseModel):
+    protocol: str
+    full: _Scores
+
+
+class _Card(BaseModel):
+    """What is read of ``card.json``, which says more."""
+
+    clips: dict[str, int] = {}
+    notes: list[str] = []
+    note: str = ""
+    figure: _Figure | None = None
 
 
 @dataclass(frozen=True)
@@ -291,15 +310,16 @@ def read_card(folder: Path) -> dict[str, Any]:
     """What the card beside weights says; empty where there is none.
 
     Raises:
-        UserError: it is damaged.
+        UserError: it is damaged, or has changed since it was written.
     """
     path = folder / CARD_NAME
     if not path.is_file():
         return {}
+    check_unchanged(folder, [path])
     try:
-        card = json.loads(path.read_bytes())
-    except (OSError, ValueError) as error:
+        content = path.read_bytes()
+        _Card.model_validate_json(content)
+    except (OSError, ValidationError) as error:
         raise UserError(f"{path} cannot be read as a card. Restore it.") from error
-    if not isinstance(card, dict):
-        raise UserError(f"{path} is no card, but {name_list([type(card).__name__])}. Restore it.")
+    card: dict[str, Any] = json.loads(content)
     return card

@@ -125,7 +125,8 @@ def configurations(
         grid: values to search in place of those of the method's own grid.
 
     Raises:
-        UserError: a setting that the method does not have, or a value that is named twice.
+        UserError: a setting that the method does not have, a value of another type than it
+            declares, or one that is named twice.
     """
     searched = {**method.facts.get("grid", {}), **{name: tuple(own) for name, own in grid.items()}}
     searched = {name: own for name, own in searched.items() if name not in given}
@@ -135,6 +136,9 @@ def configurations(
         raise UserError(
             f"{name_list(unknown)}: method {method.name} has no such setting. It has {known}."
         )
+    for name, values in {**searched, **{name: (value,) for name, value in given.items()}}.items():
+        for value in values:
+            method.check_setting(name, value)
     if math.prod(map(len, searched.values())) > MOST_CONFIGURATIONS:
         raise UserError(
             f"The grid has more than {MOST_CONFIGURATIONS} configurations. Give fewer values."
