@@ -61,6 +61,7 @@ IMPORTED_LATE = (
 
 NO_GRADIO = "needs Gradio"
 """What the page says last, where it has found nothing wrong and Gradio is not installed."""
+PARTIAL = "PARTIAL"
 NO_NUMBER = ("x", "true", "1,2", "\u0663", "1_0", "", "0x10", "1 2", "--", "9" + "0" * 400 + "x")
 NO_WHOLE = (*NO_NUMBER, "1.5", "1e3", "9" + "0" * 400, "-" + "9" * 17)
 NO_FLOAT = (*NO_NUMBER, "nan", "-1e308", "9" * 41)
@@ -219,6 +220,9 @@ class Judge:
             self.fault(f"{name}: ended with {ended.code}: {line[-300:]!r}")
         elif len(lines) != 1 or len(lines[0]) > LONGEST_LINE or not lines[0].startswith("error: "):
             self.fault(f"{name}: said {line[-400:]!r}")
+        if script == "eval" and PARTIAL in ended.output:
+            # The weights of one subject are refused; what the others give is written, and says so.
+            shutil.rmtree(self.place / "new")
         after = state(self.place.root)
         if after != self.before:
             changed = sorted(dict(after.items() ^ self.before.items()))
