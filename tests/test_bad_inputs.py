@@ -28,6 +28,7 @@ from safetensors.torch import save as save_safetensors
 from common.errors import LONGEST_LINE
 from tests.helpers.forked import run_forked
 
+EXAMPLES = Path(__file__).resolve().parent.parent / "docs" / "examples"
 pytestmark = pytest.mark.slow
 
 SCRIPTS = (
@@ -179,6 +180,7 @@ def place(tmp_path_factory: pytest.TempPathFactory, tiny_folder: Path) -> Place:
     place = Place(tmp_path_factory.mktemp("bad"))
     shutil.copytree(tiny_folder, place / "inputs")
     linear = ("--method", "linear", "--save-weights", "--weights", place / "weights")
+    svc = "--method", EXAMPLES / "my_svc.py", *linear[2:]
     raw = "--what", "raw", "--out", place / "raw", "--datasets", "casme2", "--n-subjects", 2
     quick = "--methods", "majority", "linear", "--noise-seeds", 1, "--training-noise-seeds", 1
     few = "--moved", "all", "--levels", 0.1, "--frame-levels", "--training-levels", "--workers", 1
@@ -186,6 +188,7 @@ def place(tmp_path_factory: pytest.TempPathFactory, tiny_folder: Path) -> Place:
         ("main_train_for_parameter_tuning", *place.resume),
         ("main_train_for_parameter_tuning", *place.inputs, *linear, "--results", place / "lin"),
         ("eval", *place.command("eval")[:-1], place / "evaluated"),
+        ("main_train_for_parameter_tuning", *place.inputs, *svc, "--results", place / "svc"),
         ("training.fit_all", *place.inputs, "--method", "linear", "--out", place / "fitted"),
         ("make_synthetic", *raw, "--n-clips", 3, "--frame-kind", "registered"),
         ("build_inputs", *place.raw, "--flow", "dis", "--out", place / "built"),
@@ -352,6 +355,7 @@ def test_damaged_files_of_a_run(judge: Judge, place: Place) -> None:
     start = ("main_train_for_parameter_tuning", *place.command("main_train_for_parameter_tuning"))
     start = (*start, "--init-weights", weights)
     linear = (*place.inputs, "--weights", place / "weights" / "lin-linear")
+    svc = (*place.inputs, "--weights", place / "weights" / "svc-my_svc")
     readers: dict[Path, list[tuple[object, ...]]] = {
         run / "config.yaml": [resume, report],
         run / "expected_clips.csv": [resume],
@@ -368,8 +372,11 @@ def test_damaged_files_of_a_run(judge: Judge, place: Place) -> None:
         weights / "sub01.json": [resume, evaluate, start],
         weights / "description.json": [resume, evaluate],
         weights / "clips.csv": [resume, evaluate, start],
-        place / "weights" / "lin-linear" / "sub01.skops": [
+        place / "weights" / "lin-linear" / "sub01.safetensors": [
             ("eval", *linear, "--results", place / "new")
+        ],
+        place / "weights" / "svc-my_svc" / "sub01.skops": [
+            ("eval", *svc, "--results", place / "new")
         ],
         place / "robust" / "robustness.csv": [
             ("make_report", place / "robust", "--out", place / "new"),
