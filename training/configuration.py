@@ -4,7 +4,7 @@ import hashlib
 import itertools
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal
@@ -149,14 +149,20 @@ def configurations(
     ]
     if not points:
         raise UserError("The grid is empty. Give at least one value for every setting.")
-    found = [_named(method, point) for point in points]
+    hashes = _hash_files(value for point in points for value in point.values())
+    found = [_named(method, point, hashes) for point in points]
     if len({configuration.name for configuration in found}) < len(found):
         raise UserError("The grid names a value twice. Give every value once.")
     return found
 
 
-def _named(method: Method, settings: dict[str, Any]) -> Configuration:
-    naming, files = method.hook("name_configuration"), _hash_files(settings)
+def _named(method: Method, settings: dict[str, Any], hashes: Mapping[str, str]) -> Configuration:
+    naming = method.hook("name_configuration")
+    files = {
+        name: hashes[value]
+        for name, value in settings.items()
+        if isinstance(value, str) and value in hashes
+    }
     if naming is not None:
         name, label = naming(settings)
         return Configuration(name, label, settings, files)
@@ -169,21 +175,19 @@ def _named(method: Method, settings: dict[str, Any]) -> Configuration:
     )
 
 
-def _hash_files(settings: Mapping[str, Any]) -> dict[str, str]:
-    """SHA-256 of each file that a setting names: a path does not tell what it holds.
+def _hash_files(values: Iterable[Any]) -> dict[str, str]:
+    """SHA-256 of each file that a value names: a path does not tell what it holds.
 
     Raises:
         UserError: such a file cannot be read.
     """
     found = {}
-    for name, value in settings.items():
+    for name in dict.fromkeys(value for value in values if isinstance(value, str)):
         try:
-            if isinstance(value, str) and Path(value).is_file():
-                found[name] = hash_file(Path(value))
+            if Path(name).is_file():
+                found[name] = hash_file(Path(name))
         except (OSError, ValueError) as error:
-            raise UserError(
-                f"--set {name}={value}: {error}. Give a file that can be read."
-            ) from None
+            raise UserError(f"{name}: {error}. Give a file that can be read.") from None
     return found
 
 
