@@ -15,9 +15,10 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 from torch import nn
 
+from common.bounds import BOUNDS
 from common.class_names import CLASS_NAMES
 from common.errors import UserError
 from common.owned_folder import check_unchanged, hash_file
@@ -35,7 +36,18 @@ SUFFIXES = (PLAIN_SUFFIX, ".pth", SKOPS_SUFFIX)
 """Endings of weights; the suite wrote .pth before version 0.2."""
 NEEDED = ("settings", "preparation", "class_names", "configuration", "seed", "epoch")
 OLD_PRESETS = {"published": "causalnet", "compact": "causalnet_compact_v1"}
+MOST_THREADS = int(BOUNDS["threads"][1])
 OLD_STEPS = {"composite": "regions", "centre": "center"}
+
+
+class _Description(BaseModel):
+    """The types of what is read of ``description.json``; the rest is checked where it is used."""
+
+    settings: dict[str, Any] | None
+    preparation: dict[str, Any]
+    training: dict[str, Any] | None = None
+    class_names: list[str]
+    threads: int | None = Field(None, ge=1, le=MOST_THREADS)
 
 
 class _Scores(BaseModel):
@@ -238,6 +250,12 @@ def read_description(folder: Path) -> dict[str, Any] | None:
     missing = [key for key in NEEDED if not isinstance(description, dict) or key not in description]
     if missing:
         raise UserError(f"{path} lacks {', '.join(missing)}: it does not describe weights.")
+    try:
+        _Description.model_validate(description)
+    except ValidationError as error:
+        problem = error.errors()[0]
+        name = ".".join(map(str, problem["loc"]))
+        raise UserError(f"{path}: {name}: {problem['msg']}. Restore it, or train again.") from error
     return dict(description)
 
 

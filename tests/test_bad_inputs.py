@@ -723,6 +723,7 @@ def test_settings_that_do_not_go_together(judge: Judge, place: Place) -> None:
         ("--learning-rate", "0"), ("--learning-rate", "-1"), ("--learning-rate", "inf"),
         ("--label-smoothing", "1"), ("--label-smoothing", "nan"), ("--averaging", "1"),
         ("--scale", "0"), ("--scale", "1e308"), ("--shift", "4"), ("--shift", "-1"),
+        ("--mirror", "False"), ("--mirror", "False", "--shift", "1"),
         ("--workers", "0"), ("--workers", "9999"), ("--group-size", "0"),
         ("--ray-address", "x"), ("--cpus-per-task", "2"), ("--gpus-per-task", "nan"),
         ("--executor", "ray", "--workers", "2"), ("--init-weights", "no"), ("--precision", "tf32"),

@@ -84,7 +84,28 @@ def read_preparation(values: Mapping[str, Any], source: object) -> Preparation:
     Raises:
         UserError: an unknown step, or a value of a wrong type.
     """
+    unknown = [name for name in values if name not in Preparation.__dataclass_fields__]
+    if unknown:
+        raise UserError(
+            f"{source}: preparation has no step {name_list(unknown)}. "
+            f"The steps are {name_list(Preparation.__dataclass_fields__)}."
+        )
     return _validated(Preparation, values, f"{source}: preparation")
+
+
+def check_views(
+    method: Method, training: TrainingSettings | None, preparation: Preparation
+) -> None:
+    """Refuse to test on mirrored clips that the preparation does not make.
+
+    Raises:
+        UserError: it does not.
+    """
+    is_tested = training is not None and training.test_mirrored
+    if is_tested and not preparation.mirror and method.hook("prepare") is None:
+        raise UserError(
+            "test_mirrored needs the mirrored clips, and mirror is off. Set both or neither."
+        )
 
 
 def _validated(kind: type[Any], values: Mapping[str, Any], where: str) -> Any:
