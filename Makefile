@@ -71,7 +71,8 @@ test-slow: .venv/.installed-dev
 test-hostile: .venv/.installed-dev
 	$(BIN)/python -m pytest -m slow -s tests/test_bad_inputs.py
 
-# Random kills of the three long scripts, this many each with 1 and with 2 workers.
+# Random kills of the three long scripts, this many each with 1 and with 2 workers: hours.
+# How many were run so far: docs/scale.md.
 KILLS := 500
 test-kills: .venv/.installed-dev
 	CAUSALNET_KILLS=$(KILLS) $(BIN)/python -m pytest -m slow -s tests/test_kills.py

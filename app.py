@@ -194,6 +194,9 @@ def main(reader: Reader | None = None) -> None:
 
 
 def _listening(config: Config) -> socket.socket:
+    if not config.host:
+        # The empty name would let in everyone.
+        raise UserError("--host is empty. Give an address, such as 127.0.0.1.")
     family = socket.AF_INET6 if ":" in config.host else socket.AF_INET
     try:
         return socket.create_server((config.host, config.port), family=family)

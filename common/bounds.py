@@ -44,6 +44,7 @@ BOUNDS: dict[str, tuple[float, float]] = {
     "camera": (0, 1000),
     "camera_seconds": (0.001, 86_400),
     "n_samples": (1, 10_000_000),
+    "samples": (0, 1_000_000_000),
     "key_frame_errors": (0, 1),
     "cpus_per_task": (0, 10_000),
     "gpus_per_task": (0, 1000),

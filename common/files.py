@@ -74,7 +74,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
     if owner is not None:
         owner.check_there()
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(path.parent)
         handle, temporary = _open_temporary(path.parent)
     except OSError as error:
         raise UserError(_cannot_write(path, error)) from None
@@ -193,6 +193,22 @@ def claim_folder(folder: Path) -> Iterator[OwnedFolder]:
         remove_unfinished(folder)
 
 
+def make_folder(folder: Path) -> None:
+    """Make a folder and what is missing above it; where that fails, none of them stays.
+
+    Raises:
+        OSError: it cannot be made.
+    """
+    missing = _missing_folders(folder)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        for place in missing:
+            with suppress(OSError):
+                place.rmdir()
+        raise
+
+
 def _missing_folders(folder: Path) -> list[Path]:
     """The folders that must be made for this one, the innermost first."""
     return [place for place in (folder, *folder.parents) if not place.exists()]
@@ -203,7 +219,7 @@ def acquire_folder(folder: Path) -> BaseFileLock:
     check_output_folder(folder)
     lock = FileLock(folder / LOCK_NAME)
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
         lock.acquire(timeout=0)
     except Timeout:
         raise UserError(

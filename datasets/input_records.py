@@ -3,12 +3,11 @@
 from pathlib import Path
 from typing import Any
 
-from common.class_names import CLASS_NAMES
+from common.class_names import CLASS_NAMES, MOST_CLASSES, is_class_name
 from common.refusals import Refusal
 from common.yaml_files import read_yaml
 
 RECORD_NAME = "inputs.yaml"
-MOST_CLASSES = 100
 NEXT_STEP = "Restore it, or build the inputs into another folder."
 
 
@@ -36,9 +35,7 @@ def _is_record(entry: tuple[object, object]) -> bool:
     classes = content.get("classes", [])
     if not isinstance(classes, list) or len(classes) > MOST_CLASSES:
         return False
-    words = [
-        word for word in classes if isinstance(word, str) and word.strip() and word.isprintable()
-    ]
+    words = [word for word in classes if is_class_name(word)]
     return len(set(words)) == len(classes)
 
 

@@ -45,6 +45,7 @@ class _Record(BaseModel):
     environment: dict[str, str] = {}
     configurations: dict[str, str] = {}
     used_group_sizes: dict[str, dict[int, int]] = {}
+    setting_files: dict[str, dict[str, str]] = {}
 
 
 def read_record(folder: Path) -> dict[str, Any] | None:

@@ -15,13 +15,11 @@ import numpy as np
 import torch
 from einops import reduce
 from numpy.typing import NDArray
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from threadpoolctl import threadpool_limits
 from torch import Tensor, nn
 
 from common.action_units import ACTION_UNITS, GAZE, SIDES
-from common.errors import UserError
+from models import checkpoint
 
 WEIGHTS_NAME = "au_network.safetensors"
 SHIPPED = Path(__file__).resolve().parent.parent / "weights/au_network" / WEIGHTS_NAME
@@ -72,16 +70,9 @@ def load_weights(path: Path = SHIPPED) -> dict[str, NDArray[np.floating]]:
     Raises:
         UserError: the file is absent, unreadable, or not of this network.
     """
-    try:
-        tensors = load_file(path)
-        AuNetwork().load_state_dict(tensors)
-    except (OSError, SafetensorError, RuntimeError) as error:
-        reason = " ".join(str(error).split())
-        raise UserError(
-            f"{path} holds no weights of the AU network: {reason}. Make them with "
-            "python -m training.au_network."
-        ) from None
-    return {name: tensor.numpy() for name, tensor in tensors.items()}
+    state = checkpoint.load_weights(path)
+    checkpoint.load_into(AuNetwork(), state, path)
+    return checkpoint.as_arrays(state)
 
 
 def summed_motion(clips: NDArray[np.float32]) -> NDArray[np.float32]:

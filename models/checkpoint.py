@@ -12,6 +12,7 @@ from typing import Any, TypeGuard
 
 import safetensors.torch
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from common.errors import UserError
@@ -57,6 +58,15 @@ def load_weights(path: Path, device: torch.device | str = "cpu") -> dict[str, Te
         names = few(name for name, fault in faults.items() if fault == first)
         raise Refusal(path, f"is refused: {first} in {names}. Train or fetch these weights again.")
     return state
+
+
+def as_arrays(state: Mapping[str, Tensor]) -> dict[str, NDArray[Any]]:
+    """Weights as NumPy arrays, in the type in which they are stored; bfloat16, which NumPy lacks,
+    as float32."""
+    return {
+        name: (value.float() if value.dtype == torch.bfloat16 else value).numpy()
+        for name, value in state.items()
+    }
 
 
 def _content(path: Path, device: torch.device | str) -> Any:

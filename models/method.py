@@ -15,7 +15,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, get_type_hints
+
+from pydantic import TypeAdapter, ValidationError
+from pydantic.errors import PydanticSchemaGenerationError
 
 from common.errors import UserError, name_list
 
@@ -121,6 +124,28 @@ class Method:
         """Names of its settings: keyword arguments of ``build`` and ``prepare``."""
         return list(dict.fromkeys([*self._parameters("build"), *self._parameters("prepare")]))
 
+    def check_setting(self, name: str, value: Any) -> None:
+        """Refuse a value of another type than ``build`` or ``prepare`` declares for a setting.
+
+        Raises:
+            UserError: it is of one, such as the truth value that YAML reads where a text is due.
+        """
+        for function in ("build", "prepare"):
+            hint = _type_hints(self.hook(function)).get(name)
+            if hint is None:
+                continue
+            try:
+                # A tuple, as lists are read, will do for a list.
+                TypeAdapter(hint).validate_python(value, strict=not isinstance(value, tuple))
+            except PydanticSchemaGenerationError:
+                continue
+            except ValidationError as error:
+                reason = error.errors()[0]["msg"]
+                raise UserError(
+                    f"{name}={reprlib.repr(value)}: method {self.name} takes another type "
+                    f"({reason}). A text in quotes stays a text."
+                ) from None
+
     def training(self, classes: int) -> dict[str, Any] | None:
         """Training settings for that many classes; None for an estimator."""
         if not self.trained:
@@ -193,6 +218,14 @@ class Method:
 
     def _fault(self, what: str, error: Exception) -> UserError:
         return UserError(f"{self.path}: {what} ({describe(error)}). Correct the file.")
+
+
+def _type_hints(function: Callable[..., Any] | None) -> dict[str, Any]:
+    """The declared types of a function's parameters; none where they name what is not there."""
+    try:
+        return {} if function is None else get_type_hints(function)
+    except (NameError, TypeError, AttributeError):
+        return {}
 
 
 def is_estimator(built: Any) -> bool:

@@ -15,11 +15,12 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pydantic import TypeAdapter, ValidationError
+from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 from torch import nn
 
+from common.bounds import BOUNDS
 from common.class_names import CLASS_NAMES
-from common.errors import UserError, name_list
+from common.errors import UserError
 from common.owned_folder import check_unchanged, hash_file
 from common.refusals import Refusal, few
 from common.yaml_files import read_yaml
@@ -35,7 +36,37 @@ SUFFIXES = (PLAIN_SUFFIX, ".pth", SKOPS_SUFFIX)
 """Endings of weights; the suite wrote .pth before version 0.2."""
 NEEDED = ("settings", "preparation", "class_names", "configuration", "seed", "epoch")
 OLD_PRESETS = {"published": "causalnet", "compact": "causalnet_compact_v1"}
+MOST_THREADS = int(BOUNDS["threads"][1])
 OLD_STEPS = {"composite": "regions", "centre": "center"}
+
+
+class _Description(BaseModel):
+    """The types of what is read of ``description.json``; the rest is checked where it is used."""
+
+    settings: dict[str, Any] | None
+    preparation: dict[str, Any]
+    training: dict[str, Any] | None = None
+    class_names: list[str]
+    threads: int | None = Field(None, ge=1, le=MOST_THREADS)
+
+
+class _Scores(BaseModel):
+    accuracy: float
+    uf1: float
+
+
+class _Figure(BaseModel):
+    protocol: str
+    full: _Scores
+
+
+class _Card(BaseModel):
+    """What is read of ``card.json``, which says more."""
+
+    clips: dict[str, int] = {}
+    notes: list[str] = []
+    note: str = ""
+    figure: _Figure | None = None
 
 
 @dataclass(frozen=True)
@@ -219,6 +250,12 @@ def read_description(folder: Path) -> dict[str, Any] | None:
     missing = [key for key in NEEDED if not isinstance(description, dict) or key not in description]
     if missing:
         raise UserError(f"{path} lacks {', '.join(missing)}: it does not describe weights.")
+    try:
+        _Description.model_validate(description)
+    except ValidationError as error:
+        problem = error.errors()[0]
+        name = ".".join(map(str, problem["loc"]))
+        raise UserError(f"{path}: {name}: {problem['msg']}. Restore it, or train again.") from error
     return dict(description)
 
 
@@ -291,15 +328,16 @@ def read_card(folder: Path) -> dict[str, Any]:
     """What the card beside weights says; empty where there is none.
 
     Raises:
-        UserError: it is damaged.
+        UserError: it is damaged, or has changed since it was written.
     """
     path = folder / CARD_NAME
     if not path.is_file():
         return {}
+    check_unchanged(folder, [path])
     try:
-        card = json.loads(path.read_bytes())
-    except (OSError, ValueError) as error:
+        content = path.read_bytes()
+        _Card.model_validate_json(content)
+    except (OSError, ValidationError) as error:
         raise UserError(f"{path} cannot be read as a card. Restore it.") from error
-    if not isinstance(card, dict):
-        raise UserError(f"{path} is no card, but {name_list([type(card).__name__])}. Restore it.")
+    card: dict[str, Any] = json.loads(content)
     return card

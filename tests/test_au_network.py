@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 
 from common.action_units import ACTION_UNITS
 from common.errors import UserError
@@ -151,10 +151,16 @@ def test_bad_settings_are_refused(
 
 
 def test_files_that_hold_no_weights_are_refused_in_one_line(tmp_path: Path) -> None:
-    absent, torn, foreign = (tmp_path / name for name in ("absent", "torn", "foreign"))
-    torn.write_bytes(SHIPPED.read_bytes()[:1000])
-    save_file({"weight": torch.zeros(3)}, foreign)
-    for path in (absent, torn, foreign):
-        with pytest.raises(UserError, match="holds no weights of the AU network") as caught:
+    files = {
+        "absent": ("is not a file", None),
+        "torn": ("cannot be read as weights", SHIPPED.read_bytes()[:1000]),
+        "foreign": ("missing", save({"weight": torch.zeros(3)})),
+        "nan": ("not numbers", save(dict.fromkeys(load_file(SHIPPED), torch.tensor(torch.nan)))),
+    }
+    for name, (reason, content) in files.items():
+        path = tmp_path / f"{name}.safetensors"
+        if content is not None:
+            path.write_bytes(content)
+        with pytest.raises(UserError, match=reason) as caught:
             load_weights(path)
         assert "\n" not in str(caught.value)

@@ -7,6 +7,7 @@ make test-hostile
 import dataclasses
 import importlib
 import io
+import json
 import os
 import shutil
 import stat
@@ -27,9 +28,11 @@ from safetensors.torch import save as save_safetensors
 from common.errors import LONGEST_LINE
 from tests.helpers.forked import run_forked
 
+EXAMPLES = Path(__file__).resolve().parent.parent / "docs" / "examples"
 pytestmark = pytest.mark.slow
 
 SCRIPTS = (
+    "app",
     "build_inputs",
     "calculate_all_results",
     "calculate_all_results_CASMEII",
@@ -42,7 +45,11 @@ SCRIPTS = (
     "make_synthetic",
     "measure_robustness",
     "predict_video",
+    "training.au_network",
+    "training.fit_all",
+    "training.pretrain_on_motion",
 )
+CALCULATORS = tuple(name for name in SCRIPTS if name.startswith("calculate"))
 IMPORTED_LATE = (
     "evaluation.report.contents",
     "evaluation.report.page",
@@ -53,6 +60,9 @@ IMPORTED_LATE = (
 )
 """What scripts import when they need it: here once, not in every forked process."""
 
+NO_GRADIO = "needs Gradio"
+"""What the page says last, where it has found nothing wrong and Gradio is not installed."""
+PARTIAL = "PARTIAL"
 NO_NUMBER = ("x", "true", "1,2", "\u0663", "1_0", "", "0x10", "1 2", "--", "9" + "0" * 400 + "x")
 NO_WHOLE = (*NO_NUMBER, "1.5", "1e3", "9" + "0" * 400, "-" + "9" * 17)
 NO_FLOAT = (*NO_NUMBER, "nan", "-1e308", "9" * 41)
@@ -120,6 +130,7 @@ class Place:
         new = self / "new"
         network = ("--method", "causalnet_compact", "--epochs", 1)
         commands: dict[str, tuple[object, ...]] = {
+            "app": ("--port", 0, "--weights", self / "fitted"),
             "build_inputs": (*self.raw, "--flow", "dis", "--out", new),
             "compare_results": (self / "run" / "0.3_1_1_2", self / "run" / "0.5_1_1_2"),
             "eval": (*self.inputs, "--weights", self / "weights" / "run-0.5_1_1_2"),
@@ -131,10 +142,28 @@ class Place:
                 *("--epochs", 1, "--noise-seeds", 1, "--training-moved", "--workers", 1),
             ),
             "predict_video": (self / "raw" / "casme2", "--out", new),
+            "training.au_network": ("--samples", 0, "--out", new),
+            "training.fit_all": (*self.inputs, *network, "--gammas", 0.3, "--out", new),
+            "training.pretrain_on_motion": ("--samples", 0, "--out", new),
         }
         if script == "eval":
             return (*commands[script], "--results", new)
         return commands.get(script, (self / "run" / "0.3_1_1_2",))
+
+    @property
+    def own_table(self) -> tuple[object, ...]:
+        """The same clips as a user's own table."""
+        named = "--dataset", "table", "--name", "mine", "--sheet", self / "own.csv"
+        return (*named, "--registered", "--flow", "dis")
+
+    def write_own_table(self) -> None:
+        rows = ["subject,clip,folder,onset,apex,offset,label"]
+        for number, clip in enumerate(sorted((self / "raw" / "casme2" / "Cropped").glob("*/*"))):
+            frames = sorted(int(path.stem.removeprefix("reg_img")) for path in clip.iterdir())
+            keys = f"{frames[0]},{frames[len(frames) // 2]},{frames[-1]}"
+            folder = clip.relative_to(self.root)
+            rows.append(f"{clip.parent.name},{clip.name},{folder},{keys},{'abc'[number % 3]}")
+        (self / "own.csv").write_text("\n".join(rows) + "\n")
 
     @property
     def resume(self) -> tuple[object, ...]:
@@ -151,6 +180,7 @@ def place(tmp_path_factory: pytest.TempPathFactory, tiny_folder: Path) -> Place:
     place = Place(tmp_path_factory.mktemp("bad"))
     shutil.copytree(tiny_folder, place / "inputs")
     linear = ("--method", "linear", "--save-weights", "--weights", place / "weights")
+    svc = "--method", EXAMPLES / "my_svc.py", *linear[2:]
     raw = "--what", "raw", "--out", place / "raw", "--datasets", "casme2", "--n-subjects", 2
     quick = "--methods", "majority", "linear", "--noise-seeds", 1, "--training-noise-seeds", 1
     few = "--moved", "all", "--levels", 0.1, "--frame-levels", "--training-levels", "--workers", 1
@@ -158,6 +188,8 @@ def place(tmp_path_factory: pytest.TempPathFactory, tiny_folder: Path) -> Place:
         ("main_train_for_parameter_tuning", *place.resume),
         ("main_train_for_parameter_tuning", *place.inputs, *linear, "--results", place / "lin"),
         ("eval", *place.command("eval")[:-1], place / "evaluated"),
+        ("main_train_for_parameter_tuning", *place.inputs, *svc, "--results", place / "svc"),
+        ("training.fit_all", *place.inputs, "--method", "linear", "--out", place / "fitted"),
         ("make_synthetic", *raw, "--n-clips", 3, "--frame-kind", "registered"),
         ("build_inputs", *place.raw, "--flow", "dis", "--out", place / "built"),
         ("measure_robustness", *place.raw, "--flow", "dis", *quick, *few, "--results",
@@ -166,6 +198,9 @@ def place(tmp_path_factory: pytest.TempPathFactory, tiny_folder: Path) -> Place:
     for script, *flags in works:
         ended = run_forked(str(script), flags, place.root)
         assert ended.code == 0, ended
+    place.write_own_table()
+    ended = run_forked("build_inputs", (*place.own_table, "--out", place / "own"), place.root)
+    assert ended.code == 0, ended
     return place
 
 
@@ -182,10 +217,15 @@ class Judge:
         ended = run_forked(script, flags, self.place.root, **limits)
         line = ended.errors
         lines = [own for own in line.splitlines() if not own.startswith("warning: ")]
-        if ended.code != 2:
+        if script == "app" and NO_GRADIO in line:
+            self.fault(f"{name}: was served, but for Gradio")
+        elif ended.code != 2:
             self.fault(f"{name}: ended with {ended.code}: {line[-300:]!r}")
         elif len(lines) != 1 or len(lines[0]) > LONGEST_LINE or not lines[0].startswith("error: "):
             self.fault(f"{name}: said {line[-400:]!r}")
+        if script == "eval" and PARTIAL in ended.output:
+            # The weights of one subject are refused; what the others give is written, and says so.
+            shutil.rmtree(self.place / "new")
         after = state(self.place.root)
         if after != self.before:
             changed = sorted(dict(after.items() ^ self.before.items()))
@@ -315,6 +355,7 @@ def test_damaged_files_of_a_run(judge: Judge, place: Place) -> None:
     start = ("main_train_for_parameter_tuning", *place.command("main_train_for_parameter_tuning"))
     start = (*start, "--init-weights", weights)
     linear = (*place.inputs, "--weights", place / "weights" / "lin-linear")
+    svc = (*place.inputs, "--weights", place / "weights" / "svc-my_svc")
     readers: dict[Path, list[tuple[object, ...]]] = {
         run / "config.yaml": [resume, report],
         run / "expected_clips.csv": [resume],
@@ -331,8 +372,11 @@ def test_damaged_files_of_a_run(judge: Judge, place: Place) -> None:
         weights / "sub01.json": [resume, evaluate, start],
         weights / "description.json": [resume, evaluate],
         weights / "clips.csv": [resume, evaluate, start],
-        place / "weights" / "lin-linear" / "sub01.skops": [
+        place / "weights" / "lin-linear" / "sub01.safetensors": [
             ("eval", *linear, "--results", place / "new")
+        ],
+        place / "weights" / "svc-my_svc" / "sub01.skops": [
+            ("eval", *svc, "--results", place / "new")
         ],
         place / "robust" / "robustness.csv": [
             ("make_report", place / "robust", "--out", place / "new"),
@@ -413,6 +457,15 @@ PREDICTION_CELLS = {
     "clip": ("",),
     "score_negative": ("", "nan", "inf", "1e999", "x", "\u0661"),
 }
+OWN_CELLS = {
+    "subject": ("", "../x", "a/b", "\x1b[0m", "x" * 300),
+    "clip": ("", "..", "a\tb", "x" * 5000),
+    "folder": ("", "no", "/etc", "..", "x" * 5000, "own.csv"),
+    "onset": ("", "x", "-1", "1.5", "nan", "9" * 5000, "1e308", "\u0661", "99999999"),
+    "apex": ("x", "0", "9" * 17, "inf"),
+    "offset": ("", "0", "960000000", "true"),
+    "label": ("", "\x07"),
+}
 COUNT_CELLS = {
     "clips": ("", "-1", "0", "1.5", "nan", "9" * 5000, "1e308", "99999999", "\u0661"),
     "subject": ("",),
@@ -460,6 +513,30 @@ def test_cells_of_tables(judge: Judge, place: Place, tmp_path: Path) -> None:
                 judge.damaged(path, with_cell(path, column, text), commands, what)
     for folder in (copy, place / "robust2"):
         shutil.rmtree(folder)
+
+
+def test_cells_of_an_own_table(judge: Judge, place: Place) -> None:
+    """A row that cannot be used is left out and named; the others are built."""
+    path, own = place / "own.csv", (place / "own.csv").read_bytes()
+    for column, texts in OWN_CELLS.items():
+        for text in texts:
+            path.write_bytes(with_cell(path, column, text))
+            ended = run_forked(
+                "build_inputs", (*place.own_table, "--out", place / "new"), place.root
+            )
+            path.write_bytes(own)
+            judge.cases += 1
+            lines = (ended.output + ended.errors).splitlines()
+            is_named = any(line.startswith(("excluded: row 3", "error: ")) for line in lines)
+            # A clip without a name has that of its folder.
+            is_good = is_named or (column == "clip" and not text)
+            is_short = all(len(line) <= LONGEST_LINE and line.isprintable() for line in lines)
+            if ended.code not in (0, 2) or not is_short or not is_good:
+                judge.fault(f"own.csv: {column} is {text[:20]!a}: {ended}"[:600])
+            if ended.code == 2 and (place / "new").exists():
+                judge.fault(f"own.csv: {column} is {text[:20]!a}: changed the disk")
+            shutil.rmtree(place / "new", ignore_errors=True)
+    judge.before = state(place.root)
 
 
 ACC_FILES = {
@@ -646,6 +723,7 @@ def test_settings_that_do_not_go_together(judge: Judge, place: Place) -> None:
         ("--learning-rate", "0"), ("--learning-rate", "-1"), ("--learning-rate", "inf"),
         ("--label-smoothing", "1"), ("--label-smoothing", "nan"), ("--averaging", "1"),
         ("--scale", "0"), ("--scale", "1e308"), ("--shift", "4"), ("--shift", "-1"),
+        ("--mirror", "False"), ("--mirror", "False", "--shift", "1"),
         ("--workers", "0"), ("--workers", "9999"), ("--group-size", "0"),
         ("--ray-address", "x"), ("--cpus-per-task", "2"), ("--gpus-per-task", "nan"),
         ("--executor", "ray", "--workers", "2"), ("--init-weights", "no"), ("--precision", "tf32"),
@@ -674,7 +752,12 @@ def test_settings_that_do_not_go_together(judge: Judge, place: Place) -> None:
     for flags in (
         ("--datasets", "no"), ("--n-subjects", "0"), ("--n-clips", "0"), ("--what", "no"),
         ("--what", "picture"), ("--what", "picture", "--clip", "no"), ("--workers", "0"),
-        ("--datasets", "casme2", "casme2"), ("--what", "raw", "--faults", "--n-subjects", "1"),
+        ("--what", "raw", "--faults", "--n-subjects", "1"), ("--what", "video"),
+        ("--what", "video", "--out", "x.avi"), ("--what", "motion", "--n-samples", "0"),
+        ("--what", "motion", "--n-samples", "9" * 12), ("--what", "motion", "--n-samples", "-1"),
+        ("--what", "motion", "--key-frame-errors", "1.5"),
+        ("--what", "motion", "--key-frame-errors", "-1"), ("--what", "motion", "--seed", "-1"),
+        ("--what", "video", "--seed", "-1", "--out", "x.mp4"),
     ):  # fmt: skip
         judge("make_synthetic", *place.command("make_synthetic"), *flags)
     for flags in (
@@ -694,10 +777,133 @@ def test_settings_that_do_not_go_together(judge: Judge, place: Place) -> None:
     ):  # fmt: skip
         judge("compare_results", *flags)
     for folder in ("no", place / "inputs", place / "run", "/dev/null", place.root):
-        for script in SCRIPTS[1:5]:
+        for script in CALCULATORS:
             judge(script, folder)
-    for flags in (("no",), (place / "inputs",), (one, "--configurations", "no"), ("/dev/null",)):
-        judge("make_report", *flags)
+    both = one, place / "run" / "0.5_1_1_2"
+    weights = place / "weights" / "run-0.3_1_1_2"
+    for flags in (
+        ("no",), (place / "inputs",), (one, "--configurations", "no"), ("/dev/null",),
+        (one, "no"), (one, one), (*both, "--names", "a"), (one, "--names", "a"),
+        (*both, "--configurations", "x"), (one, "--explain", "no"), (one, "--clips", "x/y"),
+        (one, "--explain", weights), (*both, "--explain", weights, *place.inputs),
+        (one, "--explain", "no", *place.inputs), (one, place / "evaluated" / "no"),
+        (place / "run", "--explain", place / "inputs", *place.inputs),
+        (one, "--explain", weights, *place.inputs, "--clips", "nobody/clip"),
+        (one, "--explain", weights, "--inputs", place / "built"),
+        (one, "--disagreements", "--inputs", "no"), ("no", "--disagreements"),
+        (*both, "--disagreements", "--inputs", place / "built"),
+        (*both, place / "robust"), (*both, "--names", "a", "a"),
+    ):  # fmt: skip
+        judge("make_report", *flags, "--out", place / "new")
+
+
+def test_settings_of_the_new_scripts_that_do_not_go_together(judge: Judge, place: Place) -> None:
+    sets: tuple[tuple[object, ...], ...] = (
+        ("--host", "no host"), ("--host", ""), ("--host", "256.0.0.1"), ("--host", "1.1.1.1"),
+        ("--host", "::g"), ("--host", "x" * 300), ("--host", "\u0663"), ("--port", "65536"),
+        ("--port", "-1"), ("--max-megabytes", "0"), ("--max-megabytes", "9" * 12),
+        ("--weights", "no"), ("--weights", place / "inputs"), ("--weights", "/dev/null"),
+        ("--weights", place / "weights" / "run-0.3_1_1_2"), ("--landmarks", "7"),
+        ("--flow", "no"), ("extra",),
+    )  # fmt: skip
+    for flags in sets:
+        judge("app", *place.command("app"), *flags)
+    sets = (
+        ("--gammas", "0.3", "0.5"), ("--inner",), ("--protocol", "single_dataset"),
+        ("--method", "no"), ("--epochs", "0"), ("--set", "no=1"), ("--inputs", "no"),
+        ("--inputs", place / "raw"), ("--results", place / "lin"),
+        ("--results", "/dev/null"), ("--out", "/dev/null"), ("--subject-share", "0"),
+        ("--subject-share", "1.5"), ("--learning-rate", "1e9"), ("extra",),
+        ("--method", "linear", "--epochs", "2"),
+        ("--out", place / "fitted"), ("--init-weights", "no"),
+    )  # fmt: skip
+    for flags in sets:
+        judge("training.fit_all", *place.command("training.fit_all"), *flags)
+    pretrain = "training.pretrain_on_motion"
+    sets = (
+        ("--samples", "1"), ("--samples", "-256"), ("--samples", str(256 * 10**14)),
+        ("--seed", "-1"), ("--key-frame-errors", "1.5"), ("--key-frame-errors", "nan"),
+        ("--network", "no"), ("--network", "au_network", "--parts", "cmplm"),
+        ("--network", "au_network", "--key-frame-errors", "0.5"),
+        ("--ablation", "no_cab"), ("--parts", "no"), ("--out", "/dev/null"), ("extra",),
+    )  # fmt: skip
+    for flags in sets:
+        judge(pretrain, *place.command(pretrain), *flags)
+    for flag, text in (("--samples", "1"), ("--seed", "-1"), ("--samples", str(256 * 10**14))):
+        judge("training.au_network", *place.command("training.au_network"), flag, text)
+    train = "main_train_for_parameter_tuning"
+    for share in ("0", "-1", "1.5", "nan"):
+        judge(train, *place.command(train), "--subject-share", share)
+    sets = (
+        ("--name", ""), ("--name", "a/b"), ("--name", ".."), ("--name", "casme2"),
+        ("--name", "x" * 300), ("--classes", "a"), ("--classes", "a", "a"),
+        ("--classes", ""),
+        ("--frames", "no"), ("--frames", place / "own.csv"), ("--scheme", "megc2019"),
+        ("--sheet", place / "inputs"), ("--corrections", "no"),
+    )  # fmt: skip
+    for flags in sets:
+        judge("build_inputs", *place.own_table, "--out", place / "new", *flags)
+
+
+CARDS: dict[str, tuple[Any, ...]] = {
+    "figure": (7, "x", [1], {"full": 7}, {"full": {"accuracy": "x", "uf1": 1}}, {"protocol": 1}),
+    "clips": (7, None, ["a"], {"casme2": "x"}),
+    "notes": (7, "x", [{"a": 1}]),
+    "note": ([1], {"a": 1}),
+}
+FIGURE = {"protocol": "x", "full": {"accuracy": 0.5, "uf1": 0.5, "uar": 0.5}}
+
+
+def test_weights_of_all_clips(judge: Judge, place: Place) -> None:
+    """What app.py, predict_video.py and fit_all read of fitted weights."""
+    folder = place / "fitted"
+    weights = "--weights", folder
+    readers = [
+        ("app", *place.command("app")),
+        ("predict_video", *place.command("predict_video"), *weights),
+    ]
+    again = "training.fit_all", *place.inputs, "--method", "linear", "--out", folder
+    for path in sorted(folder.iterdir()):
+        if path.name in ("files.sha256", ".lock"):
+            continue
+        for what, damage in DAMAGES.items():
+            judge.damaged(path, damage(path.read_bytes()), [*readers, again], what)
+    card = yaml.safe_load((folder / "card.json").read_text())
+    # Without the record of what was written, as a folder may be passed on.
+    record = (folder / "files.sha256").read_bytes()
+    (folder / "files.sha256").unlink()
+    for name, values in CARDS.items():
+        for value in values:
+            text = yaml.safe_dump({**card, "figure": FIGURE, name: value})
+            content = json.dumps(yaml.safe_load(text)).encode()
+            judge.damaged(folder / "card.json", content, readers, f"{name} is {value!r}")
+    (folder / "files.sha256").write_bytes(record)
+
+
+def test_weights_that_methods_begin_with(judge: Judge, place: Place, tmp_path: Path) -> None:
+    """Of networks that have learned from drawn motion, given as a setting."""
+    shipped = Path(__file__).resolve().parent.parent / "weights"
+    own = {
+        "au_kernel": shipped / "au_network" / "au_network.safetensors",
+        "au_rule": shipped / "au_network" / "au_network.safetensors",
+        "causalnet_pretrained": shipped / "causalnet_pretrained" / "causalnet.safetensors",
+        "causalnet_spatial": shipped / "causalnet_spatial" / "cab" / "causalnet.safetensors",
+    }
+    path = tmp_path / "own.safetensors"
+    for method, good in own.items():
+        epochs = ("--epochs", 1) if method == "causalnet_pretrained" else ()
+        start = (*place.inputs, "--method", method, *epochs, "--results", place / "new", "--set")
+        train = "main_train_for_parameter_tuning"
+        for what, damage in DAMAGES.items():
+            # Nothing says what a user's own file held before; zeros are weights.
+            if what != "one bit":
+                path.write_bytes(damage(good.read_bytes()))
+                judge(train, *start, f"weights={path}", what=f"{method}: {what}")
+        for what, content in weights_contents(load_file(good)):
+            path.write_bytes(content)
+            judge(train, *start, f"weights={path}", what=f"{method}: {what}")
+        for name in ("no", tmp_path, "/dev/null", "7", "[1]", "true", "''x"):
+            judge(train, *start, f"weights={name}")
 
 
 WRITERS: dict[str, tuple[str, ...]] = {
@@ -709,6 +915,9 @@ WRITERS: dict[str, tuple[str, ...]] = {
     "make_synthetic": ("--out",),
     "measure_robustness": ("--results",),
     "predict_video": ("--out",),
+    "training.au_network": ("--out",),
+    "training.fit_all": ("--out", "--results"),
+    "training.pretrain_on_motion": ("--out",),
 }
 
 
@@ -728,11 +937,11 @@ def test_places_that_cannot_be_written_to(judge: Judge, place: Place, tmp_path: 
             more = ("--save-weights",) if flag == "--weights" else ()
             for name in names:
                 if flag == "--table":
-                    name = f"{name}.md"
+                    name = f"{name}/x.md"
                 judge(script, *place.command(script), *more, flag, name)
     for name in (tmp_path / "link", place / "inputs", "/dev/stdout"):
         judge("compare_results", *place.command("compare_results"), "--markdown", name)
-    assert state(tmp_path) == {**before, **{k: v for k, v in state(tmp_path).items() if ".md" in k}}
+    assert state(tmp_path) == before
 
 
 def test_the_corpus_is_large() -> None:

@@ -28,6 +28,8 @@ SCRIPTS = {
     "build": "build_inputs",
     "robustness": "measure_robustness",
 }
+FILE_SIZES = (0, 300, 2000, 10_000)
+"""Bytes of a file that may be written while the disk is full."""
 LAST_SECONDS = 1.5
 """In which a script that has checked its files ends."""
 
@@ -72,7 +74,9 @@ def build(classes=3, hidden=8):
 """
 
 
-def start(kind: str, flags: Flags, place: Path, workers: int = 1) -> Forked:
+def start(
+    kind: str, flags: Flags, place: Path, workers: int = 1, file_size: int | None = None
+) -> Forked:
     outputs = {
         "grid": ("--results", place / "run", "--weights", place / "weights"),
         "build": ("--out", place / "inputs"),
@@ -80,7 +84,7 @@ def start(kind: str, flags: Flags, place: Path, workers: int = 1) -> Forked:
     }
     place.mkdir(exist_ok=True, parents=True)
     own = (*flags[kind], *outputs[kind], "--workers", workers)
-    return Forked(SCRIPTS[kind], own, place)
+    return Forked(SCRIPTS[kind], own, place, file_size=file_size)
 
 
 def finish(process: Forked) -> None:
@@ -138,6 +142,23 @@ def test_random_kills_change_no_byte(
     assert folder_bytes(place) == content
     assert not list(place.rglob(".unfinished-*"))
     print(f"{kind}, {workers} workers: {kills} kills, {rounds + 1} runs to the end, bytes equal")
+
+
+@pytest.mark.parametrize("kind", SCRIPTS)
+def test_a_disk_that_is_full(
+    kind: str,
+    flags: Flags,
+    expected: dict[str, tuple[dict[str, bytes], float]],
+    tmp_path: Path,
+) -> None:
+    """No file may grow beyond a few bytes: what was written before is kept whole and resumed."""
+    place = tmp_path / "full"
+    for size in FILE_SIZES:
+        ended = start(kind, flags, place, file_size=size).wait()
+        assert is_one_line(ended), (size, ended)
+        assert not list(place.rglob(".unfinished-*"))
+    finish(start(kind, flags, place))
+    assert folder_bytes(place) == expected[kind][0]
 
 
 @pytest.mark.parametrize("kind", SCRIPTS)

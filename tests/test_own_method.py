@@ -18,6 +18,8 @@ from datasets import Inputs
 from models import load_method
 from tests.helpers.scripts import ROOT, folder_bytes, run_here, start
 from training import leave_one_subject_out
+from training.run_settings import grid_configurations
+from training.settings import RunSettings
 
 EXAMPLES = ROOT / "docs" / "examples"
 HEADER = "from torch import nn\nimport torch\n"
@@ -219,3 +221,25 @@ def test_a_method_that_needs_both_phases_says_so_on_maps_of_one(
     np.testing.assert_array_equal(rows[scores], whole[scores])
     with pytest.raises(UserError, match="causalnet_compact looks at both phases"):
         leave_one_subject_out("causalnet_compact", first)
+
+
+DECLARES = """from torch import nn
+training = {"epochs": 1, "batch_size": 9, "learning_rate": 0.001}
+def build(classes=3, start: str = "", widths: list[int] = (), deep: bool = False, free=1):
+    return nn.Sequential(nn.Flatten(), nn.Linear(4 * 3 * 28 * 28, classes))
+"""
+
+
+@pytest.mark.parametrize("good", ["start='no'", "widths=[1, 2]", "deep=true", "free=no", "free=x"])
+def test_a_setting_of_the_declared_type_is_taken(tmp_path: Path, good: str) -> None:
+    (tmp_path / "net.py").write_text(DECLARES)
+    method = load_method(tmp_path / "net.py")
+    assert len(grid_configurations(RunSettings(set=(good,)), method)) == 1
+
+
+@pytest.mark.parametrize("bad", ["start=no", "start=7", "widths=3", "widths=[x]", "deep=1"])
+def test_a_setting_of_another_type_is_refused(tmp_path: Path, bad: str) -> None:
+    """``no`` is a truth value in YAML: without a word, the default would be taken."""
+    (tmp_path / "net.py").write_text(DECLARES)
+    with pytest.raises(UserError, match="takes another type"):
+        grid_configurations(RunSettings(set=(bad,)), load_method(tmp_path / "net.py"))

@@ -20,12 +20,15 @@ import eval as eval_script
 import main_train_for_parameter_tuning as grid_script
 import make_report
 from common.errors import UserError
-from common.owned_folder import RECORD_NAME
-from datasets import read_inputs
+from common.owned_folder import RECORD_NAME, hash_file
+from datasets import Inputs, read_inputs
 from datasets.inputs import write_maps, write_table
 from evaluation.predictions import read_predictions
 from tests.conftest import write_tiny_inputs
-from tests.helpers.scripts import run_here
+from tests.helpers.scripts import folder_bytes, run_here
+from training.run_folder import GridSearch
+from training.run_settings import plan_search
+from training.settings import RunSettings
 
 NOTHINGS = ("NA", "nan", "null", "None", "N-A", "true", "1e5", "007")
 NETWORK = """from torch import nn
@@ -277,3 +280,60 @@ def test_predictions_that_changed_since_are_marked(
     path.write_text(path.read_text().replace("sub01_ep0", "sub01_ep9"))
     assert run(calculate_all_results.main, folder) == 0
     assert "CHANGED since it was written: predictions.csv" in capsys.readouterr().out
+
+
+NAMES_A_FILE = """from pathlib import Path
+from torch import nn
+training = {"epochs": 1, "batch_size": 9, "learning_rate": 0.001}
+def build(classes=3, start="", bias=True):
+    layer = nn.Linear(4 * 3 * 28 * 28, classes, bias=bias)
+    nn.init.constant_(layer.weight, float(Path(start).read_text()))
+    return nn.Sequential(nn.Flatten(), layer)
+"""
+
+
+def test_a_changed_file_that_a_setting_names_is_another_run(
+    tmp_path: Path, tiny_folder: Path, run: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A path does not tell what it holds: folds of two networks would be mixed."""
+    own, file, results = tmp_path / "net.py", tmp_path / "start.txt", tmp_path / "run"
+    own.write_text(NAMES_A_FILE)
+    file.write_text("0.5")
+    flags = "--inputs", tiny_folder, "--method", own, "--results", results, "--set"
+    start = f"start={file}"
+    assert run(grid_script.main, *flags, start) == 0
+    [folder] = (path.parent for path in results.rglob("predictions.csv"))
+    record = yaml.safe_load((results / "config.yaml").read_text())
+    assert record["setting_files"] == {folder.name: {"start": hash_file(file)}}
+    (first,) = set(read_predictions(folder / "predictions.csv")["configuration"])
+    before = folder_bytes(results)
+    next((folder / "folds").iterdir()).unlink()
+    file.write_text("0.25")
+    assert run(grid_script.main, *flags, start) == 2
+    assert f"the file {file} (start) has changed since" in capsys.readouterr().err
+    # Another configuration of the same run may name it.
+    assert run(grid_script.main, *flags, start, "bias=false") == 0
+    file.write_text("0.5")
+    assert run(grid_script.main, *flags, start) == 0
+    kept = {name: content for name, content in before.items() if name.startswith(folder.name)}
+    assert kept.items() <= folder_bytes(results).items()
+    file.write_text("0.25")
+    assert run(grid_script.main, *flags[:-2], tmp_path / "other", "--set", start) == 0
+    rows = read_predictions(next((tmp_path / "other").rglob("predictions.csv")))
+    assert set(rows["configuration"]).isdisjoint({first})
+
+
+@pytest.mark.parametrize("method", ["au_kernel", "au_rule", "causalnet_pretrained"])
+def test_weights_that_a_method_is_given_are_known_by_their_content(
+    tmp_path: Path, tiny_inputs: Inputs, method: str
+) -> None:
+    def search() -> GridSearch:
+        settings = RunSettings(method=method, set=(f"weights={tmp_path / 'own'}",))
+        return plan_search(settings, tiny_inputs, tmp_path / "run")
+
+    hashes = set()
+    for content in (b"one", b"two"):
+        (tmp_path / "own").write_bytes(content)
+        planned = search()
+        hashes.add(planned.run.configuration_hash(planned.configurations[0]))
+    assert len(hashes) == 2

@@ -4,8 +4,9 @@ import hashlib
 import itertools
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import MISSING, dataclass, field, fields
+from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
@@ -13,6 +14,7 @@ from pydantic.dataclasses import dataclass as checked_dataclass
 
 from common.choices import Precision, Schedule
 from common.errors import UserError, name_list
+from common.owned_folder import hash_file
 from datasets import Preparation
 from models.method import Method
 
@@ -82,7 +84,28 @@ def read_preparation(values: Mapping[str, Any], source: object) -> Preparation:
     Raises:
         UserError: an unknown step, or a value of a wrong type.
     """
+    unknown = [name for name in values if name not in Preparation.__dataclass_fields__]
+    if unknown:
+        raise UserError(
+            f"{source}: preparation has no step {name_list(unknown)}. "
+            f"The steps are {name_list(Preparation.__dataclass_fields__)}."
+        )
     return _validated(Preparation, values, f"{source}: preparation")
+
+
+def check_views(
+    method: Method, training: TrainingSettings | None, preparation: Preparation
+) -> None:
+    """Refuse to test on mirrored clips that the preparation does not make.
+
+    Raises:
+        UserError: it does not.
+    """
+    is_tested = training is not None and training.test_mirrored
+    if is_tested and not preparation.mirror and method.hook("prepare") is None:
+        raise UserError(
+            "test_mirrored needs the mirrored clips, and mirror is off. Set both or neither."
+        )
 
 
 def _validated(kind: type[Any], values: Mapping[str, Any], where: str) -> Any:
@@ -104,11 +127,13 @@ class Configuration:
         name: names the results folder.
         label: names it in ``result_summary.txt``.
         settings: keyword arguments of the method's ``build``.
+        files: SHA-256 of each file that a setting names, by the setting's name.
     """
 
     name: str
     label: str
     settings: dict[str, Any] = field(default_factory=dict)
+    files: dict[str, str] = field(default_factory=dict)
 
 
 def configurations(
@@ -121,7 +146,8 @@ def configurations(
         grid: values to search in place of those of the method's own grid.
 
     Raises:
-        UserError: a setting that the method does not have, or a value that is named twice.
+        UserError: a setting that the method does not have, a value of another type than it
+            declares, or one that is named twice.
     """
     searched = {**method.facts.get("grid", {}), **{name: tuple(own) for name, own in grid.items()}}
     searched = {name: own for name, own in searched.items() if name not in given}
@@ -131,6 +157,9 @@ def configurations(
         raise UserError(
             f"{name_list(unknown)}: method {method.name} has no such setting. It has {known}."
         )
+    for name, values in {**searched, **{name: (value,) for name, value in given.items()}}.items():
+        for value in values:
+            method.check_setting(name, value)
     if math.prod(map(len, searched.values())) > MOST_CONFIGURATIONS:
         raise UserError(
             f"The grid has more than {MOST_CONFIGURATIONS} configurations. Give fewer values."
@@ -141,23 +170,46 @@ def configurations(
     ]
     if not points:
         raise UserError("The grid is empty. Give at least one value for every setting.")
-    found = [_named(method, point) for point in points]
+    hashes = _hash_files(value for point in points for value in point.values())
+    found = [_named(method, point, hashes) for point in points]
     if len({configuration.name for configuration in found}) < len(found):
         raise UserError("The grid names a value twice. Give every value once.")
     return found
 
 
-def _named(method: Method, settings: dict[str, Any]) -> Configuration:
+def _named(method: Method, settings: dict[str, Any], hashes: Mapping[str, str]) -> Configuration:
     naming = method.hook("name_configuration")
+    files = {
+        name: hashes[value]
+        for name, value in settings.items()
+        if isinstance(value, str) and value in hashes
+    }
     if naming is not None:
         name, label = naming(settings)
-        return Configuration(name, label, settings)
+        return Configuration(name, label, settings, files)
     parts = [f"{key}={_short(value)}" for key, value in settings.items()]
     return Configuration(
         "_".join([method.name, *parts]).replace("/", "-"),
         ", ".join([method.name, *parts]),
         settings,
+        files,
     )
+
+
+def _hash_files(values: Iterable[Any]) -> dict[str, str]:
+    """SHA-256 of each file that a value names: a path does not tell what it holds.
+
+    Raises:
+        UserError: such a file cannot be read.
+    """
+    found = {}
+    for name in dict.fromkeys(value for value in values if isinstance(value, str)):
+        try:
+            if Path(name).is_file():
+                found[name] = hash_file(Path(name))
+        except (OSError, ValueError) as error:
+            raise UserError(f"{name}: {error}. Give a file that can be read.") from None
+    return found
 
 
 def _short(value: Any) -> str:

@@ -32,7 +32,7 @@ from models.pretrained import (
 )
 from models.weight_files import find_weights
 from training.clips import Clips, prepare_clips
-from training.configuration import TrainingSettings, read_preparation, read_training
+from training.configuration import TrainingSettings, check_views, read_preparation, read_training
 from training.fold_group import lone_logits
 from training.weights_folder import check_note
 
@@ -106,6 +106,7 @@ def read_origin(folder: Path, method_file: Path | None = None) -> WeightsOrigin:
     training = known.pop("training", None)
     if training is not None:
         training = read_training({OLD_TRAINING.get(k, k): v for k, v in training.items()}, folder)
+    known["preparation"] = read_preparation(old, folder)
     method = described_method(folder, known, method_file)
     if training is None and method.trained:
         # Descriptions of version 0.1 do not hold it; nothing of it matters to the test.
@@ -116,6 +117,7 @@ def read_origin(folder: Path, method_file: Path | None = None) -> WeightsOrigin:
     except ValidationError as error:
         problems = [f"{'.'.join(map(str, p['loc']))}: {p['msg']}" for p in error.errors()]
         raise UserError(f"the description in {folder} is faulty: {'; '.join(problems)}.") from error
+    check_views(method, training, read.preparation)
     return WeightsOrigin(**vars(read), method=method, training=training)
 
 

@@ -30,6 +30,7 @@ from training.run_folder import GridSearch
 from training.run_settings import plan_search
 from training.settings import RunSettings
 from training.weights_folder import (
+    check_description,
     describe_weights,
     weights_paths,
     write_description,
@@ -99,20 +100,22 @@ def fit_all(search: GridSearch, out: Path, card: dict[str, Any]) -> Path:
         card: entries of ``card.json`` besides those that the search tells.
 
     Raises:
-        UserError: the folder holds other files, or the training fails.
+        UserError: the folder holds other files, or other weights, or the training fails.
     """
     run, inputs, [configuration] = search.run, search.inputs, search.configurations
     clips = np.arange(len(inputs.clips))
     # A worker tests after training; the score of one clip that it has seen is thrown away.
     fold = Fold("", "", ALL, clips, clips[:1])
+    description = describe_weights(run, configuration)
     with claim_folder(out) as owned:
+        check_description(out, description)
         owned.check([*weights_paths(out, [fold]), out / CARD_NAME])
         worker = Worker(run, search.method, inputs, [fold], keep_weights=True)
         [trained] = worker.train(GroupTask(configuration, (fold,))).folds
         content = trained.outcome.weights
         if content is None or trained.outcome.failed_epoch is not None:
             raise UserError("the loss was not finite. Try a lower --learning-rate.")
-        write_description(out, describe_weights(run, configuration), search.method)
+        write_description(out, description, search.method)
         names = sorted(set(inputs.clips[["dataset", "subject"]].agg("/".join, axis=1)))
         path = write_weights(out, ALL, content, names, trained.gains)
         own = {**_describe(search, configuration), **card}

@@ -26,7 +26,9 @@ from evaluation.run_record import FILE_NAME
 from training.configuration import Configuration, TrainingSettings, non_defaults, short_hash
 
 CONFIGURATIONS, USED_SIZES = "configurations", "used_group_sizes"
-_NOT_COMPARED = ("command", "environment", "flow_by", CONFIGURATIONS, USED_SIZES)
+SETTING_FILES = "setting_files"
+"""By configuration and setting: SHA-256 of the file that the setting names."""
+_NOT_COMPARED = ("command", "environment", "flow_by", CONFIGURATIONS, USED_SIZES, SETTING_FILES)
 """Entries that no byte of the results depends on, or that grow during a run."""
 
 
@@ -121,6 +123,8 @@ class Run:
             content["subject_share"] = self.subject_share
         if self.init_weights is not None:
             content["init_weights"] = self.init_weights
+        if configuration.files:
+            content["files"] = configuration.files
         return short_hash(content)
 
 
@@ -146,11 +150,12 @@ def merge_record(
     Raises:
         UserError: the folder holds another run; the differences are named.
     """
-    record = run.record()
+    record, files = run.record(), {c.name: c.files for c in configurations if c.files}
     if found is None:
         record[CONFIGURATIONS] = {c.name: c.label for c in configurations}
-        return record
+        return record | ({SETTING_FILES: files} if files else {})
     differences = _differences(_comparable(found), _comparable(record))
+    differences += _changed_files(found.get(SETTING_FILES, {}), configurations)
     if differences:
         raise UserError(
             f"{results} holds another run: {'; '.join(differences)}. Give another --results "
@@ -159,7 +164,22 @@ def merge_record(
     record |= {name: found[name] for name in _NOT_COMPARED if name in found}
     recorded = found.get(CONFIGURATIONS, {})
     record[CONFIGURATIONS] = {**recorded, **{c.name: c.label for c in configurations}}
+    for name, own in files.items():
+        known = record.setdefault(SETTING_FILES, {})
+        known[name] = {**known.get(name, {}), **own}
     return record
+
+
+def _changed_files(
+    found: dict[str, dict[str, str]], configurations: list[Configuration]
+) -> list[str]:
+    """One phrase for every file that a recorded setting names and that holds something else now."""
+    return [
+        f"the file {configuration.settings[name]} ({name}) has changed since"
+        for configuration in configurations
+        for name, sha256 in configuration.files.items()
+        if found.get(configuration.name, {}).get(name, sha256) != sha256
+    ]
 
 
 def write_record(results: Path, record: dict[str, Any]) -> None:

@@ -14,6 +14,7 @@ from models.method import Method, load_method
 from training.configuration import (
     Configuration,
     TrainingSettings,
+    check_views,
     configurations,
     read_preparation,
     read_training,
@@ -48,6 +49,8 @@ def resolve_run(
     training = training_settings(settings, method, len(inputs.class_names))
     if training is not None:
         check_precision(training.precision, device)
+    prepared = preparation(settings, method)
+    check_views(method, training, prepared)
     threads, group_size = (
         recorded.get(name) if getattr(settings, name) is None else getattr(settings, name)
         for name in ("threads", "group_size")
@@ -61,7 +64,7 @@ def resolve_run(
         class_names=inputs.class_names,
         method=method.name,
         method_sha256=method.sha256,
-        preparation=preparation(settings, method),
+        preparation=prepared,
         training=training,
         seed=settings.seed,
         device=device,
@@ -191,12 +194,6 @@ def preparation(settings: RunSettings, method: Method) -> Preparation:
                 "Leave it out."
             )
         return Preparation()
-    unknown = [name for name in steps if name not in STEPS]
-    if unknown:
-        raise UserError(
-            f"{method.path}: preparation has no step {name_list(unknown)}. "
-            f"The steps are {name_list(STEPS)}."
-        )
     return replace(read_preparation(steps, method.path), **given)
 
 

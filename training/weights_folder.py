@@ -170,9 +170,7 @@ def check_description(folder: Path, description: dict[str, Any]) -> bool:
     """
     found = read_description(folder)
     if found not in (None, description):
-        raise UserError(
-            f"{folder} holds another run's weights. Give a --weights folder of its own."
-        )
+        raise UserError(f"{folder} holds another run's weights. Give another folder.")
     return found is not None
 
 

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 
+from common.errors import LONGEST_LINE, printable, shorten_middle
 from datasets.raw.findings import Finding
 from datasets.raw.label_schemes import LabelledClip, LabelScheme
 
@@ -28,7 +29,8 @@ def _line(finding: Finding) -> str:
     row = f"row {finding.row}" if finding.row else "sheet"
     clip = f" {finding.subject}/{finding.clip}" if finding.subject else ""
     value = f" ({finding.value})" if finding.value else ""
-    return f"{finding.outcome}: {row}{clip}, {finding.rule}{value}: {finding.detail}"
+    text = f"{finding.outcome}: {row}{clip}, {finding.rule}{value}: {finding.detail}"
+    return shorten_middle(printable(text), LONGEST_LINE)
 
 
 def selection_line(clips: Sequence[LabelledClip], scheme: LabelScheme) -> str:

@@ -12,12 +12,12 @@ from pathlib import Path, PureWindowsPath
 from typing import Literal
 from unicodedata import normalize
 
+from common.class_names import LONGEST_NAME, MOST_CLASSES, is_class_name
 from common.dataset_names import DATASETS
 from common.errors import UserError, name_list
 from common.refusals import Refusal, few
 from common.tables import number
 from datasets.frames.reading import video_frame_name
-from datasets.input_records import MOST_CLASSES
 from datasets.raw.corrections import FRAME_FIELDS
 from datasets.raw.dataset_format import DatasetFormat, frame_file
 from datasets.raw.findings import RowReport
@@ -65,6 +65,10 @@ def own_format(name: str, path: Path, sheet: Sheet, wanted: Sequence[str]) -> Da
     if len(classes) > MOST_CLASSES:
         reason = f"has {len(classes)} labels ({few(classes, 50)}), more than {MOST_CLASSES}"
         raise Refusal(path, f"{reason}. Give the classes with --classes, or correct the table.")
+    unusable = [text for text in classes if not is_class_name(text)]
+    if unusable:
+        reason = f"has the label {unusable[0]!a:.60}"
+        raise Refusal(path, f"{reason}. Give at most {LONGEST_NAME} printable characters.")
     by_key = {label_key(text): text for text in classes}
     emotions = {key: by_key.get(key, text) for key, text in labels.items()}
     return DatasetFormat(

@@ -27,7 +27,7 @@ from common.errors import UserError
 from models.au_kernel import choose_strength, inner_folds, kernel_basis, regress
 from models.au_network import one_thread
 from models.causalnet.places import Parts, PlacesNetwork
-from models.checkpoint import load_into, load_weights
+from models.checkpoint import as_arrays, load_into, load_weights
 
 input = "maps"
 preparation = {"affine": True, "rms": True, "phase_sum": True}
@@ -147,7 +147,7 @@ def read_network(parts: Parts, weights: str = "") -> dict[str, NDArray[Any]]:
         )
     state = load_weights(path)
     load_into(network, state, path)
-    return {name: value.numpy() for name, value in state.items()}
+    return as_arrays(state)
 
 
 def mirrored_maps(maps: Maps) -> Maps:

@@ -4,12 +4,12 @@ that starting Python and importing torch take.
 A crash, a hang or a hunger for memory ends the child alone.
 """
 
+import fcntl
 import importlib
 import os
 import resource
 import signal
 import sys
-import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,6 +22,8 @@ SECONDS = 900.0
 """A script that waits for nothing ever is killed too; tests may share the cores with much else."""
 MEMORY = 6 * 2**30
 POLL = 0.005
+PIPE_BYTES = 2**20
+"""More than any script prints: nobody reads before it has ended."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,7 @@ class Forked:
         flags: of its command line.
         folder: the working directory.
         memory: the most bytes of address space beyond this process's.
+        file_size: the most bytes of a file that it writes; a stand-in for a full disk.
     """
 
     def __init__(
@@ -49,9 +52,11 @@ class Forked:
         flags: Sequence[object],
         folder: Path,
         memory: int = MEMORY,
+        file_size: int | None = None,
     ) -> None:
         main = importlib.import_module(script).main
-        self._files = [tempfile.TemporaryFile(), tempfile.TemporaryFile()]  # noqa: SIM115
+        # Pipes, since what a script prints must not count as a file that it writes.
+        pipes = [_wide_pipe(), _wide_pipe()]
         sys.stdout.flush()
         sys.stderr.flush()
         self.pid = os.fork()
@@ -61,12 +66,17 @@ class Forked:
             try:
                 os.setpgid(0, 0)
                 os.chdir(folder)
-                for number, file in enumerate(self._files, start=1):
-                    os.dup2(file.fileno(), number)
-                _limit(memory)
+                for number, (reading, writing) in enumerate(pipes, start=1):
+                    os.dup2(writing, number)
+                    os.close(reading)
+                    os.close(writing)
+                _limit(memory, file_size)
                 code = _run(main, script, flags)
             finally:
                 os._exit(code)
+        self._outputs = [reading for reading, _ in pipes]
+        for _, writing in pipes:
+            os.close(writing)
 
     def wait(self, seconds: float = SECONDS) -> Ended | None:
         """How it ended; None where it is still at work after so many seconds."""
@@ -74,8 +84,7 @@ class Forked:
         while True:
             done, status = os.waitpid(self.pid, os.WNOHANG)
             if done:
-                texts = [_text(file.fileno()) for file in self._files]
-                return Ended(os.waitstatus_to_exitcode(status), *texts)
+                return Ended(os.waitstatus_to_exitcode(status), *self._texts())
             if time.monotonic() > end:
                 return None
             time.sleep(POLL)
@@ -84,6 +93,22 @@ class Forked:
         """End it as a power cut would; its workers notice by themselves."""
         os.kill(self.pid, signal.SIGKILL)
         os.waitpid(self.pid, 0)
+        self._texts()
+
+    def _texts(self) -> list[str]:
+        """What it has printed; a worker that outlives it may keep the other ends open."""
+        texts = []
+        for output in self._outputs:
+            os.set_blocking(output, False)
+            with os.fdopen(output, "rb") as file:
+                texts.append((file.read() or b"").decode("utf-8", "replace"))
+        return texts
+
+
+def _wide_pipe() -> tuple[int, int]:
+    reading, writing = os.pipe()
+    fcntl.fcntl(writing, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
+    return reading, writing
 
 
 def run_forked(script: str, flags: Sequence[object], folder: Path, **limits: int) -> Ended:
@@ -96,10 +121,13 @@ def run_forked(script: str, flags: Sequence[object], folder: Path, **limits: int
     return ended
 
 
-def _limit(memory: int) -> None:
+def _limit(memory: int, file_size: int | None) -> None:
     used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
     resource.setrlimit(resource.RLIMIT_AS, (used + memory, used + memory))
     resource.setrlimit(resource.RLIMIT_CPU, (CPU_SECONDS, CPU_SECONDS))
+    if file_size is not None:
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (file_size, file_size))
 
 
 def _run(main: object, script: str, flags: Sequence[object]) -> int:
@@ -117,9 +145,3 @@ def _run(main: object, script: str, flags: Sequence[object]) -> int:
     sys.stdout.flush()
     sys.stderr.flush()
     return code if isinstance(code, int) else int(code is not None)
-
-
-def _text(handle: int) -> str:
-    os.lseek(handle, 0, os.SEEK_SET)
-    with os.fdopen(os.dup(handle), "rb") as file:
-        return file.read().decode("utf-8", "replace")
