@@ -285,7 +285,7 @@ def test_a_margin_adds_picture_around_the_face_and_nothing_else(tmp_path: Path) 
 
 def paint_red(path: Path) -> None:
     pixels = np.asarray(Image.open(path).convert("RGB"))
-    Image.fromarray(np.uint8(pixels * [1, 0, 0])).save(path, format="PNG")
+    Image.fromarray((pixels * [1, 0, 0]).astype(np.uint8)).save(path, format="PNG")
 
 
 def test_frames_are_kept_in_color_in_their_order(own_copy: tuple[Path, Path]) -> None:
