@@ -12,6 +12,7 @@ import torch
 
 import eval as eval_script
 from common.errors import UserError
+from common.owned_folder import RECORD_NAME
 from datasets import Inputs, Preparation, prepare, read_inputs
 from models import create_model, from_pretrained, load_method
 from models.pretrained import Pretrained, read_card
@@ -144,6 +145,7 @@ def test_changed_weights_and_several_folds_are_refused(fitted: Path, tmp_path: P
     with pytest.raises(UserError, match="cannot be read as a fitted estimator"):
         from_pretrained(folder, "a")
     (folder / "card.json").write_text("{")
+    (folder / RECORD_NAME).unlink()
     with pytest.raises(UserError, match="cannot be read as a card"):
         read_card(folder)
 
