@@ -146,7 +146,7 @@ def from_pretrained(folder: str | Path, fold: str = "") -> Pretrained:
         method=method,
         class_names=classes,
         settings=settings or {},
-        preparation={OLD_STEPS.get(name, name): value for name, value in steps.items()},
+        preparation=steps,
         gains=None if note is None else note.gains,
         trained_on=None if note is None else tuple(note.trained_on),
         card=read_card(path.parent),
@@ -235,7 +235,8 @@ def described_folder(folder: Path) -> Path:
 
 
 def read_description(folder: Path) -> dict[str, Any] | None:
-    """The description beside the weights; None for downloaded weights, which have none.
+    """The description beside the weights, its steps of the preparation by today's names; None for
+    downloaded weights, which have none.
 
     Raises:
         UserError: it cannot be read.
@@ -256,7 +257,9 @@ def read_description(folder: Path) -> dict[str, Any] | None:
         problem = error.errors()[0]
         name = ".".join(map(str, problem["loc"]))
         raise UserError(f"{path}: {name}: {problem['msg']}. Restore it, or train again.") from error
-    return dict(description)
+    steps = description["preparation"]
+    renamed = {OLD_STEPS.get(name, name): value for name, value in steps.items()}
+    return {**description, "preparation": renamed}
 
 
 def described_method(

@@ -23,7 +23,6 @@ from models.estimator import estimator_scores
 from models.method import Method, load_method
 from models.pretrained import (
     ALL,
-    OLD_STEPS,
     described_folder,
     described_method,
     load_model,
@@ -101,12 +100,11 @@ def read_origin(folder: Path, method_file: Path | None = None) -> WeightsOrigin:
     description = read_description(folder)
     if description is None:
         return _downloaded(method_file)
-    old = {OLD_STEPS.get(k, k): v for k, v in description["preparation"].items()}
-    known = {**description, "preparation": old}
+    known = dict(description)
     training = known.pop("training", None)
     if training is not None:
         training = read_training({OLD_TRAINING.get(k, k): v for k, v in training.items()}, folder)
-    known["preparation"] = read_preparation(old, folder)
+    known["preparation"] = read_preparation(known["preparation"], folder)
     method = described_method(folder, known, method_file)
     if training is None and method.trained:
         # Descriptions of version 0.1 do not hold it; nothing of it matters to the test.

@@ -3,6 +3,7 @@
 import hashlib
 import json
 from dataclasses import asdict
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -115,9 +116,13 @@ def write_clips(folder: Path, inputs: Inputs) -> None:
 def _read_clips(folder: Path) -> dict[str, set[str]]:
     """By the hash of a map "dataset/subject" of its clips; empty for weights without a table."""
     path = folder / CLIPS_NAME
-    if not path.is_file():
-        return {}
-    check_unchanged(folder, [path])
+    return _owners_of_maps(path, path.stat().st_mtime_ns) if path.is_file() else {}
+
+
+@lru_cache(maxsize=1)
+def _owners_of_maps(path: Path, changed: int) -> dict[str, set[str]]:
+    """Once for all folds of a folder whose table was last changed at that time."""
+    check_unchanged(path.parent, [path])
     table = read_table(path, ["dataset", "subject", "maps_sha256"], "Train again.")
     found: dict[str, set[str]] = {}
     for dataset, subject, sha256 in table[["dataset", "subject", "maps_sha256"]].to_numpy():
