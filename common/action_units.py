@@ -24,3 +24,6 @@ NAMES = {
 ACTION_UNITS = tuple(NAMES)
 SIDES = (-1, 1)
 """The picture's left and right half."""
+ACTIVATIONS = len(ACTION_UNITS) * len(SIDES)
+"""Outputs of a network that reads every muscle: units in this order, each with both sides."""
+GAZE_PLACE = ACTION_UNITS.index(GAZE)

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 from torch import Tensor, nn
 
-from common.action_units import ACTION_UNITS, GAZE, SIDES
+from common.action_units import ACTION_UNITS, ACTIVATIONS, GAZE_PLACE, SIDES
 from models import checkpoint
 
 WEIGHTS_NAME = "au_network.safetensors"
@@ -54,7 +54,7 @@ class AuNetwork(nn.Module):
             nn.Linear(FEATURES, 192),
             nn.GELU(),
             nn.Dropout(DROPOUT),
-            nn.Linear(192, len(ACTION_UNITS) * len(SIDES)),
+            nn.Linear(192, ACTIVATIONS),
         )
 
     def forward(self, motion: Tensor) -> Tensor:
@@ -101,7 +101,7 @@ def read_sides(motion: NDArray[np.floating], weights: Weights) -> NDArray[np.flo
     """``read_activations``, the mean of what is read from the face and from its mirror image."""
     own, turned = (read_activations(seen, weights) for seen in (motion, mirrored(motion)))
     swapped = turned[..., ::-1].copy()
-    swapped[:, ACTION_UNITS.index(GAZE)] *= -1
+    swapped[:, GAZE_PLACE] *= -1
     return np.float32(0.5) * (own + swapped)
 
 

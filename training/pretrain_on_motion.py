@@ -25,7 +25,7 @@ from rich.progress import track
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from common.action_units import ACTION_UNITS, SIDES
+from common.action_units import ACTIVATIONS, GAZE_PLACE, SIDES
 from common.choices import Ablation
 from common.command_line import parse_settings
 from common.errors import UserError, run_script
@@ -52,9 +52,8 @@ CHECKED_SAMPLES = 4096
 """For the spread of the activations, and for R^2."""
 FIRST_LOSSES = 12
 """How many losses the card holds, for the test that makes them again."""
-OUTPUTS = len(ACTION_UNITS) * len(SIDES)
-OTHER_SIDES = torch.arange(OUTPUTS).view(-1, len(SIDES)).flip(1).ravel()
-GAZE = ACTION_UNITS.index("gaze") * len(SIDES)
+OTHER_SIDES = torch.arange(ACTIVATIONS).view(-1, len(SIDES)).flip(1).ravel()
+GAZE = GAZE_PLACE * len(SIDES)
 """Where the gaze's two activations begin; they change their sign in the mirror."""
 U_AND_V = torch.tensor([-1.0, 1.0])[:, None, None]
 """What the mirror does to them."""
@@ -205,7 +204,7 @@ class DrawnBatches:
         motion, activations = task.draw(self.generator, self.faces, CHECKED_SAMPLES)
         self.spread = activations.std(dim=0)
         self.motion = torch.empty(RESERVOIR, *motion.shape[1:], dtype=motion.dtype)
-        self.targets = torch.empty(RESERVOIR, OUTPUTS)
+        self.targets = torch.empty(RESERVOIR, ACTIVATIONS)
         self.drawn = 0
 
     def fresh(self) -> tuple[Tensor, Tensor]:

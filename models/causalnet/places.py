@@ -15,7 +15,7 @@ from typing import Literal, get_args
 from einops import rearrange
 from torch import Tensor, nn
 
-from common.action_units import ACTION_UNITS, SIDES
+from common.action_units import ACTIVATIONS
 from common.errors import UserError
 from models.causalnet.cab import CAB
 from models.causalnet.cmplm import CMPLM
@@ -29,7 +29,6 @@ PLAIN_MASK = 100.0
 """A gamma at which distant places take no share of the attention."""
 CHANNELS = 6
 """Of a phase: strain, v, u; cosine, sine, magnitude."""
-OUTPUTS = len(ACTION_UNITS) * len(SIDES)
 
 
 class PlacesNetwork(nn.Module):
@@ -64,7 +63,7 @@ class PlacesNetwork(nn.Module):
             CMPLM(WIDTH, HEADS, DEPTH, PLAIN_MASK, GRID) if parts in ("cmplm", "both") else None
         )
         self.cab = CAB(WIDTH, HEADS, PLAIN_MASK, GRID) if with_cab else None
-        self.head = nn.Linear((3 if with_cab else 2) * GRID**2 * WIDTH, OUTPUTS)
+        self.head = nn.Linear((3 if with_cab else 2) * GRID**2 * WIDTH, ACTIVATIONS)
 
     def forward(self, maps: Tensor) -> Tensor:
         """Maps [b, 4, 3, 28, 28] as they are prepared with u and v at RMS 1 -> signed activations

@@ -13,7 +13,7 @@ from typing import cast
 import torch
 from torch import nn
 
-from common.action_units import ACTION_UNITS, SIDES
+from common.action_units import ACTIVATIONS
 from models.causalnet.causalnet import Ablation, CausalNet
 from models.causalnet.compact_v1 import build as build_compact
 from models.checkpoint import load_into, load_weights
@@ -38,7 +38,6 @@ group_size = 8
 cost = "half of what causalnet_compact costs"
 
 SHIPPED = Path(__file__).resolve().parents[2] / "weights/causalnet_pretrained/causalnet.safetensors"
-OUTPUTS = len(ACTION_UNITS) * len(SIDES)
 
 
 def build(classes: int = 3, ablation: Ablation = "none", weights: str = "") -> CausalNet:
@@ -65,4 +64,4 @@ def build(classes: int = 3, ablation: Ablation = "none", weights: str = "") -> C
 
 def build_for_drawn_motion(ablation: Ablation = "none") -> CausalNet:
     """The network as it is pretrained, with an output for each muscle."""
-    return build_compact(OUTPUTS, ablation=ablation)
+    return build_compact(ACTIVATIONS, ablation=ablation)
