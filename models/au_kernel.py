@@ -25,7 +25,7 @@ C classes, E eigenvectors.
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from einops import rearrange
@@ -44,6 +44,7 @@ from models.au_network import (
     mirrored,
     one_thread,
     read_features,
+    read_units,
     summed_motion,
 )
 
@@ -127,16 +128,9 @@ class AuKernel(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             self.network_ = load_weights(Path(self.weights or SHIPPED)) if self.au_network else {}
             self.motion_ = np.asarray(X)
             self.features_ = both_ways(X, names, self.network_)
-            kernel = self._fit_kernel()
-            basis = kernel_basis(kernel)
-            coordinates = kernel @ basis
-            self.inner_losses_, self.strength_ = choose_strength(
-                coordinates, labels, inner_folds(groups)
-            )
-            weight, self.intercept_ = regress(
-                coordinates, labels, self.strength_, len(self.classes_)
-            )
-            self.dual_ = basis @ weight.T
+            fitted = fit_in_kernel_space(self._fit_kernel(), labels, groups)
+        self.inner_losses_, self.strength_ = fitted.inner_losses, fitted.strength
+        self.dual_, self.intercept_ = fitted.dual, fitted.intercept
         return self
 
     def __getstate__(self) -> dict[str, Any]:
@@ -147,6 +141,13 @@ class AuKernel(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         if "motion_" in state:
             with one_thread():
                 self.features_ = both_ways(self.motion_, self._members(), self.network_)
+
+    def read_units(self, X: NDArray[np.float32]) -> NDArray[np.float64] | None:
+        """What the AU network reads from motion [N, 2, 28, 28], [N, 16]; None without a network."""
+        if not self.network_:
+            return None
+        with one_thread():
+            return read_units(X, self.network_)
 
     def decision_function(self, X: NDArray[np.float32]) -> Array:
         """Logits [N, C] of motion [N, 2, 28, 28]."""
@@ -245,6 +246,32 @@ def invariant_kernel(
     ways = rearrange(kernel, "(w n) (v m) -> w v n m", w=len(first), v=len(second))
     # Equal ways first, so that mirroring a clip swaps summands and changes no bit.
     return ((ways[0, 0] + ways[1, 1]) + (ways[0, 1] + ways[1, 0])) / 4
+
+
+class KernelFit(NamedTuple):
+    """A logistic regression in a kernel's space; a clip's logits are its kernel with the N training
+    clips times ``dual`` [N, C], plus ``intercept`` [C]. ``strength`` is the chosen C."""
+
+    dual: Array
+    intercept: Array
+    strength: float
+    inner_losses: Array
+
+
+def fit_in_kernel_space(
+    kernel: Array, labels: NDArray[np.integer], groups: NDArray[np.str_]
+) -> KernelFit:
+    """Fit on the training clips' kernel [N, N], the strength chosen on inner folds of the subjects.
+
+    Args:
+        labels: 0 to C - 1, each of which occurs, [N].
+        groups: "dataset/subject" of each clip, [N].
+    """
+    basis = kernel_basis(kernel)
+    coordinates = kernel @ basis
+    losses, strength = choose_strength(coordinates, labels, inner_folds(groups))
+    weight, intercept = regress(coordinates, labels, strength, len(np.unique(labels)))
+    return KernelFit(basis @ weight.T, intercept, strength, losses)
 
 
 def kernel_basis(kernel: Array) -> Array:

@@ -91,9 +91,13 @@ class AuRule(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         """The class with the highest score, [N]."""
         return self.decision_function(X).argmax(axis=1)
 
+    def read_units(self, X: NDArray[np.float32]) -> NDArray[np.float64]:
+        """What the AU network reads from motion [N, 2, 28, 28], [N, 16]."""
+        with one_thread():
+            return read_units(X, self.network_)
+
     def _scores(self, X: NDArray[np.float32]) -> NDArray[np.float64]:
         """The strongest unit of each class, the mean of both sides and both ways of seeing."""
-        with one_thread():
-            activations = read_units(X, self.network_)
+        activations = self.read_units(X)
         units = [[ACTION_UNITS.index(unit) for unit in units] for units in UNITS_OF]
         return np.stack([activations[:, places].max(axis=1) for places in units], axis=1)

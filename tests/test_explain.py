@@ -84,6 +84,14 @@ def test_muscles_are_those_that_the_fold_s_own_network_reads(
     assert looks.true_units is None and found_table(looks) is None
 
 
+def test_a_frozen_network_that_is_no_au_network_reads_no_muscles(
+    tiny_folder: Path, tiny_inputs: Inputs, tmp_path: Path
+) -> None:
+    _, weights = train(tmp_path, tiny_folder, "causalnet_spatial")
+    looks = explain_weights(weights, tiny_inputs)
+    assert looks.activations is None and np.isfinite(looks.maps).all()
+
+
 def test_weights_that_have_seen_the_subject_are_refused(
     kernel: tuple[Path, Path], tiny_inputs: Inputs, tmp_path: Path
 ) -> None:

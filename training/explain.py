@@ -31,6 +31,7 @@ from datasets.synthetic.motion import unit_places
 from evaluation.explanations import ClipLooks, Explanations
 from models.au_network import load_weights as load_au_network
 from models.au_network import one_thread, read_units, summed_motion
+from training.clips import Clips
 from training.evaluate_weights import (
     WeightsOrigin,
     find_files,
@@ -91,10 +92,13 @@ class _Model:
 
     def scores(self, inputs: Inputs, stored: NDArray[Any], rows: NDArray[np.int64]) -> NDArray[Any]:
         """Logits [B, C] of stored arrays [B, L, H, W, channels] in place of those of the rows."""
-        clips = fold_clips(
-            self.origin, _with_stored(self, inputs, stored, rows), self.note.gains, "cpu"
-        )
+        clips = self.prepared(inputs, stored, rows)
         return test_logits(self.model, self.origin, clips, np.arange(len(rows)))
+
+    def prepared(self, inputs: Inputs, stored: NDArray[Any], rows: NDArray[np.int64]) -> Clips:
+        """Those clips as the fold's model sees them; no other clip is prepared."""
+        own = _with_stored(self, inputs, stored, rows)
+        return fold_clips(self.origin, own, self.note.gains, "cpu")
 
 
 @dataclass(frozen=True)
@@ -127,7 +131,11 @@ def _explain_fold(model: _Model, inputs: Inputs, rows: NDArray[np.int64]) -> _Pa
     logits = model.scores(inputs, stored, rows)
     predicted = logits.argmax(axis=1)
     maps = _cover(model, inputs, stored, rows, predicted)
-    return _Part(rows, predicted, maps, _activations(model, inputs, rows))
+    read = getattr(model.model, "read_units", None)
+    if read is None:
+        return _Part(rows, predicted, maps, None)
+    clips = model.prepared(inputs, stored, rows).test(np.arange(len(rows))).numpy()
+    return _Part(rows, predicted, maps, read(summed_motion(clips)))
 
 
 def _cover(
@@ -180,18 +188,6 @@ def _with_stored(
     if name == "maps":
         return replace(inputs, clips=clips, maps=stored)
     return replace(inputs, clips=clips, arrays={name: stored})
-
-
-def _activations(
-    model: _Model, inputs: Inputs, rows: NDArray[np.int64]
-) -> NDArray[np.float64] | None:
-    """What the AU network inside a fitted method reads, [N, 16]; None where it has none."""
-    network = getattr(model.model, "network_", None)
-    if not network:
-        return None
-    clips = fold_clips(model.origin, inputs, model.note.gains, "cpu").test(rows).numpy()
-    with one_thread():
-        return read_units(summed_motion(clips), network)
 
 
 def look_at_clips(folder: Path, clips: pd.DataFrame) -> ClipLooks:

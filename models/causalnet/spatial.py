@@ -24,7 +24,7 @@ from scipy.special import softmax
 from sklearn.base import BaseEstimator, ClassifierMixin
 
 from common.errors import UserError
-from models.au_kernel import choose_strength, inner_folds, kernel_basis, regress
+from models.au_kernel import fit_in_kernel_space
 from models.au_network import one_thread
 from models.causalnet.places import Parts, PlacesNetwork
 from models.checkpoint import as_arrays, load_into, load_weights
@@ -94,16 +94,9 @@ class FrozenPlaces(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             centered = read - self.mean_
             self.scale_ = float(np.sqrt(np.square(centered).sum(axis=1).mean())) or 1.0
             centered /= self.scale_
-            kernel = centered @ centered.T
-            basis = kernel_basis(kernel)
-            coordinates = kernel @ basis
-            self.inner_losses_, self.strength_ = choose_strength(
-                coordinates, labels, inner_folds(groups)
-            )
-            weight, self.intercept_ = regress(
-                coordinates, labels, self.strength_, len(self.classes_)
-            )
-            self.weight_ = centered.T @ (basis @ weight.T)
+            fitted = fit_in_kernel_space(centered @ centered.T, labels, groups)
+            self.inner_losses_, self.strength_ = fitted.inner_losses, fitted.strength
+            self.weight_, self.intercept_ = centered.T @ fitted.dual, fitted.intercept
         return self
 
     def decision_function(self, X: Maps) -> Array:
