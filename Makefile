@@ -3,8 +3,11 @@ PYTHON ?= python3
 BIN := .venv/bin
 
 .PHONY: demo demo-raw demo-video test test-slow test-hostile test-kills test-lowest test-pythons \
-	benchmark results results-v1 robustness clean
+	benchmark results results-networks results-parts results-part-networks results-v1 robustness clean
+# One goal after the other, but for those of which two are made at once.
+ifndef PARALLEL
 .NOTPARALLEL:
+endif
 
 .venv/.installed: requirements.txt
 	$(PYTHON) -m venv .venv
@@ -120,7 +123,7 @@ linear-only := --set au_network=false orientation=false
 no-affine := --affine False
 no-rms := --rms False
 no-sum := --phase-sum False
-# au_kernel with AU networks of other seeds than the shipped one.
+# au_kernel and causalnet_spatial with networks of other seeds than the shipped ones.
 NETWORKS := 2 3 4 5
 # Both on fewer subjects, in other protocols, and with shuffled labels.
 STUDIED := linear au_kernel
@@ -130,7 +133,8 @@ SHUFFLES := 1 2 3
 STUDIES := $(SHARES:%=share-%) $(PROTOCOLS) $(SHUFFLES:%=null-%)
 
 RUNS := $(ONCE) $(foreach m,$(SEEDED),$(SEEDS:%=$(m)-seed%)) $(PARTS:%=au_kernel-%) \
-	$(NETWORKS:%=au_kernel-network%) $(foreach m,$(STUDIED),$(STUDIES:%=$(m)-%))
+	$(NETWORKS:%=au_kernel-network%) $(NETWORKS:%=causalnet_spatial-network%) \
+	$(foreach m,$(STUDIED),$(STUDIES:%=$(m)-%))
 
 seeds_of = $(foreach s,$(SEEDS),results/$(1)-seed$(s)/$(2))
 COMPACT := $(call seeds_of,causalnet_compact,$(CELL))
@@ -138,19 +142,21 @@ PRETRAINED := $(call seeds_of,causalnet_pretrained,causalnet_pretrained)
 MEAN := $(foreach s,$(SEEDS),$(word $(s),$(COMPACT))+$(word $(s),$(PRETRAINED)))
 LINEAR := results/linear/linear
 KERNEL := results/au_kernel/au_kernel
+SPATIAL := results/causalnet_spatial/causalnet_spatial
 OTHERS := results/linear-sum/linear results/majority/majority results/au_rule/au_rule \
 	$(call seeds_of,ststnet,ststnet) $(call seeds_of,causalnet_compact_v1,$(CELL)) $(COMPACT) \
-	$(PRETRAINED) $(MEAN) results/causalnet_spatial/causalnet_spatial
+	$(PRETRAINED) $(MEAN) $(SPATIAL)
 NAMES := linear_sum majority au_rule ststnet causalnet_compact_v1 causalnet_compact \
 	causalnet_pretrained compact_and_pretrained causalnet_spatial
 PART := results/au_kernel-no-network/au_kernel_au_network=False \
 	results/au_kernel-linear-only/au_kernel_au_network=False_orientation=False \
 	$(foreach p,no-affine no-rms no-sum,results/au_kernel-$(p)/au_kernel)
 network_of = results/au_kernel-network$(1)/au_kernel_weights=results-au_network-seed$(1)-au_network.safetensors
+spatial_of = results/causalnet_spatial-network$(1)/causalnet_spatial_weights=results-places-seed$(1)-causalnet.safetensors
 SHARED := $(foreach m,$(STUDIED),$(SHARES:%=results/$(m)-share-%/$(m)))
 SPLIT := $(foreach m,$(STUDIED),$(PROTOCOLS:%=results/$(m)-%/$(m)))
 
-results: $(RUNS:%=results-%)
+results: inputs-given results-networks $(RUNS:%=results-%)
 	for rule in $(RULES); do \
 		$(COMPARE) $(LINEAR) $(KERNEL) $(OTHERS) --names linear au_kernel $(NAMES) \
 			--rules $$rule --table results/tables/methods_$$rule.csv || exit; \
@@ -161,6 +167,9 @@ results: $(RUNS:%=results-%)
 		--table results/tables/au_kernel_parts.csv
 	$(COMPARE) $(KERNEL) $(foreach s,$(NETWORKS),$(call network_of,$(s))) \
 		--names au_kernel $(NETWORKS:%=network_%) --table results/tables/au_kernel_networks.csv
+	$(COMPARE) $(LINEAR) $(SPATIAL) $(foreach s,$(NETWORKS),$(call spatial_of,$(s))) \
+		--names linear causalnet_spatial $(NETWORKS:%=network_%) \
+		--table results/tables/causalnet_spatial_networks.csv
 	$(COMPARE) $(KERNEL) $(LINEAR) $(SHARED) --table results/tables/learning_curve.csv --names \
 		au_kernel linear $(foreach m,$(STUDIED),$(SHARES:%=$(m)_%))
 	$(COMPARE) $(KERNEL) $(LINEAR) $(SPLIT) --table results/tables/protocols.csv --names \
@@ -187,12 +196,23 @@ endef
 $(foreach m,$(SEEDED),$(foreach s,$(SEEDS),$(eval $(call SEEDED_RUN,$(m),$(s)))))
 $(PARTS:%=results-au_kernel-%): results-au_kernel-%: inputs-given
 	$(TRAIN) --method au_kernel $($*) --results results/au_kernel-$*
-# A network is written in one piece, when it is trained.
+# A network is written in one piece, when it is trained by one process: two at once.
+PRETRAIN = OMP_NUM_THREADS=1 $(BIN)/python -m training.pretrain_on_motion --out $(@D) --network
+NETWORK_FILES := $(NETWORKS:%=results/au_network-seed%/au_network.safetensors) \
+	$(NETWORKS:%=results/places-seed%/causalnet.safetensors)
+results-networks:
+	$(MAKE) -j 2 PARALLEL=yes $(NETWORK_FILES)
 results/au_network-seed%/au_network.safetensors: | .venv/.installed
-	$(BIN)/python -m training.au_network --seed $* --out $(@D)
+	$(PRETRAIN) au_network --seed $*
+results/places-seed%/causalnet.safetensors: | .venv/.installed
+	$(PRETRAIN) causalnet_spatial --seed $*
 $(NETWORKS:%=results-au_kernel-network%): results-au_kernel-network%: \
 		results/au_network-seed%/au_network.safetensors inputs-given
 	$(TRAIN) --method au_kernel --set weights=$< --results results/au_kernel-network$*
+$(NETWORKS:%=results-causalnet_spatial-network%): results-causalnet_spatial-network%: \
+		results/places-seed%/causalnet.safetensors inputs-given
+	$(TRAIN) --method causalnet_spatial --set weights=$< \
+		--results results/causalnet_spatial-network$*
 define STUDIED_RUNS
 $(SHARES:%=results-$(1)-share-%): results-$(1)-share-%: inputs-given
 	$$(TRAIN) --method $(1) --seed 1 --subject-share $$* --results results/$(1)-share-$$*
@@ -202,6 +222,48 @@ $(SHUFFLES:%=results-$(1)-null-%): results-$(1)-null-%: inputs-given
 	$$(TRAIN) --method $(1) --seed 1 --label-shuffle $$* --results results/$(1)-null-$$*
 endef
 $(foreach m,$(STUDIED),$(eval $(call STUDIED_RUNS,$(m))))
+
+# The paper's idea on trial: CausalNets with and without CMPLM and CAB, one seed. Under wrong key
+# frames: docs/robustness.md. An hour on two cores, once `make results` has run.
+WITHOUT := no_cmplm no_cab
+WEIGHTS_pretrained = results/weights-pretrained-$(1)/causalnet.safetensors
+WEIGHTS_spatial = results/weights-spatial-$(1)/causalnet.safetensors
+name_of = $(subst /,-,$(1))
+PRETRAINED_PART = results/causalnet_pretrained-$(1)/causalnet_pretrained_ablation=$(1)_weights=$(call name_of,$(call WEIGHTS_pretrained,$(1)))
+SPATIAL_PART = results/causalnet_spatial-$(1)/causalnet_spatial_parts=$(1)_weights=$(call name_of,$(call WEIGHTS_spatial,$(1)))
+PART_NETWORKS := $(foreach p,$(WITHOUT),$(call WEIGHTS_pretrained,$(p))) \
+	$(foreach p,cmplm neither,$(call WEIGHTS_spatial,$(p)))
+results-parts: inputs-given results-part-networks $(WITHOUT:%=results-causalnet_compact-%) \
+		$(WITHOUT:%=results-causalnet_pretrained-%) \
+		$(patsubst %,results-causalnet_spatial-%,both cmplm neither)
+	$(COMPARE) results/causalnet_compact-seed1/$(CELL) \
+		$(foreach p,$(WITHOUT),results/causalnet_compact-$(p)/$(CELL)_$(p)) \
+		--names compact $(WITHOUT) --table results/tables/causalnet_compact_parts.csv
+	$(COMPARE) results/causalnet_pretrained-seed1/causalnet_pretrained \
+		$(foreach p,$(WITHOUT),$(call PRETRAINED_PART,$(p))) \
+		--names pretrained $(WITHOUT) --table results/tables/causalnet_pretrained_parts.csv
+	$(COMPARE) $(SPATIAL) results/causalnet_spatial-both/causalnet_spatial_parts=both \
+		$(foreach p,cmplm neither,$(call SPATIAL_PART,$(p))) \
+		--names cab both cmplm neither --table results/tables/causalnet_spatial_parts.csv
+results-part-networks: | .venv/.installed
+	$(MAKE) -j 2 PARALLEL=yes $(PART_NETWORKS)
+results/weights-pretrained-%/causalnet.safetensors: | .venv/.installed
+	$(PRETRAIN) causalnet_pretrained --ablation $*
+results/weights-spatial-%/causalnet.safetensors: | .venv/.installed
+	$(PRETRAIN) causalnet_spatial --parts $*
+$(WITHOUT:%=results-causalnet_compact-%): results-causalnet_compact-%: inputs-given
+	$(TRAIN) --method causalnet_compact --seed 1 --ablation $* \
+		--results results/causalnet_compact-$*
+$(WITHOUT:%=results-causalnet_pretrained-%): results-causalnet_pretrained-%: \
+		results/weights-pretrained-%/causalnet.safetensors inputs-given
+	$(TRAIN) --method causalnet_pretrained --seed 1 --set ablation=$* weights=$< \
+		--results results/causalnet_pretrained-$*
+results-causalnet_spatial-both: inputs-given
+	$(TRAIN) --method causalnet_spatial --set parts=both --results results/causalnet_spatial-both
+results-causalnet_spatial-cmplm results-causalnet_spatial-neither: \
+		results-causalnet_spatial-%: results/weights-spatial-%/causalnet.safetensors inputs-given
+	$(TRAIN) --method causalnet_spatial --set parts=$* weights=$< \
+		--results results/causalnet_spatial-$*
 
 # What version 0.1 also measured of causalnet_compact_v1: ablations, 200 epochs, null check.
 # Two hours on two cores, once `make results` has run.

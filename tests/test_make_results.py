@@ -4,6 +4,7 @@ import shlex
 import shutil
 import subprocess
 from itertools import takewhile
+from pathlib import Path
 
 import pytest
 
@@ -39,9 +40,10 @@ def written_by(words: list[str]) -> str:
     return f"{values(words, '--results')[0]}/{configuration.name}"
 
 
-@pytest.mark.parametrize("target", ["results", "results-v1"])
+@pytest.mark.parametrize("target", ["results", "results-parts", "results-v1"])
 def test_every_folder_that_is_compared_is_written_by_a_run(target: str) -> None:
-    all_words = commands(target)
+    before = commands("results") if target == "results-parts" else []
+    all_words = before + commands(target)
     trained = [words for words in all_words if "main_train_for_parameter_tuning.py" in words]
     built_in = [words for words in trained if values(words, "--method")[0] in BUILT_IN]
     written = {written_by(words) for words in built_in}
@@ -63,10 +65,13 @@ def test_every_folder_that_is_compared_is_written_by_a_run(target: str) -> None:
         assert all("-null-" in folder for folder in written - read)
 
 
-def test_each_seed_of_the_au_network_is_trained_before_it_is_used() -> None:
-    all_words = commands("results")
-    networks = [values(w, "--out")[0] for w in all_words if "training.au_network" in w]
-    used = [values(w, "--set")[0] for w in all_words if values(w, "--set")]
-    paths = [text.removeprefix("weights=") for text in used if text.startswith("weights=")]
-    assert paths == [f"{folder}/au_network.safetensors" for folder in networks]
-    assert len(paths) == len(set(paths)) == 4
+@pytest.mark.parametrize(("target", "count"), [("results", 8), ("results-parts", 4)])
+def test_each_network_is_trained_before_it_is_used(target: str, count: int) -> None:
+    trained, used = set(), []
+    for words in commands(target):
+        if "training.pretrain_on_motion" in words:
+            trained.add(values(words, "--out")[0])
+        given = [text for text in values(words, "--set") if text.startswith("weights=")]
+        used += given
+        assert all(str(Path(text.removeprefix("weights=")).parent) in trained for text in given)
+    assert len(used) == len(set(used)) == len(trained) == count
