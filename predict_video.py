@@ -113,7 +113,7 @@ def _predict_all(config: Config, reader: Reader) -> None:
         rows = pd.concat([result.events for result in results], ignore_index=True)
         write_text(config.out / EVENTS_NAME, rows.to_csv(index=False, lineterminator="\n"))
         mark = SYNTHETIC if any(result.synthetic for result in results) else ""
-        print(f"{mark}{len(rows)} movements: {config.out / EVENTS_NAME}")
+        print(f"{mark}{_movements(len(rows))}: {config.out / EVENTS_NAME}")
     if problems:
         raise UserError("; ".join(problems))
 
@@ -145,13 +145,17 @@ def _predict(name: str, path: Path, config: Config, reader: Reader) -> VideoResu
         return with_progress(frames, total, name)
 
     result = predict_video(path, config.out, name, settings, reader, config.key_frames, progress)
-    lines = [*result.warnings, f"{len(result.events)} movements, {result.page}", result.trust]
+    lines = [*result.warnings, f"{_movements(len(result.events))}, {result.page}", result.trust]
     if config.truth is not None:
         lines += compare_with_truth(result.events, config.truth)
     mark = SYNTHETIC if result.synthetic else ""
     for line in filter(None, lines):
         print(f"{mark}{name}: {line}")
     return result
+
+
+def _movements(count: int) -> str:
+    return "1 movement" if count == 1 else f"{count} movements"
 
 
 def _key_frame(text: str) -> KeyFrame:
