@@ -68,6 +68,7 @@ from evaluation.robustness import (
 )
 from evaluation.tables import print_table
 from models.method import Method, load_method
+from models.pretrained import build_model
 from training.configuration import Configuration
 from training.executor import ExecutorSettings
 from training.grid_run import GridSearch
@@ -385,6 +386,7 @@ def read_clips(
     raw = read_raw(config)
     scheme = raw.scheme(config.scheme)
     labelled = sorted(label_clips(raw.clips, scheme)[0], key=lambda item: item.clip.stem)
+    _check_builds(methods, len(scheme.classes))
     conditions = list(dict.fromkeys(["annotated", *(point.maps_of for point in points)]))
     needed = sorted({"maps", *(own.method.input for own in methods)})
     print(f"computing {name_list(needed)} of {len(labelled)} clips", file=sys.stderr, flush=True)
@@ -420,6 +422,13 @@ def read_clips(
         flow_by=flow_by,
     )
     return own, sweep
+
+
+def _check_builds(methods: list[MeasuredMethod], classes: int) -> None:
+    """Settings may name what is missing: that is refused before frames are read."""
+    for own in methods:
+        (configuration,) = grid_configurations(own.settings, own.method)
+        build_model(own.method, configuration.settings, classes)
 
 
 def _benchmark(

@@ -74,7 +74,9 @@ def build(
     au_network: bool = True,
     weights: str = "",
 ) -> "AuKernel":
-    """The classifier; see ``AuKernel``."""
+    """The classifier; see ``AuKernel``. Given weights are read once, to refuse them early."""
+    if weights and au_network:
+        load_weights(Path(weights))
     return AuKernel(linear, orientation, au_network, weights)
 
 

@@ -37,7 +37,9 @@ UNITS_OF = (("4", "7", "9", "10", "14", "15", "17"), ("12",), ("2", "5", "26"))
 
 
 def build(classes: int = 3, weights: str = "") -> "AuRule":
-    """The rule; see ``AuRule``."""
+    """The rule; see ``AuRule``. Given weights are read once, to refuse them early."""
+    if weights:
+        load_weights(Path(weights))
     return AuRule(classes, weights)
 
 

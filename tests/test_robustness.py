@@ -313,6 +313,21 @@ def test_methods_that_cannot_be_measured_are_refused_before_any_frame_is_read(
     assert reason in error and len(error.strip().splitlines()) == 1
 
 
+def test_weights_that_are_missing_are_refused_before_any_frame_is_read(
+    raw: tuple[str, ...],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for method in ("causalnet_spatial", "au_kernel", "au_rule"):
+        flags = (*raw, *FEW, "--methods", method, "--set", f"{method}.weights=absent.safetensors")
+        assert run_here(monkeypatch, measure_robustness.main, *flags) == 2
+        error = capsys.readouterr().err
+        assert error.startswith("error: absent.safetensors") and "computing" not in error
+    assert not list((tmp_path / "results").rglob("*.npy"))
+
+
 def test_what_is_missing_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

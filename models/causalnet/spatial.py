@@ -43,7 +43,9 @@ Array = NDArray[np.floating]
 
 
 def build(parts: Parts = "cab", weights: str = "") -> "FrozenPlaces":
-    """The classifier; see ``FrozenPlaces``."""
+    """The classifier; see ``FrozenPlaces``. Given weights are read once, to refuse them early."""
+    if weights:
+        read_network(parts, weights)
     return FrozenPlaces(parts, weights)
 
 
