@@ -161,7 +161,7 @@ def test_merged_cells_saved_as_text_are_named(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text(table_text([CASME2, *rows]))
     raw = read("casme2", tmp_path / "a.csv")
     assert len(raw.clips) == 1
-    assert notes(raw, "name")[0].startswith("an empty cell: fill it in: saved as text, a merged")
+    assert notes(raw, "name")[0].startswith(": a cell is empty; of a merged one, text")
 
 
 def test_decimal_commas_are_numbers(tmp_path: Path, protocol_folder: tuple[Path, Pairs]) -> None:

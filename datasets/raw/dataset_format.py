@@ -89,8 +89,10 @@ class DatasetFormat:
         return bool(self.clip_pattern.fullmatch(clip))
 
     def clip_cell(self, text: str) -> str:
-        """A file-name cell in the form of this dataset, without folders and a file's ending."""
-        return self.written_clip(FILE_ENDING.sub("", PureWindowsPath(text).name))
+        """A file-name cell in the form of this dataset, without folders and a file's ending; one
+        that has no such form as it is."""
+        plain = self.written_clip(FILE_ENDING.sub("", PureWindowsPath(text).name))
+        return plain if self.owns(plain) else text
 
     def reads(self, clip: str) -> bool:
         """Whether a file-name cell is one of this dataset however it is written."""

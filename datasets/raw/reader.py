@@ -346,8 +346,8 @@ class _RowReader:
         """Say which cell is no name; for a clip that is named by its onset, it may be the onset."""
         refused = [c for c in (cells["subject"], cells["clip"]) if not SAFE_NAME.fullmatch(c)]
         if "" in refused:
-            detail = "fill it in: saved as text, a merged cell is filled in its first row alone."
-            report.add("name", "an empty cell", "excluded", detail)
+            detail = "a cell is empty; of a merged one, text holds the first row alone. Fill it in."
+            report.add("name", "", "excluded", detail)
         elif refused:
             detail = "subject and file name must be plain names."
             report.add("name", refused[0], "excluded", detail)
