@@ -12,6 +12,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pandas as pd
 import pytest
@@ -866,6 +867,53 @@ def test_maps_of_one_phase_run_where_one_is_looked_at(tiny_folder: Path, tmp_pat
     assert "looks at both phases, but" in error and "the first map of each clip alone" in error
     run_main(main_train_for_parameter_tuning.main, [str(flag) for flag in (*flags, "majority")])
     assert (tmp_path / "r/majority").is_dir()
+
+
+@pytest.mark.parametrize(
+    ("place", "said"),
+    [
+        (MAPS_FOLDER, "Give the folder above it, copy."),
+        ("..", "Give the folder in it that does: copy."),
+        ("other", "this one holds notes.txt."),
+    ],
+)
+def test_where_the_table_lies_is_said(
+    place: str, said: str, tiny_folder: Path, tmp_path: Path
+) -> None:
+    folder = shutil.copytree(tiny_folder, tmp_path / "x" / "copy")
+    if place == "other":
+        folder = tmp_path / "y"
+        (folder / place).mkdir(parents=True)
+        (folder / place / "notes.txt").touch()
+    with pytest.raises(UserError, match=re.escape(said)):
+        read_inputs(folder / place)
+
+
+def test_maps_of_another_form_are_called_so(
+    tiny_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for change, said in {
+        "jpeg": "not a readable PNG but a JPEG: ",
+        "grey": "28 x 28 uint8, not 28 x 28 x 3 uint8: ",
+        "npy": ". Maps are PNG files of these names.",
+    }.items():
+        folder = shutil.copytree(tiny_folder, tmp_path / change)
+        for path in list((folder / MAPS_FOLDER).iterdir()):
+            pixels = cv2.imread(str(path))
+            assert pixels is not None
+            if change == "npy":
+                path.rename(path.with_suffix(".npy"))
+            elif change == "jpeg":
+                path.write_bytes(cv2.imencode(".jpg", pixels)[1].tobytes())
+            else:
+                cv2.imwrite(str(path), pixels[:, :, 0])
+        with pytest.raises(UserError, match=re.escape(said)):
+            read_inputs(folder)
+    folder = shutil.copytree(tiny_folder, tmp_path / "suffix")
+    for path in list((folder / MAPS_FOLDER).iterdir()):
+        path.rename(path.with_name(re.sub(r"(_\d) \.png$", r" \1.png", path.name)))
+    assert read_inputs(folder).phases == 1
+    assert "read as maps of one phase, from onset to apex; not used: " in capsys.readouterr().err
 
 
 def test_a_tree_of_leave_one_out_folders_is_no_folder_of_inputs(tmp_path: Path) -> None:
