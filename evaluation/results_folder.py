@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from common.dataset_names import usual_name
 from common.errors import UserError
 from common.owned_folder import changed_files
 from common.refusals import Refusal, few, one_line, summarize_refusals
@@ -34,7 +35,7 @@ PREDICTIONS_NAME = "predictions.csv"
 ACC_FILES = f"[!.]*{SUFFIX}"
 """Without those that macOS puts beside files, which begin with a point."""
 UNKNOWN_DATASET = "unknown"
-ROOM_FOR_PROBLEMS = 170
+ROOM_FOR_PROBLEMS = 145
 
 
 @dataclass(frozen=True)
@@ -61,11 +62,11 @@ class Results:
         return describe_problems(self.problems)
 
 
-def describe_problems(problems: Sequence[str]) -> str:
-    """The problems that fit into a line, at least one, and how many more there are."""
-    shown = [one_line(problems[0], ROOM_FOR_PROBLEMS)] if problems else []
+def describe_problems(problems: Sequence[str], room: int = ROOM_FOR_PROBLEMS) -> str:
+    """The problems that fit into so many characters, at least one, and how many more there are."""
+    shown = [one_line(problems[0], room)] if problems else []
     for problem in problems[1:]:
-        if len("; ".join([*shown, problem])) > ROOM_FOR_PROBLEMS:
+        if len("; ".join([*shown, problem])) > room:
             break
         shown.append(problem)
     more = len(problems) - len(shown)
@@ -95,6 +96,7 @@ def read_results(
         raise Refusal(folder, "is not a folder. Give the folder that holds the results.")
     counts, source = expected_clips(folder, clips)
     if dataset is not None:
+        dataset = usual_name(dataset)
         known = sorted(counts["dataset"].unique())
         if dataset not in known:
             raise Refusal(folder, f"has no dataset {dataset!r}; it has {few(known)}.")
