@@ -53,6 +53,8 @@ DRESS = re.compile(
     r"(?:\b(?:np|jnp|numpy|torch)\.)?\b(?:u?int|float|tensor|[Aa]rray)\d*"
     r"\(\s*(?:\[\s*([-+.\de]+)\s*\]|([-+.\de]+))\s*(?:,\s*\w+\s*=[^()]*)?\)"
 )
+WHOLE_NUMBER = re.compile(r"(\d+)(?:\.00?|\.0{4,}|,00?)", re.ASCII)
+"""With decimals of nothing; three of them may be thousands."""
 DECIMAL_COMMA = re.compile(r"[-+]?\d+,\d+(?:[eE][-+]?\d{1,3})?", re.ASCII)
 DATE = re.compile(
     r"\d{4}-\d\d-\d\d(?: 00:00:00)?|\d{1,2}-[A-Za-z]{3}|[A-Za-z]{3}-\d{2}|\d{1,2}月\d{1,2}日"
@@ -190,6 +192,11 @@ def number(text: str) -> float:
         plain = plain.replace(",", ".")
     value = float(plain) if NUMBER.fullmatch(plain) else math.nan
     return value if math.isfinite(value) else math.nan
+
+
+def whole(text: str) -> str:
+    """46.0 and 46,0, as other programs write a whole number, as 46; any other text as it is."""
+    return WHOLE_NUMBER.sub(r"\1", text) if WHOLE_NUMBER.fullmatch(text) else text
 
 
 def undress(text: str) -> str:

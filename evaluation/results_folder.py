@@ -35,6 +35,7 @@ PREDICTIONS_NAME = "predictions.csv"
 ACC_FILES = f"[!.]*{SUFFIX}"
 """Without those that macOS puts beside files, which begin with a point."""
 UNKNOWN_DATASET = "unknown"
+GUIDE = "docs/predictions.md"
 ROOM_FOR_PROBLEMS = 145
 
 
@@ -149,7 +150,7 @@ def _count_unknown(subjects_found: pd.DataFrame) -> tuple[pd.DataFrame, list[str
     """Subjects of whom none is expected, so that nobody knows how many clips each has."""
     counts = subjects_found.assign(clips=0, source=RECORDED, note="")
     subjects = f"no subject is of {PROTOCOL} ({few(counts['subject'], 30)})"
-    return counts, [f"{subjects}: a file {FILE_NAME} must say how many clips each has"]
+    return counts, [f"{subjects}: a file {FILE_NAME} must say how many clips each has ({GUIDE})"]
 
 
 def _read_acc_files(

@@ -202,7 +202,7 @@ def test_a_subject_is_known_in_every_spelling(
 
 def test_corrections_are_read_as_a_spreadsheet_program_saves_them(tmp_path: Path) -> None:
     lines = [["dataset", "subject", "clip", "field", "value", "reason"]]
-    lines += [["samm", "6", "006_1_1", "apex", "110", "seen"], [""] * 6]
+    lines += [["samm", "6", "6_1_1", "apex", "110,0", "seen"], [""] * 6]
     table = tmp_path / "mine.csv"
     table.write_bytes(table_text(lines, ";").encode("utf-16"))
     sheet = book(tmp_path / "a.xlsx", {"MICRO": [SAMM, samm_row(1)]})
@@ -335,6 +335,9 @@ def test_names_that_look_like_nothing_are_names(tiny_folder: Path, tmp_path: Pat
         ("AU12_L", "L12"), ("left 12", "L12"), ("12 L14", "12+L14"), ("12 L", "L12"),
         ("AU12 (A)", "12"), ("(ref)4", "4"), ("4 ref", "4"), ("4+7(?)", "4+7"), ("10AB", "10"),
         ("L/A12", "L12"), ("A/?12", "12"), ("{4}", "4"), ("'4+7'", "4+7"), ("bilateral 12", "12"),
+        ("12 L/R", "12"), ("12(L/R)+4", "12+4"), ("RAU12", "R12"), ("Left AU12", "L12"),
+        ("12 left side", "L12"), ("AU.12*", "12"), ("AU012", "12"), ("12T", "T12"), ("14 A", "14"),
+        ("AU 4. AU 7.", "4+7"), ("12/?", "12"), ("4+7(L)", "4+L7"), ("12 A7", "12+7"),
     ],
 )  # fmt: skip
 def test_units_are_read_by_the_sheets_own_key(cell: str, units: str, tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ Side = Literal["both", "left", "right", "top", "bottom"]
 SIDES: dict[str, Side] = {"": "both", "L": "left", "R": "right", "T": "top", "B": "bottom"}
 LETTERS = {side: letter for letter, side in SIDES.items()}
 UNIT = re.compile(
-    r"\??(?:AU|AD|M|U)?A?(?P<side>[LRTB]?)A?(?P<number>\d{1,2})[A-E]?(?P<behind>[LR]?)\??",
+    r"\??(?:AU|AD|M|U)?A?(?P<side>[LRTB]?)A?0?(?P<number>\d{1,2})[A-E]?(?P<behind>[LRT]?)\??",
     re.ASCII | re.IGNORECASE,
 )
 ALTERNATIVE = re.compile(r"\bor\b|\s*or\s*(?=(?:AU)?[ALRTB]?\d)|或", re.IGNORECASE)
@@ -29,22 +29,24 @@ SIDE_OF_BRACKET = re.compile(r"\b([LRTB])\s*\(([^()]*)\)", re.IGNORECASE)
 FIRST_OF_PART = re.compile(r"(^|[+,;&|/\s])(?=\d)")
 NOTHING = ("", "none", "no", "noau", "na", "nan", "null", "无")
 # What stands in cells beside units, and as what it is read, in this order.
+BOTH = r"L/?R|R/?L|T/?B|B/?T"
 SPELLINGS = [
     (re.compile(pattern, re.IGNORECASE), plain)
     for pattern, plain in (
-        (r"(?<![a-z])left(?![a-z])", "L"),
-        (r"(?<![a-z])right(?![a-z])", "R"),
+        (r"(?<![a-z])(left|right)(?:\s+side)?(?![a-z])", lambda match: match[1][0]),
         (r"(?<![a-z])(?:bilateral|both)(?![a-z])", " "),
-        (r"\(\s*\?\s*\)", ""),
-        (r"(?<=\d)\s*[(\[]\s*[A-E]\s*[)\]]", ""),  # 4(B): an intensity
+        (r"\(\s*\?\s*\)|/\?|\*|\.(?=\s|$)", " "),
+        (rf"(?<=\d)\s*[(\[]?\s*(?:{BOTH})(?!\s*[a-z\d])", " "),  # 12(L/R): both sides
+        (r"(?<![a-z])([LR])\s*AU(?=\s*\d)", r"\1"),  # left AU12
+        (r"(?<=\d)(?:\s*[(\[]\s*[A-E]\s*[)\]]|\s+[A-E](?![a-z\d/]))", ""),  # 4(B): an intensity
         (r"(\d[A-E]?)\s*(?:[-_]\s*([LR])\b|[(\[]\s*([LR])\s*[)\]](?!\s*\d))", r"\1\2\3"),
         (r"(\d[A-E]?)\s+([LR])\b(?!\s*[\d([])", r"\1\2"),  # 12 L, 12-L and 12(L), not 12 L14
         (r"\bref(?:erence)?(?![a-z])", " "),
         (r"[()\[\]{}\"']", " "),
         (r"(\d[A-E])[-/]?[A-E]\b", r"\1"),  # 10A/B: one of two intensities
-        (r"\bA/(?=\??[LRTB]?\d)|(?<=\b[LRTB])/A(?=\d)", ""),  # A/L12: asymmetric, or the left
-        (r"\b(AU|AD|M|(?:AU)?(?:L/?R|R/?L|T/?B|B/?T|[ALRTB]))[\s_-]+(?=\d)", r"\1"),  # L 10, L-10
-        (r"\b(?:L/?R|R/?L|T/?B|B/?T)(?=\d)", ""),
+        (r"\bA/(?=[LRTB]?\d)|(?<=\b[LRTB])/A(?=\d)", ""),  # A/L12: asymmetric, or the left
+        (rf"\b(AU|AD|M|(?:AU)?(?:{BOTH}|[ALRTB]))[\s_.:-]+(?=\d)", r"\1"),  # L 10, AU-10
+        (rf"\b(?:{BOTH})(?=\d)", ""),
     )
 ]
 

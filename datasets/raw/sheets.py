@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from common.refusals import Refusal, few
-from common.tables import Header, Worksheet, read_worksheets, reduce_name
+from common.tables import Header, Worksheet, read_worksheets, reduce_name, whole
 from datasets.raw.corrections import frame_number
 
 EMOTIONS = (
@@ -63,8 +63,6 @@ FORMULA = re.compile(r"=\s*[\w(+\"'$-]")
 WORKBOOK_ENDINGS = (".xlsx", ".xlsm")
 CLIP_OR_PLACE = ("clip", "folder", "video")
 SHEET_ADVICE = "Give the dataset's annotation sheet, or name the columns as there."
-WHOLE_NUMBER = re.compile(r"(\d+)(?:\.00?|\.0{4,}|,00?)", re.ASCII)
-"""With decimals of nothing; three of them may be thousands."""
 
 
 @dataclass(frozen=True)
@@ -188,10 +186,7 @@ def _rows_of(sheet: Worksheet) -> list[SheetRow]:
         padded = (*row, *[""] * (len(names) - len(row)))
         pairs = [(name, cell) for name, cell in zip(names, padded, strict=False) if name]
         # pandas writes the whole numbers of a column with an empty cell as 46.0, others as 46,0.
-        cells = {
-            name: WHOLE_NUMBER.sub(r"\1", cell) if WHOLE_NUMBER.fullmatch(cell) else cell
-            for name, cell in reversed(pairs)
-        }
+        cells = {name: whole(cell) for name, cell in reversed(pairs)}
         if any(cells.values()):
             rows.append(SheetRow(number, cells))
     return rows
