@@ -69,10 +69,12 @@ class Config:
     """Also write one table of all datasets to this file, by its ending: .tex, .md or .csv."""
 
     def __post_init__(self) -> None:
-        for path in (self.latex, self.markdown, self.table):
-            if path is not None:
-                check_output_file(path)
-        if self.table is not None and self.table.suffix not in TABLE_ENDINGS:
+        files = [p for p in (self.latex, self.markdown, self.table) if p is not None]
+        for path in files:
+            check_output_file(path)
+        if len({path.resolve() for path in files}) < len(files):
+            raise UserError("--latex, --markdown and --table name one file. Give each its own.")
+        if self.table is not None and self.table.suffix.lower() not in TABLE_ENDINGS:
             raise UserError(f"--table {self.table}: give a name that ends in .tex, .md or .csv.")
 
 
@@ -138,7 +140,7 @@ def write_files(config: Config, methods: list[Method], tables: list[TextTable]) 
     texts = {config.latex: to_latex, config.markdown: to_markdown}
     files = {path: convert(noted) for path, convert in texts.items() if path is not None}
     if config.table is not None:
-        files[config.table] = format_dataset_table(config.table.suffix, methods)
+        files[config.table] = format_dataset_table(config.table.suffix.lower(), methods)
     with claimed_files(files):
         for path, text in files.items():
             write_text(path, text)

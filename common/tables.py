@@ -1,8 +1,9 @@
 """The one reader of tables: text files and workbooks, every cell as text.
 
-What a file is, is told by its first bytes. Of a text file the encoding (UTF-8, UTF-16, GBK) and the
-separator (the one with which the header is found) are told from the content; a byte-order mark, a
-line ``sep=;`` and empty rows are ignored. "NA" and "nan" are text. No formula or macro is run.
+What a file is, is told by its first bytes. Of a text file the encoding (UTF-8, UTF-16, GBK,
+Windows-1252) and the separator (the one with which the header is found) are told from the content.
+A byte-order mark, a line ``sep=;``, empty rows and what marks a cell as text (``'006``, ``="006"``)
+are ignored. "NA" and "nan" are text. No formula or macro is run.
 """
 
 import csv
@@ -49,10 +50,20 @@ STRICT = b"purl.oclc.org/ooxml"
 FORMULA = re.compile(rb"<(?:\w+:)?f[ >/]")
 MERGED = re.compile(rb'<(?:\w+:)?mergeCell\b[^>]*?ref="(\w+:\w+)"')
 DRESS = re.compile(
-    r"(?:\b(?:np|jnp|numpy|torch)\.)?\b(?:u?int|float|tensor|[Aa]rray)\d*\(\s*\[?\s*([-+.\de]+)\s*\]?"
-    r"\s*(?:,[^()]*)?\)"
+    r"(?:\b(?:np|jnp|numpy|torch)\.)?\b(?:u?int|float|tensor|[Aa]rray)\d*"
+    r"\(\s*(?:\[\s*([-+.\de]+)\s*\]|([-+.\de]+))\s*(?:,\s*\w+\s*=[^()]*)?\)"
 )
+WHOLE_NUMBER = re.compile(r"(\d+)(?:\.00?|\.0{4,}|,00?)", re.ASCII)
+"""With decimals of nothing; three of them may be thousands."""
 DECIMAL_COMMA = re.compile(r"[-+]?\d+,\d+(?:[eE][-+]?\d{1,3})?", re.ASCII)
+DATE = re.compile(
+    r"\d{4}-\d\d-\d\d(?: 00:00:00)?|\d{1,2}-[A-Za-z]{3}|[A-Za-z]{3}-\d{2}|\d{1,2}月\d{1,2}日"
+)
+"""What spreadsheet programs make of texts such as 4-7."""
+MARKED_TEXT = re.compile(r'\'(?=\d)(.*)|="([^"]*)"', re.DOTALL)
+"""How a cell is kept from being taken for a number."""
+INVISIBLE = dict.fromkeys(map(ord, "\u200b\u200c\u200d\u200e\u200f\ufeff"))
+HIGH_BYTES = re.compile(rb"[\x80-\xff]+")
 NUMBER = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d{1,3})?", re.ASCII)
 
 Row = tuple[str, ...]
@@ -76,8 +87,10 @@ class Worksheet:
 
 
 def reduce_name(text: str) -> str:
-    """A column name without case, blanks and signs; letters of any script stay."""
-    return re.sub(r"[\W_]", "", normalize("NFKC", text).lower())
+    """A column name without case, blanks, signs and accents; letters of any script stay."""
+    # Apart from its letter an accent is no letter, and is left out with the signs.
+    plain = re.sub(r"[\W_]", "", normalize("NFKD", text))
+    return normalize("NFC", plain).lower()
 
 
 @dataclass(frozen=True)
@@ -181,9 +194,14 @@ def number(text: str) -> float:
     return value if math.isfinite(value) else math.nan
 
 
+def whole(text: str) -> str:
+    """46.0 and 46,0, as other programs write a whole number, as 46; any other text as it is."""
+    return WHOLE_NUMBER.sub(r"\1", text) if WHOLE_NUMBER.fullmatch(text) else text
+
+
 def undress(text: str) -> str:
     """The text with NumPy's and torch's scalars as plain numbers: ``np.int64(1)`` is ``1``."""
-    return DRESS.sub(r"\1", text) if "(" in text else text
+    return DRESS.sub(r"\1\2", text) if "(" in text else text
 
 
 def read_text(path: Path, wanted: str) -> str:
@@ -234,7 +252,7 @@ def _old_workbook(content: bytes) -> str:
 
 
 def _decode(path: Path, content: bytes) -> str:
-    encodings = ["utf-8-sig", "gb18030"]
+    encodings = ["utf-8-sig", *_older_encodings(content)]
     if content.startswith((b"\xff\xfe", b"\xfe\xff")):
         encodings = ["utf-16"]
     elif b"\0" in content[:2]:
@@ -247,6 +265,19 @@ def _decode(path: Path, content: bytes) -> str:
         if "\0" not in text:
             return text
     raise Refusal(path, "is no text in UTF-8, UTF-16 or GBK. Save it as UTF-8.")
+
+
+def _older_encodings(content: bytes) -> list[str]:
+    """GBK, whose characters are mostly pairs of high bytes; before it Windows-1252, where most high
+    bytes stand alone between ASCII letters, as umlauts do."""
+    runs = HIGH_BYTES.findall(content)
+    alone = sum(len(run) == 1 for run in runs)
+    return ["cp1252", "gb18030"] if 2 * alone > len(runs) else ["gb18030"]
+
+
+def is_date(text: str) -> bool:
+    """Whether a cell is a date as spreadsheet programs make them of texts such as 4-7."""
+    return bool(DATE.fullmatch(text))
 
 
 def _text_rows(path: Path, content: bytes, header: Header) -> dict[int, Row]:
@@ -298,7 +329,9 @@ def _cell_text(cell: object) -> str:
         return ""
     if isinstance(cell, float) and cell.is_integer():
         return str(int(cell))
-    return str(cell).strip()
+    text = str(cell).translate(INVISIBLE).strip()
+    marked = MARKED_TEXT.fullmatch(text)
+    return (marked[1] or marked[2] or "").strip() if marked else text
 
 
 def _workbook_tables(path: Path, content: bytes) -> Iterator[tuple[str, bool, dict[int, Row]]]:

@@ -54,6 +54,7 @@ HASH_DIGITS = 16
 MAP_SUFFIXES = ("", "_1", "_2", "_3")
 MAP_SHAPE = (MAP_SIZE, MAP_SIZE, 3)
 PNG_START = b"\x89PNG\r\n\x1a\n"
+OTHER_PICTURES = {b"\xff\xd8\xff": " but a JPEG", b"BM": " but a BMP", b"GIF8": " but a GIF"}
 SYNTHETIC = "synthetic"
 # Names become file names, so a name that could leave the folder is refused.
 SAFE_NAME = re.compile(r"\w[\w.()+ -]*")
@@ -222,11 +223,20 @@ def _find_table(folder: Path) -> Path:
     tables = [folder / place / TABLE_NAME for place in TABLE_PLACES]
     table = next((path for path in tables if path.is_file()), None)
     if table is None:
-        raise UserError(
-            f"{folder} holds no {TABLE_NAME}. Give the folder of the released maps, a clone of "
-            "the published repository, or a folder made by make_synthetic.py or build_inputs.py."
-        )
+        raise Refusal(folder, f"holds no {TABLE_NAME}. {_where_the_table_is(folder)}")
     return table
+
+
+def _where_the_table_is(folder: Path) -> str:
+    """Which folder to give instead, or what this one holds."""
+    above = folder.resolve().parent
+    if any((above / place / TABLE_NAME).is_file() for place in TABLE_PLACES):
+        return f"Give the folder above it, {above.name}."
+    below = sorted(path.parent.name for path in folder.glob(f"*/{TABLE_NAME}"))
+    if below:
+        return f"Give the folder in it that does: {few(below, 60)}."
+    held = few(sorted(entry.name for entry in folder.iterdir()), 90) or "nothing"
+    return f"Give the released maps, or what build_inputs.py made; this one holds {held}."
 
 
 def _find_maps(table: Path) -> Path:
@@ -395,6 +405,7 @@ def _read_maps(folder: Path, present: set[str], stems: Sequence[str]) -> NDArray
     indices: tuple[int, ...] = (*FLOW_MAPS, *DIRECTION_MAPS)
     if not any(_stored_name(present, stem, index) for stem in stems for index in indices[1:]):
         indices = FLOW_MAPS[:1]
+        _warn_of_other_maps(folder, present, stems)
     maps = np.zeros((len(stems), len(indices), *MAP_SHAPE), dtype=np.uint8)
     problems: dict[str, list[str]] = defaultdict(list)
     for clip_maps, stem in zip(maps, stems, strict=True):
@@ -409,13 +420,23 @@ def _read_maps(folder: Path, present: set[str], stems: Sequence[str]) -> NDArray
             else:
                 clip_maps[index] = pixels
     if problems:
-        room = 140 // len(problems)
+        strangers = not any(_stored_name(present, stem, 0) for stem in stems)
+        room = (100 if strangers else 140) // len(problems)
         parts = [f"{problem}: {few(names, room)}" for problem, names in problems.items()]
-        if not any(_stored_name(present, stem, 0) for stem in stems):
-            parts.append(f"it holds {few(sorted(present), 60) or 'nothing'}")
-        reason = f"does not fit its table of clips. {'; '.join(parts)}. Restore these files."
-        raise Refusal(folder, reason)
+        advice = "Restore these files, or build them again"
+        if strangers:
+            parts.append(f"it holds {few(sorted(present), 50) or 'nothing'}")
+            advice = "Maps are PNG files of these names"
+        raise Refusal(folder, f"does not fit its table of clips. {'; '.join(parts)}. {advice}.")
     return maps
+
+
+def _warn_of_other_maps(folder: Path, present: set[str], stems: Sequence[str]) -> None:
+    """Name what lies beside maps of one phase and may be those of the other."""
+    first = {_stored_name(present, stem, 0) for stem in stems}
+    others = sorted(n for n in present - first if n.lower().endswith(".png") and n[0] != ".")
+    if first != {None} and len(others) >= len(stems):
+        _warn(f"{folder}: read as maps of one phase, from onset to apex; not used: {few(others)}")
 
 
 def _stored_name(present: set[str], stem: str, map_index: int) -> str | None:
@@ -446,9 +467,11 @@ def _read_map(path: Path) -> tuple[NDArray[np.uint8] | None, str]:
         pixels = None
     if pixels is None:
         found = impostor(content)
-        return None, " (".join(found) + ")" if found else "not a readable PNG"
+        other = (kind for start, kind in OTHER_PICTURES.items() if content.startswith(start))
+        return None, " (".join(found) + ")" if found else f"not a readable PNG{next(other, '')}"
     if pixels.shape != MAP_SHAPE or pixels.dtype != np.uint8:
-        return None, f"not {MAP_SIZE} x {MAP_SIZE} pixels of three 8-bit channels"
+        shape = " x ".join(map(str, pixels.shape))
+        return None, f"{shape} {pixels.dtype}, not {MAP_SIZE} x {MAP_SIZE} x 3 uint8"
     return pixels.astype(np.uint8, copy=False), ""
 
 

@@ -10,17 +10,22 @@ from common.command_line import parse_settings
 from common.errors import UserError, name_list
 from common.files import write_text
 from common.owned_folder import shared_record
-from common.refusals import Refusal
+from common.refusals import LONGEST_FILE, Refusal
 from evaluation.epoch_rules import DEFAULT_RULE, published_table, selection_warnings
 from evaluation.fold_logits import StoredFold, read_folds_of_rows
 from evaluation.metrics import Metrics
 from evaluation.predictions import list_epoch_rules, read_class_names_column, score_rows
-from evaluation.results_folder import PREDICTIONS_NAME, Results, read_results
+from evaluation.results_folder import (
+    PREDICTIONS_NAME,
+    Results,
+    describe_problems,
+    read_results,
+)
 from evaluation.spreadsheet import write_spreadsheet
 from evaluation.tables import DATASET_TITLES, print_confusion, print_published
 
-ROOM_FOR_PROBLEMS = 120
-"""Characters of a message."""
+ROOM_WITHOUT_FOLDER = 220
+"""Characters of a line for problems and the folder's name."""
 
 
 @dataclass(frozen=True)
@@ -66,10 +71,10 @@ def calculate(
 def _calculate(folder: Path, dataset: str | None, partial: bool, published: bool) -> None:
     results = read_results(folder, dataset)
     if results.problems and not partial:
+        room = ROOM_WITHOUT_FOLDER - min(len(str(folder)), LONGEST_FILE)
+        what = describe_problems(results.problems, room)
         raise Refusal(
-            folder,
-            f"is not a complete set of results: {results.complaint}. Correct it, or give "
-            "--partial.",
+            folder, f"is not a complete set of results: {what}. Correct it, or give --partial."
         )
     if results.rows.empty:
         raise Refusal(folder, f"holds no usable result: {results.complaint}.")

@@ -33,7 +33,7 @@ _PACKAGE = "% \\usepackage{booktabs}"
 _LATEX = str.maketrans(
     {character: f"\\{character}" for character in "%&#_${}"}
     | {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
-    | {"<": "$<$", ">": "$>$", "±": r"$\pm$"}
+    | {"<": "$<$", ">": "$>$", "±": r"$\pm$", "|": r"\textbar{}"}
 )
 
 
@@ -244,7 +244,7 @@ def to_markdown(tables: Sequence[TextTable]) -> str:
 
 
 def _escape_markdown(text: str) -> str:
-    return text.translate({ord(character): f"\\{character}" for character in "|*_<\\"})
+    return text.translate({ord(character): f"\\{character}" for character in "|*_<\\`$~"})
 
 
 def _format_metric(method: Method, metric: str) -> str:

@@ -28,8 +28,7 @@ def refuse_other_classes(file: object, classes: pd.DataFrame) -> None:
     if highest > last:
         raise Refusal(
             file,
-            f"holds class {highest}, but those of {PROTOCOL} are 0 to {last}. For other clips put "
-            f"a file {FILE_NAME} beside it.",
+            f"holds class {highest}; {PROTOCOL} has 0 to {last}. Other clips need {FILE_NAME}.",
         )
 
 
@@ -45,17 +44,19 @@ def check_true_classes(rows: pd.DataFrame, counts: pd.DataFrame) -> list[str]:
     """
     names = read_class_names_column(rows) if len(rows) else CLASS_NAMES
     claimed = (counts["source"] == RECORDED) & (counts["note"] == "")
-    if not claimed.all() or tuple(names) != CLASS_NAMES:
+    if not claimed.all() or {*names} != {*CLASS_NAMES}:
         return []
+    order = [CLASS_NAMES.index(name) for name in names]
     wrong, hints = {}, set()
     for dataset, expected in counts.groupby("dataset")["clips"].sum().items():
-        part, wanted = rows[rows["dataset"] == dataset], PROTOCOL_CLASSES.get(str(dataset), [])
+        part, known = rows[rows["dataset"] == dataset], PROTOCOL_CLASSES.get(str(dataset), [])
+        wanted = [known[place] for place in order] if known else []
         true, predicted = (_count_classes(part[column]) for column in ("true", "predicted"))
         if not wanted or expected != sum(wanted):
             continue
         # Of a part of the clips no class can have more than there are.
         if (len(part) == expected and true != wanted) or np.any(np.subtract(true, wanted) > 0):
-            wrong[dataset] = f"{_joined(true)}, not {_joined(wanted)} {_joined(CLASS_NAMES)}"
+            wrong[dataset] = f"{_joined(true)}, not {_joined(wanted)} {_joined(names)}"
             hints.add(_why(true, predicted, wanted))
     if not wrong:
         return []

@@ -4,6 +4,7 @@ Whatever is missing, doubled or unreadable is named; nothing vanishes from the t
 Where a folder holds both forms, ``predictions.csv`` is read, because it names the clips.
 """
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from common.dataset_names import usual_name
 from common.errors import UserError
 from common.owned_folder import changed_files
 from common.refusals import Refusal, few, one_line, summarize_refusals
@@ -30,7 +32,10 @@ from evaluation.protocol_classes import (
 )
 
 PREDICTIONS_NAME = "predictions.csv"
+ACC_FILES = f"[!.]*{SUFFIX}"
+"""Without those that macOS puts beside files, which begin with a point."""
 UNKNOWN_DATASET = "unknown"
+GUIDE = "docs/predictions.md"
 ROOM_FOR_PROBLEMS = 145
 
 
@@ -58,11 +63,11 @@ class Results:
         return describe_problems(self.problems)
 
 
-def describe_problems(problems: Sequence[str]) -> str:
-    """The problems that fit into a line, at least one, and how many more there are."""
-    shown = [one_line(problems[0], ROOM_FOR_PROBLEMS)] if problems else []
+def describe_problems(problems: Sequence[str], room: int = ROOM_FOR_PROBLEMS) -> str:
+    """The problems that fit into so many characters, at least one, and how many more there are."""
+    shown = [one_line(problems[0], room)] if problems else []
     for problem in problems[1:]:
-        if len("; ".join([*shown, problem])) > ROOM_FOR_PROBLEMS:
+        if len("; ".join([*shown, problem])) > room:
             break
         shown.append(problem)
     more = len(problems) - len(shown)
@@ -71,7 +76,7 @@ def describe_problems(problems: Sequence[str]) -> str:
 
 def holds_results(folder: Path) -> bool:
     """Whether results lie in this folder itself."""
-    return (folder / PREDICTIONS_NAME).is_file() or any(folder.glob(f"*{SUFFIX}"))
+    return (folder / PREDICTIONS_NAME).is_file() or any(folder.glob(ACC_FILES))
 
 
 def read_results(
@@ -92,6 +97,7 @@ def read_results(
         raise Refusal(folder, "is not a folder. Give the folder that holds the results.")
     counts, source = expected_clips(folder, clips)
     if dataset is not None:
+        dataset = usual_name(dataset)
         known = sorted(counts["dataset"].unique())
         if dataset not in known:
             raise Refusal(folder, f"has no dataset {dataset!r}; it has {few(known)}.")
@@ -104,15 +110,18 @@ def read_results(
             refuse_other_classes(folder / PREDICTIONS_NAME, part[["true", "predicted"]])
         if dataset is not None:
             rows = rows[rows["dataset"] == dataset]
+        elif source == PROTOCOL and rows["dataset"].isin(counts["dataset"]).sum() == 0:
+            known = rows[["dataset", "subject"]].drop_duplicates().assign(file="")
+            counts, problems = _count_unknown(known)
     else:
         files = _list_acc_files(folder)
         if source == PROTOCOL and dataset is None and files.keys().isdisjoint(counts["file"]):
-            counts, problems = _count_unknown(files)
+            counts, problems = _count_unknown(_subjects_of(files))
         of_protocol = source == PROTOCOL and not problems
         rows, more = _read_acc_files(files, counts, clips, of_protocol, whole=dataset is None)
         problems += more
-    problems += check_true_classes(rows, counts)
     results = _compare(rows, counts, problems, source)
+    problems += check_true_classes(rows, counts)
     changed = changed_files(folder, _read_from(folder))
     if changed:
         results.notes.append(f"CHANGED since it was written: {few(changed)}")
@@ -126,18 +135,22 @@ def _read_from(folder: Path) -> list[Path]:
 
 
 def _list_acc_files(folder: Path) -> dict[str, Path]:
-    files = {path.name.removesuffix(SUFFIX): path for path in sorted(folder.glob(f"*{SUFFIX}"))}
+    files = {path.name.removesuffix(SUFFIX): path for path in sorted(folder.glob(ACC_FILES))}
     if not files:
         raise _nothing_here(folder)
     return files
 
 
-def _count_unknown(files: dict[str, Path]) -> tuple[pd.DataFrame, list[str]]:
-    """The files of subjects of whom none is expected, as subjects of an unknown dataset."""
-    counts = pd.DataFrame({"subject": list(files), "file": list(files)})
-    counts = counts.assign(dataset=UNKNOWN_DATASET, clips=0, source=RECORDED, note="")
-    subjects = f"no subject is of {PROTOCOL} ({few(files, 30)})"
-    return counts, [f"{subjects}: a file {FILE_NAME} must say how many clips each has"]
+def _subjects_of(files: dict[str, Path]) -> pd.DataFrame:
+    """The subjects of result files, of an unknown dataset."""
+    return pd.DataFrame({"subject": list(files), "file": list(files), "dataset": UNKNOWN_DATASET})
+
+
+def _count_unknown(subjects_found: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
+    """Subjects of whom none is expected, so that nobody knows how many clips each has."""
+    counts = subjects_found.assign(clips=0, source=RECORDED, note="")
+    subjects = f"no subject is of {PROTOCOL} ({few(counts['subject'], 30)})"
+    return counts, [f"{subjects}: a file {FILE_NAME} must say how many clips each has ({GUIDE})"]
 
 
 def _read_acc_files(
@@ -171,7 +184,7 @@ def _read_acc_files(
     problems = [summarize_refusals(refusals).rstrip(".")] if refusals else []
     unknown = [name for name in files if name not in set(counts["file"])]
     if whole and unknown:
-        lost = _lost_zeros(unknown, [str(name) for name in counts["file"] if name not in files])
+        lost = _other_spelling(unknown, [str(n) for n in counts["file"] if n not in files])
         problems.append(lost or f"files of subjects that are not expected: {few(unknown)}")
     columns = ["dataset", "subject", "clip", "true", "predicted"]
     return (
@@ -179,11 +192,24 @@ def _read_acc_files(
     ), problems
 
 
-def _lost_zeros(unknown: Sequence[str], missing: Iterable[str]) -> str:
-    """What to say where unknown names are missing ones without their zeros; else nothing."""
-    short = {name.lstrip("0"): name for name in missing}
-    pairs = [f"{name} for {short[name]}" for name in unknown if short.get(name, name) != name]
-    return f"zeros in front of subjects are lost: {few(pairs)}" if pairs else ""
+def _other_spelling(unknown: Sequence[str], missing: Iterable[str]) -> str:
+    """What to say where unknown names are missing ones in another spelling; else nothing."""
+    wanted = {name.lstrip("0"): name for name in missing}
+    pairs = [f"{name} for {wanted[name]}" for name in unknown if wanted.get(name, name) != name]
+    if pairs:
+        return f"zeros in front of subjects are lost: {few(pairs)}"
+    spelled = {_plain_subject(name): name for name in wanted.values()}
+    found = ((name, spelled.get(_plain_subject(name))) for name in unknown)
+    pairs = [f"{name} for {right}" for name, right in found if right]
+    return f"subjects are spelled otherwise: {few(pairs)}" if pairs else ""
+
+
+def _plain_subject(name: str) -> str:
+    """A subject without case, zeros in front, decimals and signs; of a number alone the number."""
+    plain = re.sub(r"\.0$|[\W_]", "", name.lower())
+    number = re.fullmatch(r"(?:sub|subject|s)?0*(\d+)", plain)
+    is_letter = plain.startswith("s") and not plain.startswith("sub")
+    return f"{'s' if is_letter else ''}{number[1]}" if number else plain
 
 
 def _name_clips(
@@ -218,8 +244,9 @@ def _nothing_here(folder: Path) -> UserError:
         if path.is_dir() and holds_results(path)
     )
     if not below:
-        advice = f"Give a folder with {PREDICTIONS_NAME} or *{SUFFIX} files."
-        return Refusal(folder, f"holds no results. {advice}")
+        advice = f"Give a folder with {PREDICTIONS_NAME} or *{SUFFIX} files"
+        held = few(sorted(path.name for path in folder.iterdir()), 60) or "nothing"
+        return Refusal(folder, f"holds no results. {advice}; it holds {held}.")
     names = few(path.relative_to(folder) for path in below)
     return Refusal(folder, f"holds folders of results; give one of them: {names}.")
 
@@ -232,7 +259,7 @@ def _compare(rows: pd.DataFrame, counts: pd.DataFrame, problems: list[str], sour
     pairs = pd.MultiIndex.from_frame(rows[["dataset", "subject"]])
     known = pairs.isin(expected.index)
     unknown = sorted({f"{dataset}/{subject}" for dataset, subject in pairs[~known]})
-    lost = _lost_zeros([name.split("/", 1)[1] for name in unknown], absent)
+    lost = _other_spelling([name.split("/", 1)[1] for name in unknown], absent)
     if lost:
         problems.append(lost)
     if absent:

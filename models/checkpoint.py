@@ -4,7 +4,9 @@
 """
 
 import pickle
+import tarfile
 import warnings
+import zipfile
 from collections.abc import Iterable, Mapping
 from math import isclose, isqrt
 from pathlib import Path
@@ -22,7 +24,7 @@ from models.systems import class_count, system_of
 
 WRAPPERS = (
     *("state_dict", "model", "net", "model_state_dict", "model_state", "network", "weights"),
-    "params",
+    *("params", "module", "checkpoint"),
 )
 """Names under which training scripts save a state dict beside other things."""
 PREFIXES = ("module.", "_orig_mod.", "model.", "net.", "network.")
@@ -71,14 +73,16 @@ def as_arrays(state: Mapping[str, Tensor]) -> dict[str, NDArray[Any]]:
 
 def _content(path: Path, device: torch.device | str) -> Any:
     try:
-        _check_first_bytes(path)
-        if path.suffix.lower() == ".safetensors":
+        start = _checked_first_bytes(path)
+        if _is_safetensors(path, start):
             tensors = safetensors.torch.load_file(path)
             return {name: value.to(device) for name, value in tensors.items()}
         with warnings.catch_warnings():
             # A strange file makes torch warn before it refuses.
             warnings.simplefilter("ignore")
-            return torch.load(path, map_location=device, weights_only=True)
+            # Of a path torch would believe the ending.
+            with path.open("rb") as file:
+                return torch.load(file, map_location=device, weights_only=True)
     except UserError:
         raise
     except pickle.UnpicklingError:
@@ -95,16 +99,46 @@ def _content(path: Path, device: torch.device | str) -> Any:
             raise Refusal(path, reason) from None
         raise Refusal(
             path,
-            f"cannot be read as weights ({_first_sentence(error)}). It may be truncated; fetch or "
-            "write it again.",
+            _as_archive(path)
+            or f"cannot be read as weights ({_first_sentence(error)}). It may be truncated; fetch "
+            "or write it again.",
         ) from None
 
 
-def _check_first_bytes(path: Path) -> None:
+def _checked_first_bytes(path: Path) -> bytes:
     if not path.is_file():
         raise Refusal(path, "is not a file; give weights such as <subject>.safetensors or .pth.")
     with path.open("rb") as file:
-        refuse_impostor(path, file.read(START), "the weights")
+        start = file.read(START)
+    refuse_impostor(path, start, "the weights")
+    if start.isascii() and start.decode().isprintable() and start:
+        text = start[:20].decode()
+        raise Refusal(path, f"is a text file that begins with {text!r}. Download the file itself.")
+    return start
+
+
+def _is_safetensors(path: Path, start: bytes) -> bool:
+    """By the content (eight bytes of a length, then JSON); by the name where that says nothing."""
+    is_torchs = start.startswith((b"PK", b"\x80"))
+    return not is_torchs and (start[8:9] == b"{" or path.suffix.lower() == ".safetensors")
+
+
+def _as_archive(path: Path) -> str | None:
+    """What to say of an archive that does not hold what torch writes; None for any other file."""
+    try:
+        if tarfile.is_tarfile(path):
+            return "is a tar archive. Unpack it."
+        if not zipfile.is_zipfile(path):
+            return None
+        with zipfile.ZipFile(path) as archive:
+            names = sorted(archive.namelist())
+    except (OSError, zipfile.BadZipFile):
+        return None
+    if any(name.endswith("data.pkl") for name in names):
+        return None
+    if all(name.endswith(".npy") for name in names):
+        return "is an archive of NumPy arrays (.npz). Save the network's state dict with torch."
+    return f"is an archive of {few(names, 60)}. Unpack it."
 
 
 def _first_sentence(error: Exception) -> str:
@@ -123,17 +157,19 @@ def _state_of(content: Any, path: Path) -> Mapping[str, Tensor]:
     if _is_state(content):
         return content
     states = {name: value for name, value in content.items() if _is_state(value)}
-    chosen = next((name for name in WRAPPERS if name in states), None)
+    wrapped = [name for name in WRAPPERS if _holds_another(content.get(name))]
+    chosen = next((name for name in (*WRAPPERS, *states) if name in states), None)
+    if chosen is None and len(wrapped) == 1:
+        return _state_of(content[wrapped[0]], path)
     if chosen is None:
-        other = [name for name, value in content.items() if not _is_entry(name, value)]
-        raise Refusal(
-            path,
-            f"is refused: {few(other)} is not a named tensor, so the file is not a state dict. "
-            "Save model.state_dict() alone.",
-        )
+        raise Refusal(path, f"is refused: {_no_state(content)}. Save model.state_dict() alone.")
     names = _plain_names(states[chosen])
     others = [name for name in states if name != chosen]
-    rivals = [name for name in others if name in WRAPPERS or names & _plain_names(states[name])]
+    rivals = [
+        name
+        for name in others
+        if chosen not in WRAPPERS or name in WRAPPERS or names & _plain_names(states[name])
+    ]
     if rivals:
         raise Refusal(
             path,
@@ -141,6 +177,18 @@ def _state_of(content: Any, path: Path) -> Mapping[str, Tensor]:
             "to use alone.",
         )
     return states[chosen]
+
+
+def _holds_another(value: object) -> bool:
+    return isinstance(value, Mapping) and any(isinstance(v, Mapping) for v in value.values())
+
+
+def _no_state(content: Mapping[Any, Any]) -> str:
+    """What is wrong with a dictionary without a state dict in it."""
+    if {"state", "param_groups"} <= content.keys():
+        return "it holds the state of an optimizer, not a network's"
+    other = [name for name, value in content.items() if not _is_entry(name, value)]
+    return f"{few(other)} is not a named tensor, so the file is not a state dict"
 
 
 def _is_state(value: object) -> TypeGuard[Mapping[str, Tensor]]:
@@ -161,6 +209,31 @@ def _common_prefix(names: Iterable[str]) -> str:
         if not more:
             return common
         common += more[0]
+
+
+def published_network(state: dict[str, Tensor], source: object) -> dict[str, Tensor]:
+    """The entries of the one published system among weights of something larger: those whose names
+    begin with one word, such as ``backbone.``, without it; else the weights as they are.
+
+    Raises:
+        UserError: there are several.
+    """
+    parts: dict[str, dict[str, Tensor]] = {}
+    for name, value in state.items():
+        head, _, rest = name.partition(".")
+        parts.setdefault(head, {})[rest] = value
+    plain = {
+        head: {name.removeprefix(_common_prefix(part)): value for name, value in part.items()}
+        for head, part in parts.items()
+    }
+    networks = {head: part for head, part in plain.items() if system_of(part) is not None}
+    if system_of(state) is not None or not networks:
+        return state
+    if len(networks) > 1:
+        raise Refusal(
+            source, f"holds several networks ({few(networks)}). Save the one to use alone."
+        )
+    return next(iter(networks.values()))
 
 
 def _plain_names(state: Mapping[str, Tensor]) -> set[str]:
@@ -190,7 +263,10 @@ def read_gamma(state: Mapping[str, Tensor]) -> float:
     """
     gammas = [_gamma_of_penalty(value, name) for name, value in state.items() if _is_penalty(name)]
     if not gammas:
-        raise UserError("the weights hold no P_matrix, so they tell no gamma.")
+        raise UserError(
+            "the weights hold no P_matrix, so they tell no gamma. Save model.state_dict(), which "
+            "holds its buffers too."
+        )
     if any(not isclose(gamma, gammas[0], abs_tol=GAMMA_TOLERANCE) for gamma in gammas):
         raise UserError(
             f"the weights' P_matrix entries disagree on gamma: {few(sorted(set(gammas)))}."

@@ -24,7 +24,13 @@ from common.errors import UserError
 from common.owned_folder import check_unchanged, hash_file
 from common.refusals import Refusal, few
 from common.yaml_files import read_yaml
-from models.checkpoint import check_gamma, load_into, load_weights, read_geometry
+from models.checkpoint import (
+    check_gamma,
+    load_into,
+    load_weights,
+    published_network,
+    read_geometry,
+)
 from models.estimator import PLAIN_SUFFIX, SKOPS_SUFFIX, estimator_scores, load_estimator
 from models.method import BUILT_IN, SUFFIX, Method, load_method
 
@@ -173,6 +179,8 @@ def load_model(
     if not method.trained:
         return load_estimator(path, method, build_model(method, settings or {}, classes))
     state = load_weights(path, "cpu")
+    if settings is None:
+        state = published_network(state, path)
     own = dict(read_geometry(state) if settings is None else settings)
     if gamma is not None:
         own["gamma"] = gamma

@@ -9,6 +9,8 @@ from common.refusals import Refusal, few
 ENDINGS = (".pth", ".pt", ".safetensors", ".ckpt", ".pth.tar", ".bin")
 NO_WEIGHTS = "__MACOSX"
 """A folder that macOS puts into archives, with files of the same names."""
+OTHER_STATE = re.compile(r"(?<![a-z])(?:optimi[sz]er|optim|scheduler|scaler)(?![a-z])")
+"""In the name of a file that training scripts save beside the weights."""
 WORD = r"(?<![^\W_]){}(?![^\W_])"
 """A word of a file name: no letter or digit before it or behind."""
 
@@ -17,12 +19,15 @@ def find_weights(folder: Path, fold_names: Sequence[str]) -> dict[str, Path]:
     """The file of each fold's weights, in the order of ``fold_names``; folds without one lack.
 
     ``<fold>.pth``, .pt or .safetensors is certain. So is a name that holds one fold's name as a
-    word (``sub01_best.pth``), where no other file does. Where the only weights lie in one folder
-    below, that one is taken. Upper and lower case are the same.
+    word (``sub01_best.pth``), where no other file does; so is ``s1.pth`` for s01, and the only
+    file of a folder ``sub01``. Where the only weights lie in one folder below, that one is taken.
+    Upper and lower case are the same. States of optimizers are not looked at.
 
     Raises:
         UserError: no folder, no weights of these folds, or it is not certain which file is whose.
     """
+    if folders := _folders_of(folder, fold_names):
+        return folders
     files = _weight_files(folder)
     found = ((fold, _file_of(fold, files, fold_names)) for fold in fold_names)
     present = {fold: path for fold, path in found if path is not None}
@@ -33,6 +38,17 @@ def find_weights(folder: Path, fold_names: Sequence[str]) -> dict[str, Path]:
             f"each file by its subject, such as {_example(fold_names[0])}.",
         )
     return present
+
+
+def _folders_of(folder: Path, folds: Sequence[str]) -> dict[str, Path]:
+    """The only file of each folder that is called as a fold; none where there are other weights."""
+    if not folder.is_dir() or _files_in(folder):
+        return {}
+    below = {place.name: _files_in(place) for place in folder.iterdir() if place.is_dir()}
+    filled = {name: files for name, files in below.items() if files and name != NO_WEIGHTS}
+    if any(name not in folds or len(files) > 1 for name, files in filled.items()):
+        return {}
+    return {fold: filled[fold][0] for fold in folds if fold in filled}
 
 
 def _weight_files(folder: Path) -> list[Path]:
@@ -59,7 +75,8 @@ def _weight_files(folder: Path) -> list[Path]:
 def _files_in(folder: Path) -> list[Path]:
     """Weights right in the folder; hidden files, as macOS adds to archives, are none."""
     visible = (path for path in folder.iterdir() if not path.name.startswith("."))
-    return sorted(p for p in visible if p.name.lower().endswith(ENDINGS) and p.is_file())
+    weights = (path for path in visible if not OTHER_STATE.search(path.name.lower()))
+    return sorted(p for p in weights if p.name.lower().endswith(ENDINGS) and p.is_file())
 
 
 def _stem(path: Path) -> str:
@@ -69,6 +86,8 @@ def _stem(path: Path) -> str:
 
 def _file_of(fold: str, files: Sequence[Path], folds: Sequence[str]) -> Path | None:
     named = [path for path in files if _stem(path).casefold() == fold.casefold()]
+    if not named and not fold.isdecimal():
+        named = [path for path in files if _stem(path).casefold() == _without_zeros(fold)]
     if not named:
         others = {name.casefold() for name in folds}
         free = (path for path in files if _stem(path).casefold() not in others)
@@ -82,6 +101,10 @@ def _file_of(fold: str, files: Sequence[Path], folds: Sequence[str]) -> Path | N
             f"certain. Keep one, or name it {_example(fold)}.",
         )
     return named[0] if named else None
+
+
+def _without_zeros(name: str) -> str:
+    return re.sub(r"(?<!\d)0+(?=\d)", "", name.casefold())
 
 
 def _check_certain(path: Path, fold: str, folds: Sequence[str]) -> None:

@@ -1,6 +1,8 @@
 """Weights files: good ones load, all others are refused with name and reason."""
 
 import os
+import tarfile
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,6 +20,7 @@ from models.checkpoint import (
     check_gamma,
     load_into,
     load_weights,
+    published_network,
     read_gamma,
     read_geometry,
 )
@@ -95,7 +98,9 @@ def test_other_files_are_refused(tmp_path: Path) -> None:
         ([torch.zeros(1)], "holds a list, not a state dict"),
         (torch.zeros(3), "holds a Tensor, not a state dict"),
         ({}, "not a state dict with entries"),
-        ({"epoch": 3, "nets": {"a": torch.zeros(1)}}, "epoch, nets is not a named"),
+        ({"epoch": 3, "nets": [torch.zeros(1)]}, "epoch, nets is not a named"),
+        ({"a": {"x": torch.zeros(1)}, "b": {"y": torch.ones(1)}}, r"state dicts \(a, b\)"),
+        ({"state": {0: {}}, "param_groups": []}, "the state of an optimizer, not a network's"),
         ({"epoch": 3, "state_dict": {}}, "epoch, state_dict is not a named"),
         (
             {"model": {"a": torch.zeros(1)}, "ema": {"module.a": torch.ones(1)}},
@@ -206,12 +211,51 @@ def test_downloaded_weights_are_read_in_their_usual_shapes(
         contents.append({f"{prefix}{name}": value for name, value in state.items()})
     for name in WRAPPERS:
         contents += [{name: state}, {**beside, name: parallel}, {name: state, **random_state}]
+    contents += [{"ema": state}, {"state_dict": {"model": parallel, "epoch": 3}}]
     for number, content in enumerate(contents):
         torch.save(content, tmp_path / f"{number}.pt")
         assert equal(load_weights(tmp_path / f"{number}.pt"), state), list(content)[:3]
     parameters = {name: nn.Parameter(value, requires_grad=False) for name, value in state.items()}
     torch.save(parameters, tmp_path / "parameters.pth")
     assert equal(load_weights(tmp_path / "parameters.pth"), state)
+
+
+def test_the_form_of_weights_is_told_by_the_content(
+    state: dict[str, Tensor], tmp_path: Path
+) -> None:
+    safetensors.torch.save_file(state, tmp_path / "s01.pth")
+    torch.save(state, tmp_path / "s02.safetensors")
+    for name in ("s01.pth", "s02.safetensors"):
+        assert load_weights(tmp_path / name).keys() == state.keys()
+
+
+def test_the_one_published_network_of_something_larger_is_found(state: dict[str, Tensor]) -> None:
+    part = {f"backbone.module.{name}": value for name, value in state.items()}
+    found = published_network({**part, "criterion.weight": torch.zeros(3)}, "s03.pth")
+    assert equal(found, state)
+    assert published_network(state, "s03.pth") is state
+    other = {f"teacher.{name}": value for name, value in state.items()}
+    with pytest.raises(UserError, match=r"several networks \(backbone, teacher\)"):
+        published_network({**part, **other}, "s03.pth")
+
+
+@pytest.mark.parametrize(
+    ("names", "reason"),
+    [
+        (["arr_0.npy"], "an archive of NumPy arrays"),
+        (["sub01.pth", "sub02.pth"], "an archive of sub01.pth, sub02.pth. Unpack it"),
+    ],
+)
+def test_archives_are_called_so(names: list[str], reason: str, tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "s03.pth", "w") as archive:
+        for name in names:
+            archive.writestr(name, "")
+    with pytest.raises(UserError, match=rf"s03\.pth is {reason}"):
+        load_weights(tmp_path / "s03.pth")
+    with tarfile.open(tmp_path / "s04.pth", "w") as tar:
+        tar.add(tmp_path / "s03.pth")
+    with pytest.raises(UserError, match=r"s04\.pth is a tar archive\. Unpack it"):
+        load_weights(tmp_path / "s04.pth")
 
 
 def test_a_prefix_that_only_some_names_have_stays(tmp_path: Path) -> None:
@@ -302,6 +346,8 @@ def test_a_buffer_that_is_infinite_or_whole_by_design_loads(tmp_path: Path) -> N
     [
         (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "is a Git LFS pointer"),
         (b"\n<!DOCTYPE HTML><html><body>Sign in</body></html>", "is a web page"),
+        ("<html>".encode("utf-16"), "is a web page"),
+        (bytes(500), "is a file of zero bytes"),
     ],
 )
 def test_what_a_failed_download_leaves_is_named(

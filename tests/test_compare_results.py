@@ -113,7 +113,7 @@ def test_the_table_of_a_paper_as_latex_and_markdown(
     assert text.startswith("% \\usepackage{booktabs}\n") and r"\label{tab:results}" in text
     for title in TITLES:
         assert rf"\multicolumn{{3}}{{c}}{{{title}}}" in text
-    assert r"A\_1 (last) & \shortstack{" in text and r"50\% | B (oracle*)" in text
+    assert r"A\_1 (last) & \shortstack{" in text and r"50\% \textbar{} B (oracle*)" in text
     rows = markdown.read_text().splitlines()
     assert sum(line.startswith("| ") for line in rows) == 2 + 3
     assert {line.replace(r"\|", "").count("|") for line in rows if line[:2] == "| "} == {14}
@@ -125,7 +125,7 @@ def test_one_dataset_has_no_second_set_of_columns(
     folders: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "table.csv"
-    flags = ("--dataset", "samm", "--table", path)
+    flags = ("--dataset", "SAMM", "--table", path)
     assert run(monkeypatch, folders["one/reference"], *flags) == 0
     columns = list(pd.read_csv(path))
     assert "SAMM UF1" in columns and not [name for name in columns if "full" in name]
@@ -154,6 +154,7 @@ def test_rules_are_looked_for_below_every_folder(folders: dict[str, Path]) -> No
         (("--rules", "htnet"), "calculate_all_results.py --published computes"),
         (("--names", "A"), "--names has 1 names for 2 methods: reference, noisy"),
         (("--table", "table.txt"), "give a name that ends in .tex, .md or .csv"),
+        (("--table", "t.tex", "--latex", "./t.tex"), "--table name one file. Give each its own"),
         (("--dataset", "b"), "has no dataset 'b'; it has casme2, samm, smic"),
         (("--latex", "."), ". is a folder"),
     ],

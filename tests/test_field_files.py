@@ -8,9 +8,11 @@ import io
 import re
 import shutil
 from collections.abc import Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pandas as pd
 import pytest
@@ -45,6 +47,7 @@ SAMM: Row = [
     "Duration", "Micro", "Action Units", "Estimated Emotion", "Objective Classes", "Notes",
 ]  # fmt: skip
 SMIC: Row = ["Subject", "Filename", "OnsetF", "OffsetF", "Emotion"]
+UNKNOWN_NAME = "not used; its name is not known"
 EMOTIONS = ("happiness", "disgust", "repression", "surprise", "others")
 
 
@@ -116,6 +119,52 @@ def test_a_sheet_saved_again_gives_the_same_clips(
     pd.testing.assert_frame_equal(clip_table(read("samm", again).clips), plain)
 
 
+@pytest.mark.parametrize(
+    ("subject", "clip", "onset"),
+    [
+        ("'006", "'006_1_1", "'100"), ('="006"', '="006_1_1"', '="100"'),
+        ("006", "6_1_1", "100.00"), ("6.0", "SAMM/006/006_1_1", "\u200b100"),
+        ("006", "006_1_1.avi", "100,0"), ("", "006_1_1", "100"),
+    ],
+)  # fmt: skip
+def test_cells_in_the_dress_of_other_programs_give_the_same_clip(
+    subject: str, clip: str, onset: str, tmp_path: Path
+) -> None:
+    row = [subject, clip, 1, onset, *samm_row(1)[4:]]
+    text = table_text([[*SAMM[:-1], "Anmerkung für später"], row], ";")
+    for encoding in ("utf-8", "cp1252"):
+        (tmp_path / "a.csv").write_text(text.replace("\u200b", ""), encoding=encoding)
+        (found,) = read("samm", tmp_path / "a.csv").clips
+        assert (found.subject, found.clip, found.onset) == ("006", "006_1_1", 100)
+
+
+def test_what_may_be_thousands_is_no_frame_number(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text(table_text([SAMM, [*samm_row(1)[:3], "5.000"]], ";"))
+    assert "onset '5.000'" in notes(read("samm", tmp_path / "a.csv"), "not a frame number")[0]
+
+
+def test_dates_that_a_spreadsheet_program_made_are_called_so(tmp_path: Path) -> None:
+    row = casme2_rows(1)[0]
+    for cell in (datetime(2026, 4, 7), "07-Apr", "4月7日"):
+        sheet = book(tmp_path / "a.xlsx", {"a": [CASME2, [*row[:5], cell, row[6]]]})
+        raw = read("casme2", sheet)
+        assert not raw.clips[0].action_units
+        assert notes(raw, "action units")[0].endswith(
+            "made a date of the units: they are left out."
+        )
+    sheet = book(tmp_path / "a.xlsx", {"a": [SAMM, ["006", datetime(2006, 1, 2)]]})
+    with pytest.raises(UserError, match="has dates such as 2006-01-02 00:00:00 in column Filename"):
+        read("samm", sheet)
+
+
+def test_merged_cells_saved_as_text_are_named(tmp_path: Path) -> None:
+    rows = [["" if k else row[0], *row[1:]] for k, row in enumerate(casme2_rows(4))]
+    (tmp_path / "a.csv").write_text(table_text([CASME2, *rows]))
+    raw = read("casme2", tmp_path / "a.csv")
+    assert len(raw.clips) == 1
+    assert notes(raw, "name")[0].startswith(": a cell is empty; of a merged one, text")
+
+
 def test_decimal_commas_are_numbers(tmp_path: Path, protocol_folder: tuple[Path, Pairs]) -> None:
     rows = [[f"{cell},0" if isinstance(cell, int) else cell for cell in samm_row(1)]]
     (tmp_path / "a.csv").write_text(table_text([["", ""], [*SAMM, ""], *rows], ";"))
@@ -153,7 +202,7 @@ def test_a_subject_is_known_in_every_spelling(
 
 def test_corrections_are_read_as_a_spreadsheet_program_saves_them(tmp_path: Path) -> None:
     lines = [["dataset", "subject", "clip", "field", "value", "reason"]]
-    lines += [["samm", "6", "006_1_1", "apex", "110", "seen"], [""] * 6]
+    lines += [["samm", "6", "6_1_1", "apex", "110,0", "seen"], [""] * 6]
     table = tmp_path / "mine.csv"
     table.write_bytes(table_text(lines, ";").encode("utf-16"))
     sheet = book(tmp_path / "a.xlsx", {"MICRO": [SAMM, samm_row(1)]})
@@ -281,7 +330,14 @@ def test_names_that_look_like_nothing_are_names(tiny_folder: Path, tmp_path: Pat
         ("R4A", "R4"), ("4C", "4"), ("M57", "57"), ("M 57", "57"), ("ref(4)", "4"),
         ("LR4", "4"), ("L/R12", "12"), ("T/B23", "23"), ("12L", "L12"), ("AU12R", "R12"),
         ("?4", "4"), ("U12", "12"), ("4(B)+7", "4+7"), ("4 and 7", "4+7"), ("4+7.", "4+7"),
-        ("none", ""), ("-", ""), ("N/A", ""), ("12或14", "12+14"),
+        ("none", ""), ("-", ""), ("N/A", ""), ("12或14", "12+14"), ("n.a.", ""), ("—", ""),
+        ("4|7", "4+7"), ("12(L)", "L12"), ("12 (right)", "R12"), ("L-12", "L12"), ("12-R", "R12"),
+        ("AU12_L", "L12"), ("left 12", "L12"), ("12 L14", "12+L14"), ("12 L", "L12"),
+        ("AU12 (A)", "12"), ("(ref)4", "4"), ("4 ref", "4"), ("4+7(?)", "4+7"), ("10AB", "10"),
+        ("L/A12", "L12"), ("A/?12", "12"), ("{4}", "4"), ("'4+7'", "4+7"), ("bilateral 12", "12"),
+        ("12 L/R", "12"), ("12(L/R)+4", "12+4"), ("RAU12", "R12"), ("Left AU12", "L12"),
+        ("12 left side", "L12"), ("AU.12*", "12"), ("AU012", "12"), ("12T", "T12"), ("14 A", "14"),
+        ("AU 4. AU 7.", "4+7"), ("12/?", "12"), ("4+7(L)", "4+L7"), ("12 A7", "12+7"),
     ],
 )  # fmt: skip
 def test_units_are_read_by_the_sheets_own_key(cell: str, units: str, tmp_path: Path) -> None:
@@ -329,6 +385,49 @@ def test_an_apex_that_somebody_added_is_used(names: tuple[str, ...], tmp_path: P
     assert len(raw.clips) == 1 and "apex '/'" in notes(raw, "not a frame number")[0]
 
 
+@pytest.mark.parametrize(
+    "name", ["ApexF1", "our apex", "Apex (LBP, by hand)", "apex frame from 0", "ApexFrame2021"]
+)
+def test_the_only_column_of_an_apex_is_read_where_its_frames_prove_it(
+    name: str, tmp_path: Path
+) -> None:
+    head = ["Subject", "Filename", "OnsetF", name, "OffsetF", "Emotion"]
+    for apex, source in ((1003, "annotated"), (3, "middle"), ("", "middle")):
+        rows: Rows = [[1, "s1_ne_01", 1000, apex, 1017, "negative"]]
+        raw = read("smic", book(tmp_path / "a.xlsx", {"HS": [head, *rows]}))
+        assert raw.clips[0].apex_source == source
+        assert notes(raw, "column") == [
+            f"{name}: this column is {'read as the apex' if apex == 1003 else UNKNOWN_NAME}."
+        ]
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        ("Subject_ID", "File_Name", "Onset_Frame", "Apex_Frame", "Offset_Frame", "Emotion_Label"),
+        ("Subject No.", "Clip Name", "onset_frame_idx", "apexFrameNumber", "Offset F", "emo"),
+        ("SUBJ", "video_id", "Onset:", "Apex:", "Offset:", "Expression type"),
+        ("受试者编号", "文件名称", "Onset帧", "Apex帧", "Offset帧", "情感类别"),
+        ("Sujet", "Fichier", "Début", "Apex", "Fin", "Émotion"),
+        ("被験者", "ファイル名", "開始フレーム", "頂点", "終了", "感情"),
+    ],
+)
+def test_columns_are_known_in_other_words(head: tuple[str, ...], tmp_path: Path) -> None:
+    rows = [["1", "EP01_01f", 1, 2, 3, "Happy"], ["2", "ep01_02F", 1, 2, 3, "Other"]]
+    raw = read("casme2", book(tmp_path / "a.xlsx", {"a": [list(head), *rows]}))
+    found = [(clip.subject, clip.clip, clip.emotion) for clip in raw.clips]
+    assert found == [("sub01", "EP01_01f", "happiness"), ("sub02", "EP01_02f", "others")]
+    assert not notes(raw, "column")
+
+
+def test_an_exact_column_name_comes_before_a_longer_one(tmp_path: Path) -> None:
+    head = ["Subject", "Filename", "Onset", "Apex", "Offset", "Emotion Id", "Emotion"]
+    sheet = book(tmp_path / "a.xlsx", {"a": [head, ["1", "EP01_01f", 1, 2, 3, 4, "happiness"]]})
+    raw = read("casme2", sheet)
+    assert raw.clips[0].emotion == "happiness"
+    assert notes(raw, "column") == ["Emotion Id: this column is not used; Emotion is read."]
+
+
 def test_columns_that_look_needed_and_are_not_used_are_named(tmp_path: Path) -> None:
     head = [*CASME2, "Emotion Id", "True Apex", "Onset2F", "remarks"]
     rows = [[*row, 1, 2, 3, "x"] for row in casme2_rows()]
@@ -372,6 +471,14 @@ def test_a_clip_of_another_subject_is_named(
     row = [subject, clip, 1, 2, 3, "", emotion]
     raw = read(dataset, book(tmp_path / "a.xlsx", {"a": [CASME2, row]}))
     assert not raw.clips and "the clip's name says subject" in notes(raw, "subject")[0]
+
+
+def test_an_emotion_that_the_clips_name_contradicts_is_named(tmp_path: Path) -> None:
+    rows = [[1, "s1_ne_01", 1, 3, "po"], [1, "s1_sur_01", 1, 3, "surprise"]]
+    raw = read("smic", book(tmp_path / "a.xlsx", {"HS": [SMIC, *rows]}))
+    assert [clip.emotion for clip in raw.clips] == ["positive", "surprise"]
+    (line,) = notes(raw, "emotion")
+    assert line == "po: the clip's name says negative: correct the sheet if that is right."
 
 
 @pytest.mark.parametrize("name", ["EP01_01f", "EP03_08_1", "EP07_4", "EP12f"])
@@ -443,6 +550,9 @@ def test_the_worksheet_that_fits_best_is_read_and_named(tmp_path: Path) -> None:
     raw = read("smic", book(tmp_path / "a.xlsx", {"VIS": smic_rows(4), "HS": smic_rows(17)}))
     assert raw.clips[0].onset == 17
     assert notes(raw, "worksheet") == ["HS: this one is read. Not read: VIS (2 rows)."]
+    for name in ("SMIC_HS", "HS camera", "HS-E"):
+        raw = read("smic", book(tmp_path / "a.xlsx", {"NIR": smic_rows(4), name: smic_rows(17)}))
+        assert raw.clips[0].onset == 17
     new = [CASME2, *casme2_rows()]
     old = [CASME2, *([*row[:6], "others"] for row in new[1:])]
     few = [CASME2, *casme2_rows(3)]
@@ -580,11 +690,11 @@ def test_a_class_that_the_protocol_lacks_is_refused(
     folder, pairs = protocol_folder
     pairs["s01"][0] = (7, pairs["s01"][0][1])
     write_acc(folder, pairs)
-    assert "s01_acc.txt holds class 7, but those of" in refused(calculate_all_results.main, folder)
+    assert "s01_acc.txt holds class 7; the MEGC" in refused(calculate_all_results.main, folder)
     (folder / "predictions.csv").write_text(table_text([PREDICTIONS, *prediction_rows(pairs)]))
     for more in ([], ["--partial"]):
         error = refused(calculate_all_results.main, folder, *more)
-        assert "holds class 7, but those of the MEGC2019 protocol are 0 to 2" in error
+        assert "holds class 7; the MEGC2019 protocol has 0 to 2. Other clips need" in error
 
 
 # H. Result files of derived code.
@@ -601,6 +711,10 @@ def test_a_class_that_the_protocol_lacks_is_refused(
         ("[[Array(0, dtype=int32), 0], [1, 1], [2, 0]]", "66.67%", "12"),
         ("array([[0, 0], [1, 1], [2, 0]])", "0,667", "12"),
         ("torch.tensor([[0, 0], [1, 1], [2, 0]], device='cuda:0')", "0.667", "12"),
+        ("[tensor([0, 0]), array([1, 1]), np.array([2, 0], dtype=int32)]", "2", "12"),
+        ("tensor([[0, 0],\n [1, 1],\n [2, 0]], device='cuda:0', grad_fn=<X>)", "0.667", "12"),
+        ("[[0. 0.]\n [1. 1.]\n [2. 0.]]", "0.667", "12"),
+        ("((0, 0), (1, 1), (2, 0))", "0.667", "12"),
         ("[[0 0]\n [1 1]\n [2 0]]", "0.667", "12"),
     ],
 )
@@ -611,6 +725,21 @@ def test_numbers_of_acc_files_are_read_in_any_dress(
     path.write_text(f"best epoach: {epoch}\nbest acc: {accuracy}\nmatrix_acc: {matrix}\n")
     number, predicted, true = read_acc_file(path)
     assert (number, predicted.tolist(), true.tolist()) == (12, [0, 1, 2], [0, 1, 0])
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("[[0, 1, 2], [0, 1, 1]]", "pairs: is it transposed"),
+        ("[[3, 0, 0], [1, 2, 0], [0, 0, 4]]", "pairs: is it a confusion matrix"),
+        ("[['a', 'b']]", "not a list of"),
+    ],
+)
+def test_a_matrix_of_another_shape_is_called_so(text: str, reason: str, tmp_path: Path) -> None:
+    path = tmp_path / "sub01_acc.txt"
+    path.write_text(f"Best Epoch = 1\nBest Acc：0.0\nMatrix_acc: {text}\n")
+    with pytest.raises(UserError, match=reason):
+        read_acc_file(path)
 
 
 @pytest.mark.parametrize(
@@ -635,6 +764,46 @@ def test_results_of_other_subjects_are_computed_or_say_what_is_needed(tmp_path: 
     head = ["dataset", "subject", "clips", "file", "source"]
     (tmp_path / "expected_clips.csv").write_text(table_text([head, *counts], ";"))
     assert "5 subjects\n" in run_main(calculate_all_results.main, [str(tmp_path)])
+
+
+def test_predictions_of_an_unknown_dataset_are_computed_or_say_what_is_needed(
+    tmp_path: Path,
+) -> None:
+    rows = [
+        ["MMEW", f"S{s:02d}", f"S{s:02d}-01-00{c}", c % 4, c % 3] for s in (1, 2) for c in (1, 3)
+    ]
+    (tmp_path / "predictions.csv").write_text(table_text([PREDICTIONS, *rows]))
+    error = refused(calculate_all_results.main, tmp_path)
+    assert "no subject is of the MEGC2019 protocol (S01, S02): a file expected_clips.csv" in error
+    assert "4 clips, 2 subjects (PARTIAL" in run_main(
+        calculate_all_results.main, [str(tmp_path), "--partial"]
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [("SUB01", "SUB01 for sub01"), ("sub1", "sub1 for sub01"), ("s1", "s1 for s01"),
+     ("sub006", "sub006 for 006"), ("6.0", "6.0 for 006")],
+)  # fmt: skip
+def test_subjects_in_another_spelling_are_named(
+    name: str, said: str, protocol_folder: tuple[Path, Pairs]
+) -> None:
+    folder, pairs = protocol_folder
+    owner = said.rpartition(" ")[2]
+    write_acc(folder, {name if subject == owner else subject: p for subject, p in pairs.items()})
+    (folder / "._sub01_acc.txt").write_bytes(b"\0\5\x16\7")
+    assert any(f"spelled otherwise: {said}" in problem for problem in read_results(folder).problems)
+
+
+def test_classes_in_the_order_of_other_scores_are_named(
+    protocol_folder: tuple[Path, Pairs],
+) -> None:
+    folder, pairs = protocol_folder
+    head = [*PREDICTIONS, "score_surprise", "score_negative", "score_positive"]
+    rows = [[*row, *(float(k == int(row[4])) for k in range(3))] for row in prediction_rows(pairs)]
+    (folder / "predictions.csv").write_text(table_text([head, *rows]))
+    (problem,) = read_results(folder).problems
+    assert "not 25/88/32 surprise/negative/positive" in problem and "another order" in problem
 
 
 def test_rows_that_say_synthetic_keep_the_word(tmp_path: Path) -> None:
@@ -701,6 +870,53 @@ def test_maps_of_one_phase_run_where_one_is_looked_at(tiny_folder: Path, tmp_pat
     assert "looks at both phases, but" in error and "the first map of each clip alone" in error
     run_main(main_train_for_parameter_tuning.main, [str(flag) for flag in (*flags, "majority")])
     assert (tmp_path / "r/majority").is_dir()
+
+
+@pytest.mark.parametrize(
+    ("place", "said"),
+    [
+        (MAPS_FOLDER, "Give the folder above it, copy."),
+        ("..", "Give the folder in it that does: copy."),
+        ("other", "this one holds notes.txt."),
+    ],
+)
+def test_where_the_table_lies_is_said(
+    place: str, said: str, tiny_folder: Path, tmp_path: Path
+) -> None:
+    folder = shutil.copytree(tiny_folder, tmp_path / "x" / "copy")
+    if place == "other":
+        folder = tmp_path / "y"
+        (folder / place).mkdir(parents=True)
+        (folder / place / "notes.txt").touch()
+    with pytest.raises(UserError, match=re.escape(said)):
+        read_inputs(folder / place)
+
+
+def test_maps_of_another_form_are_called_so(
+    tiny_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for change, said in {
+        "jpeg": "not a readable PNG but a JPEG: ",
+        "grey": "28 x 28 uint8, not 28 x 28 x 3 uint8: ",
+        "npy": ". Maps are PNG files of these names.",
+    }.items():
+        folder = shutil.copytree(tiny_folder, tmp_path / change)
+        for path in list((folder / MAPS_FOLDER).iterdir()):
+            pixels = cv2.imread(str(path))
+            assert pixels is not None
+            if change == "npy":
+                path.rename(path.with_suffix(".npy"))
+            elif change == "jpeg":
+                path.write_bytes(cv2.imencode(".jpg", pixels)[1].tobytes())
+            else:
+                cv2.imwrite(str(path), pixels[:, :, 0])
+        with pytest.raises(UserError, match=re.escape(said)):
+            read_inputs(folder)
+    folder = shutil.copytree(tiny_folder, tmp_path / "suffix")
+    for path in list((folder / MAPS_FOLDER).iterdir()):
+        path.rename(path.with_name(re.sub(r"(_\d) \.png$", r" \1.png", path.name)))
+    assert read_inputs(folder).phases == 1
+    assert "read as maps of one phase, from onset to apex; not used: " in capsys.readouterr().err
 
 
 def test_a_tree_of_leave_one_out_folders_is_no_folder_of_inputs(tmp_path: Path) -> None:

@@ -139,13 +139,13 @@ def test_every_problem_with_the_maps_is_named_in_one_error(folder: Path) -> None
     message = str(caught.value)
     assert f"missing: {missing.name};" in message
     assert f"not a readable PNG: {truncated.name}, {broken.name};" in message
-    assert f"not 28 x 28 pixels of three 8-bit channels: {small.name}." in message
+    assert f"14 x 28 x 3 uint8, not 28 x 28 x 3 uint8: {small.name}." in message
 
 
 def test_a_sixteen_bit_map_is_refused(folder: Path) -> None:
     path = map_path(folder, STEMS[0], 0)
     cv2.imwrite(str(path), np.zeros((28, 28, 3), np.uint16))
-    with pytest.raises(UserError, match="8-bit"):
+    with pytest.raises(UserError, match="28 x 28 x 3 uint16, not"):
         read_inputs(folder)
 
 

@@ -104,6 +104,12 @@ OLE = bytes.fromhex("d0cf11e0a1b11ae1")
         (content(b"version https://git-lfs.github.com/spec/v1\n"), "a Git LFS pointer.*lfs pull"),
         (content(b"\xef\xbb\xbf\n<!DOCTYPE html><html>"), "is a web page, not a table"),
         (content(b"<HTML><body>"), "is a web page"),
+        (content("<html>".encode("utf-16")), "is a web page"),
+        (content(b"MIME-Version: 1.0\r\n"), "is a web page"),
+        (content(b"404: Not Found"), "is a server's error message"),
+        (content(b'{"url": "https://docs.google.com/"}'), "is a link to a page"),
+        (content(bytes(200)), "is a file of zero bytes"),
+        (content(b"SQLite format 3\0"), "is a database"),
         (content(b"<?xml version='1.0'?>"), "is an XML file"),
         (content(b"%PDF-1.7"), "is a PDF"),
         (content(OLE + bytes(4000)), "is an encrypted or an old"),
@@ -152,7 +158,8 @@ def test_a_lock_file_is_called_so(name: str, tmp_path: Path) -> None:
     [
         ("1", 1), ("1.0", 1), ("1.", 1), ("-2.5e-3", -0.0025), ("np.int64(3)", 3),
         ("numpy.float32(0.5)", 0.5), ("tensor(2)", 2), ("tensor(2, device='cuda:0')", 2),
-        ("tensor([2])", 2), ("array(2)", 2), ("0.1", 0.1), (" 7 ", 7), ("-1,5", -1.5),
+        ("tensor([2])", 2), ("tensor([2], device='cuda:0')", 2),
+        ("array(2)", 2), ("0.1", 0.1), (" 7 ", 7), ("-1,5", -1.5),
     ],
 )  # fmt: skip
 def test_a_number_is_read_in_any_dress(text: str, value: float) -> None:
@@ -160,7 +167,21 @@ def test_a_number_is_read_in_any_dress(text: str, value: float) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "nan", "inf", "true", "١٢", "1_000", "1,5,2", "9" * 400, "1e999", "0x1", "int(x)"]
+    "text",
+    [
+        "",
+        "nan",
+        "inf",
+        "true",
+        "١٢",
+        "1_000",
+        "1,5,2",
+        "9" * 400,
+        "1e999",
+        "0x1",
+        "int(x)",
+        "tensor([3, 4])",
+    ],
 )
 def test_other_text_is_no_number(text: str) -> None:
     assert math.isnan(number(text))

@@ -39,6 +39,9 @@ def folder_with(folder: Path, *names: str) -> Path:
         (["a/b/sub01.pth", "notes.txt"], {"sub01": "sub01.pth"}),
         (["sub01.ckpt", "006.pth.tar"], {"sub01": "sub01.ckpt", "006": "006.pth.tar"}),
         (["best_sub01_epoch12.pth.tar"], {"sub01": "best_sub01_epoch12.pth.tar"}),
+        (["Sub1.pth", "006.pth"], {"sub01": "Sub1.pth", "006": "006.pth"}),
+        (["sub01/best.pth", "006/best.pth"], {"sub01": "best.pth", "006": "best.pth"}),
+        (["sub01_best.pth", "sub01_optimizer.pth"], {"sub01": "sub01_best.pth"}),
         (["w/sub01.pth", "__MACOSX/sub01.pth", "w/._sub01.pth"], {"sub01": "sub01.pth"}),
     ],
 )
@@ -65,7 +68,10 @@ def test_certain_names_are_found(
             r"no weights of these subjects, but fold0\.pth, fold1\.pth, fold2\.pth and 6 more\. "
             r"Name each file by its subject, such as sub01\.pth",
         ),
-        (["Sub1.pth", "6.pth"], r"no weights of these subjects, but 6\.pth, Sub1\.pth"),
+        # A number alone may be that of a fold; another dataset has subjects of more zeros.
+        (["6.pth", "sub0001.pth"], r"no weights of these subjects, but 6\.pth, sub0001\.pth"),
+        (["sub01/a.pth", "sub01/b.pth"], r"no weights of these subjects, but a\.pth, b\.pth"),
+        (["sub01/a.pth", "other/a.pth"], r"holds 2 folders of weights: other, sub01\. Give one"),
     ],
 )
 def test_what_is_not_certain_is_listed(names: list[str], reason: str, tmp_path: Path) -> None:

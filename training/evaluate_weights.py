@@ -18,7 +18,13 @@ from datasets import Fold, Inputs, Preparation, loso_folds
 from datasets.maps import MAP_SIZE
 from datasets.preprocessing import Gains
 from evaluation.predictions import RECORDED, SYNTHETIC, prediction_rows
-from models.checkpoint import check_fits_clips, load_weights, read_gamma, read_geometry
+from models.checkpoint import (
+    check_fits_clips,
+    load_weights,
+    published_network,
+    read_gamma,
+    read_geometry,
+)
 from models.estimator import estimator_scores
 from models.method import Method, load_method
 from models.pretrained import (
@@ -287,7 +293,7 @@ def load_model_of(path: Path, origin: WeightsOrigin, gamma: float | None, device
     """
     classes = len(origin.class_names)
     if origin.settings is None:
-        geometry = read_geometry(load_weights(path, "cpu"))
+        geometry = read_geometry(published_network(load_weights(path, "cpu"), path))
         check_fits_clips(geometry, path, classes=classes, image_size=MAP_SIZE)
     model = load_model(path, origin.method, origin.settings, classes, gamma)
     return model.to(device) if isinstance(model, nn.Module) else model

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from common.refusals import few
+from common.tables import is_date
 from datasets.raw.action_units import ActionUnit, parse_action_units
 from datasets.raw.corrections import FRAME_FIELDS, MIDDLE, Correction, frame_number
 from datasets.raw.dataset_format import DatasetFormat
@@ -12,6 +13,13 @@ from datasets.raw.raw_clip import ApexSource
 
 MOST_FRAMES = 100_000
 """Of one clip; more is a slip of the pen."""
+EMOTION_SPELLINGS = {
+    "happy": "happiness", "sad": "sadness", "angry": "anger", "fearful": "fear",
+    "disgusted": "disgust", "repressed": "repression", "other": "others",
+    "ne": "negative", "neg": "negative", "po": "positive", "pos": "positive",
+    "sur": "surprise", "surprised": "surprise",
+}  # fmt: skip
+"""Other words for an emotion; read where the dataset has the emotion and not the word."""
 
 
 @dataclass(frozen=True)
@@ -148,7 +156,8 @@ def _with_apex(
 
 def emotion_name(dataset: DatasetFormat, cell: str) -> str | None:
     """The common name of an emotion as a sheet writes it; None for one that is not known."""
-    return dataset.emotions.get(dataset.emotion_key(cell))
+    key = dataset.emotion_key(cell)
+    return dataset.emotions.get(key) or dataset.emotions.get(EMOTION_SPELLINGS.get(key, ""))
 
 
 def _emotion(dataset: DatasetFormat, cells: Mapping[str, str], report: RowReport) -> str | None:
@@ -156,11 +165,20 @@ def _emotion(dataset: DatasetFormat, cells: Mapping[str, str], report: RowReport
     if emotion is None:
         known = few(sorted(set(dataset.emotions.values())))
         report.add("emotion", cells["emotion"], "excluded", f"{dataset.title} has {known}.")
+    match = dataset.clip_pattern.fullmatch(cells["clip"])
+    named = emotion_name(dataset, (match and match.groupdict().get("emotion")) or "")
+    if emotion and named and named != emotion:
+        detail = f"the clip's name says {named}: correct the sheet if that is right."
+        report.add("emotion", cells["emotion"], "kept", detail)
     return emotion
 
 
 def _action_units(text: str, report: RowReport) -> tuple[ActionUnit, ...]:
     cell = parse_action_units(text)
+    if is_date(text):
+        detail = "a spreadsheet program made a date of the units: they are left out."
+        report.add("action units", text, "kept", detail)
+        return ()
     left_out = f"not understood and left out: {few(cell.unreadable)}" if cell.unreadable else ""
     others = "the other alternatives" if left_out else "alternatives: all of them"
     listed = f"{others} are listed" if cell.has_alternatives else ""

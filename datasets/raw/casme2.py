@@ -4,6 +4,15 @@ import re
 
 from datasets.raw.dataset_format import DatasetFormat, FrameLayout, frame_file, numbered_subject
 
+CLIP = re.compile(r"EP(\d+(?:_\d+){0,2})(f?)", re.IGNORECASE)
+
+
+def written_clip(text: str) -> str:
+    """In the sheet's case: ep02_01F is EP02_01f."""
+    match = CLIP.fullmatch(text)
+    return f"EP{match[1]}{match[2].lower()}" if match else text
+
+
 CASME2 = DatasetFormat(
     name="casme2",
     title="CASME II",
@@ -20,6 +29,7 @@ CASME2 = DatasetFormat(
     clip_pattern=re.compile(r"EP\d+(?:_\d+){0,2}f?"),
     clip_example="EP02_01f",
     subject_name=numbered_subject("sub", 2),
+    written_clip=written_clip,
     layouts=(
         FrameLayout(
             "raw",

@@ -49,4 +49,5 @@ CASME3 = DatasetFormat(
     ),
     long_recordings=True,
     longest=60,
+    worksheets=r"micro|(?:^|[^a-z])me(?:s|$|[^a-z])",
 )

@@ -71,7 +71,8 @@ def _check_key_frames(
     key_frames = {"onset": clip.onset, "apex": clip.apex, "offset": clip.offset}
     absent = [f"{name} {number}" for name, number in key_frames.items() if number not in inside]
     if absent:
-        detail = f"{folder.path} does not hold it."
+        numbers = list(folder.names)
+        detail = f"{folder.path} holds frames {numbers[0]} to {numbers[-1]}, but not this."
         report.add("key frame missing", name_list(absent), "excluded", detail)
 
 

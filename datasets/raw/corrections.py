@@ -17,7 +17,7 @@ from pathlib import Path
 from common.dataset_names import dataset_name
 from common.errors import UserError, name_list
 from common.refusals import Refusal
-from common.tables import read_table
+from common.tables import read_table, whole
 from datasets.raw.dataset_format import DatasetFormat
 from datasets.raw.label_schemes import ALL_SCHEMES, SCHEMES
 
@@ -90,6 +90,7 @@ def _read_table(path: Path, dataset: DatasetFormat, shipped: bool) -> list[Corre
     table = read_table(path, COLUMNS, f"It needs {name_list(COLUMNS)}.")
     lines = []
     table["field"] = table["field"].str.lower()
+    table["value"] = table["value"].map(whole)
     for number, row in zip(table.index, table.to_dict("records"), strict=True):
         problem = _fault(row, dataset)
         if problem:

@@ -3,12 +3,14 @@
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import PureWindowsPath
 from typing import Literal
 
 from common.tables import reduce_name
 from datasets.raw.label_schemes import LabelScheme
 
 FrameKind = Literal["raw", "registered", "both"]
+FILE_ENDING = re.compile(r"\.(?:avi|mp4|jpe?g|png|zip)$", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -48,7 +50,8 @@ class DatasetFormat:
         clip_example: such a cell.
         subject_name: a subject cell -> the subject's name in tables.
         clip_name: cells of a row -> the clip's name in tables.
-        written_clip: a clip's name in a user's table of corrections -> its name in tables.
+        written_clip: a clip's name as users write it, in other case or without zeros -> its name
+            in tables.
         folder_names: (cells, subject, clip, emotion) -> the names that folders may use.
         layouts: where frames are.
         frame_rate: frames per second; None where it is not known.
@@ -57,7 +60,8 @@ class DatasetFormat:
         has_apex: whether a complete sheet names apex frames.
         spots_apex: whether the spotter, and not the middle frame, replaces an apex that is absent.
         own_scheme: the only label scheme, of a dataset whose labels are the user's.
-        worksheets: names that the right worksheet of a workbook may have, reduced.
+        worksheets: what is found in the name of the right worksheet of a workbook, in small letters
+            (a regular expression); empty for none.
     """
 
     name: str
@@ -78,11 +82,21 @@ class DatasetFormat:
     spots_apex: bool = False
     emotion_key: Callable[[str], str] = reduce_name
     own_scheme: LabelScheme | None = None
-    worksheets: tuple[str, ...] = ()
+    worksheets: str = ""
 
     def owns(self, clip: str) -> bool:
         """Whether a file-name cell has the form of this dataset."""
         return bool(self.clip_pattern.fullmatch(clip))
+
+    def clip_cell(self, text: str) -> str:
+        """A file-name cell in the form of this dataset, without folders and a file's ending; one
+        that has no such form as it is."""
+        plain = self.written_clip(FILE_ENDING.sub("", PureWindowsPath(text).name))
+        return plain if self.owns(plain) else text
+
+    def reads(self, clip: str) -> bool:
+        """Whether a file-name cell is one of this dataset however it is written."""
+        return self.owns(self.clip_cell(clip))
 
 
 def numbered_subject(prefix: str, width: int) -> Callable[[str], str]:

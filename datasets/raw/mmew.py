@@ -20,6 +20,8 @@ MMEW = DatasetFormat(
     clip_pattern=re.compile(r"(?P<subject>S\d+)-\d+-\d+"),
     clip_example="S01-03-001",
     subject_name=numbered_subject("S", 2),
+    written_clip=str.upper,
+    worksheets="micro",
     layouts=(
         FrameLayout(
             "both", ("Micro_Expression/{emotion}/{clip}", "{emotion}/{clip}"), frame_file("")

@@ -29,7 +29,7 @@ from datasets.video.decode import open_frames
 Times = Literal["frames", "seconds"]
 OWN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,39}")
 FRAME_FILE = frame_file(".*?")
-NO_APEX = ("", "/", "-", "nan")
+NO_APEX = ("", "/", "-", "-1", "?", "nan", "na", "n/a", "none", "null", "无")
 """How tables say that a clip's apex is not known."""
 SECONDS = re.compile(r"(.*\d)\s*s(?:ec(?:onds?)?)?", re.IGNORECASE)
 

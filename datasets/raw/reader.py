@@ -1,13 +1,14 @@
 """Reads a dataset as received (sheet and frames) into a list of clips and a list of findings."""
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from common.dataset_names import OWN_TABLE, dataset_name
 from common.errors import UserError
 from common.refusals import Refusal, few
+from common.tables import is_date
 from datasets.inputs import SAFE_NAME, SYNTHETIC
 from datasets.raw.annotation import Annotation, read_annotation
 from datasets.raw.casme2 import CASME2
@@ -171,7 +172,7 @@ def _read_own(source: RawSource) -> tuple[DatasetFormat, Sheet]:
 
 def _read_known(source: RawSource) -> tuple[DatasetFormat, Sheet]:
     dataset = FORMATS[dataset_name(source.dataset)]
-    sheet = read_sheet(source.sheet, dataset.owns, dataset.worksheets)
+    sheet = read_sheet(source.sheet, dataset.reads, dataset.worksheets)
     _check_columns(source.sheet, dataset, sheet)
     return dataset, sheet
 
@@ -181,16 +182,21 @@ def _check_columns(path: Path, dataset: DatasetFormat, sheet: Sheet) -> None:
     needed = (*NEEDED_FIELDS, "apex") if dataset.has_apex else NEEDED_FIELDS
     absent = [field for field in needed if sheet.column(field) is None]
     names = [row.field("clip") for row in sheet.rows]
-    if not absent and _fit(dataset, names) >= 0.5:
+    if not absent and _share(dataset.reads, names) >= 0.5:
         return
-    likely = [f.title for f in FORMATS.values() if f != dataset and _fit(f, names) >= 0.5]
+    if _share(is_date, names) >= 0.5:
+        column = sheet.columns[sheet.column("clip") or ""]
+        made = f"a spreadsheet program made them of names such as {dataset.clip_example}"
+        reason = f"has dates such as {names[0]} in column {column}: {made}. Get the sheet anew."
+        raise Refusal(path, reason)
+    likely = [f.title for f in FORMATS.values() if f != dataset and _share(f.owns, names) >= 0.5]
     guess = (
         f"It looks like a sheet of {likely[0]}."
         if likely
         else "None of the datasets has them: --dataset table reads any."
     )
     reason = f"clip names such as {few(names, 60)} are not {dataset.title}'s"
-    if _fit(dataset, [row.field("subject") for row in sheet.rows]) >= 0.5:
+    if _share(dataset.reads, [row.field("subject") for row in sheet.rows]) >= 0.5:
         guess = "The columns of subjects and clips look exchanged."
     if absent:
         reason = f"it has no column for {few(absent)} among {few(sheet.columns.values(), 60)}"
@@ -198,16 +204,16 @@ def _check_columns(path: Path, dataset: DatasetFormat, sheet: Sheet) -> None:
     raise Refusal(path, f"is not a sheet of {dataset.title}: {reason}. {guess}")
 
 
-def _fit(dataset: DatasetFormat, names: list[str]) -> float:
-    """Share of the clip names that have this dataset's form."""
-    return sum(map(dataset.owns, names)) / len(names)
+def _share(fits: Callable[[str], bool], names: list[str]) -> float:
+    """Share of the names that fit."""
+    return sum(map(fits, names)) / len(names)
 
 
 def _sheet_findings(dataset: DatasetFormat, sheet: Sheet) -> list[Finding]:
     report = RowReport(dataset.name, 0)
     for rule, value, detail in sheet.notes:
         report.add(rule, value, "kept", detail)
-    own = sum(dataset.owns(row.field("clip")) for row in sheet.rows)
+    own = sum(dataset.reads(row.field("clip")) for row in sheet.rows)
     if dataset.expected_rows and own not in dataset.expected_rows:
         expected = " or ".join(map(str, dataset.expected_rows))
         detail = f"a complete {dataset.title} sheet has {expected} rows."
@@ -273,7 +279,9 @@ class _RowReader:
     def _fields(self, row: SheetRow) -> dict[str, str]:
         """The row's text by field."""
         cells = {name: row.field(name) for name in COLUMN_NAMES}
-        return cells if self.paths is None else with_names(cells)
+        if self.paths is not None:
+            return with_names(cells)
+        return {**cells, "clip": self.dataset.clip_cell(cells["clip"])}
 
     def _own_cells(
         self, finder: PathFinder, cells: dict[str, str], report: RowReport
@@ -290,9 +298,12 @@ class _RowReader:
 
     def _identify(self, cells: Mapping[str, str], report: RowReport) -> ClipKey | None:
         """The clip's name; None for a row without a usable name or with one already seen."""
-        report.subject = self.dataset.subject_name(cells["subject"])
+        subject = cells["subject"] or self._named_subject(cells["clip"])
+        report.subject = self.dataset.subject_name(subject)
         report.clip = self.dataset.clip_name(cells)
-        for name, cell in ((report.subject, cells["subject"]), (report.clip, cells["clip"])):
+        if subject != cells["subject"]:
+            report.add("subject", "", "kept", "the cell is empty: taken from the clip's name.")
+        for name, cell in ((report.subject, subject), (report.clip, cells["clip"])):
             if not cell or not SAFE_NAME.fullmatch(name):
                 self._refuse_name(cells, report)
                 return None
@@ -319,17 +330,25 @@ class _RowReader:
             example = f"{self.dataset.title} has such as {self.dataset.clip_example}"
             report.add("foreign clip", name, "excluded", f"{whose}; {example}.")
             return True
-        named = match.groupdict().get("subject")
-        if named is None or self.dataset.subject_name(named) == report.subject:
+        named = self._named_subject(name)
+        if not named or self.dataset.subject_name(named) == report.subject:
             return False
         detail = f"the clip's name says subject {named}: correct the sheet."
         report.add("subject", report.subject, "excluded", detail)
         return True
 
+    def _named_subject(self, clip: str) -> str:
+        """The subject that a clip's name says; empty where it says none."""
+        match = self.dataset.clip_pattern.fullmatch(clip)
+        return match.groupdict().get("subject", "") if match else ""
+
     def _refuse_name(self, cells: Mapping[str, str], report: RowReport) -> None:
         """Say which cell is no name; for a clip that is named by its onset, it may be the onset."""
         refused = [c for c in (cells["subject"], cells["clip"]) if not SAFE_NAME.fullmatch(c)]
-        if refused:
+        if "" in refused:
+            detail = "a cell is empty; of a merged one, text holds the first row alone. Fill it in."
+            report.add("name", "", "excluded", detail)
+        elif refused:
             detail = "subject and file name must be plain names."
             report.add("name", refused[0], "excluded", detail)
         else:

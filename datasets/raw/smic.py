@@ -5,14 +5,16 @@ from collections.abc import Mapping
 
 from datasets.raw.dataset_format import DatasetFormat, FrameLayout, frame_file, numbered_subject
 
-CLIP = re.compile(r"(?P<subject>s\d+)_(ne|po|sur)_(\d+)")
+CLIP = re.compile(r"(?P<subject>s\d+)_(?P<emotion>ne|po|sur)_(\d+)", re.IGNORECASE)
 subject_name = numbered_subject("s", 2)
 
 
 def padded_clip(text: str) -> str:
     """Zero-padded as in the tables of the field: s1_ne_01 is s01_ne_01."""
     match = CLIP.fullmatch(text)
-    return f"{subject_name(match['subject'])}_{match[2]}_{match[3]}" if match else text
+    if match is None:
+        return text
+    return f"{subject_name(match['subject'])}_{match[2].lower()}_{match[3]}"
 
 
 def clip_name(cells: Mapping[str, str]) -> str:
@@ -25,7 +27,7 @@ def folder_names(cells: Mapping[str, str]) -> Mapping[str, str]:
     subject = subject_name(cells["subject"])
     return {
         "short_subject": re.sub(r"^s0+", "s", subject),
-        "short_clip": re.sub(r"^s0+", "s", cells["clip"]),
+        "short_clip": re.sub(r"^s0+", "s", cells["clip"].lower()),
     }
 
 
@@ -67,5 +69,5 @@ SMIC = DatasetFormat(
     ),
     frame_rate=100,
     has_apex=False,
-    worksheets=("hs", "smichs", "smichse"),
+    worksheets=r"(?:^|[^a-z]|smic)hs(?:e?$|[^a-z])",
 )
