@@ -36,7 +36,7 @@ from evaluation.comparison_tables import (
     to_markdown,
 )
 from evaluation.methods import Method, folders_under_rules, read_methods
-from evaluation.predictions import RECORDED, SYNTHETIC, doubles_notes
+from evaluation.predictions import EDITED_NOTE, RECORDED, SYNTHETIC, doubles_notes
 from evaluation.tables import print_table
 
 TABLE_ENDINGS = (".tex", ".md", ".csv")
@@ -106,7 +106,9 @@ def read_clips(folder: Path, allow_doubles: bool = False) -> pd.DataFrame:
     for fold in loso_folds(inputs.clips):
         clips.loc[fold.test_indices, "file"] = fold.name
     source = SYNTHETIC if inputs.synthetic else RECORDED
-    return clips.assign(source=source, note="; ".join(doubles_notes(inputs.doubles)))
+    notes = [*doubles_notes(inputs.doubles), *([EDITED_NOTE] if inputs.edited else [])]
+    classes = len(inputs.class_names)
+    return clips.assign(source=source, note="; ".join(notes), classes=classes)
 
 
 def build_tables(methods: list[Method], config: Config) -> tuple[list[TextTable], str]:
@@ -139,7 +141,7 @@ def write_files(config: Config, methods: list[Method], tables: list[TextTable]) 
     files = {path: convert(noted) for path, convert in texts.items() if path is not None}
     if config.table is not None:
         files[config.table] = format_dataset_table(config.table.suffix, methods)
-    with claimed_files(files):
+    with claimed_files(files, "compare_results.py"):
         for path, text in files.items():
             write_text(path, text)
     return list(files)

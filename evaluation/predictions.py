@@ -33,6 +33,10 @@ def doubles_notes(doubles: int) -> list[str]:
     return [f"DOUBLED MAPS: {doubles} clips have another subject's"] if doubles else []
 
 
+EDITED_NOTE = "TABLE OF CLIPS CHANGED since it was written"
+"""Printed with every metric where somebody edited the inputs' table, or a bit of it is another."""
+
+
 def prediction_rows(
     *,
     dataset: str,

@@ -27,6 +27,11 @@ def result_file_paths(folder: Path) -> list[Path]:
     return [*sorted(folder.glob(f"*{SUFFIX}")), *(folder / name for name in names)]
 
 
+def acc_fold(path: Path) -> str | None:
+    """The fold of a ``<fold>_acc.txt`` file; None for any other file."""
+    return path.name.removesuffix(SUFFIX) if path.name.endswith(SUFFIX) else None
+
+
 def write_result_files(folder: Path, rows: pd.DataFrame, *, title: str, note: str) -> None:
     """Write ``<fold>_acc.txt``, ``predictions.csv``, the spreadsheet and the confusion picture.
 

@@ -24,7 +24,12 @@ def find_weights(folder: Path, fold_names: Sequence[str]) -> dict[str, Path]:
         UserError: no folder, no weights of these folds, or it is not certain which file is whose.
     """
     files = _weight_files(folder)
-    found = ((fold, _file_of(fold, files, fold_names)) for fold in fold_names)
+    by_name: dict[str, list[Path]] = {}
+    for path in files:
+        by_name.setdefault(_stem(path).casefold(), []).append(path)
+    names = {name.casefold() for name in fold_names}
+    free = [path for path in files if _stem(path).casefold() not in names]
+    found = ((f, _file_of(f, by_name.get(f.casefold(), []), free, fold_names)) for f in fold_names)
     present = {fold: path for fold, path in found if path is not None}
     if not present:
         raise Refusal(
@@ -33,6 +38,14 @@ def find_weights(folder: Path, fold_names: Sequence[str]) -> dict[str, Path]:
             f"each file by its subject, such as {_example(fold_names[0])}.",
         )
     return present
+
+
+def weights_place(folder: Path) -> Path:
+    """The folder in which ``find_weights`` looks; the one given where there are no weights."""
+    try:
+        return _weight_files(folder)[0].parent
+    except Refusal:
+        return folder
 
 
 def _weight_files(folder: Path) -> list[Path]:
@@ -67,11 +80,16 @@ def _stem(path: Path) -> str:
     return path.name[: -len(ending)]
 
 
-def _file_of(fold: str, files: Sequence[Path], folds: Sequence[str]) -> Path | None:
-    named = [path for path in files if _stem(path).casefold() == fold.casefold()]
+def _file_of(
+    fold: str, named: list[Path], free: Sequence[Path], folds: Sequence[str]
+) -> Path | None:
+    """The file of a fold.
+
+    Args:
+        named: the files that are called as it is.
+        free: those that are called as no fold is.
+    """
     if not named:
-        others = {name.casefold() for name in folds}
-        free = (path for path in files if _stem(path).casefold() not in others)
         named = [path for path in free if _mentions(_stem(path), fold)]
         for path in named:
             _check_certain(path, fold, folds)

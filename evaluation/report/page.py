@@ -131,7 +131,7 @@ def write_template(
     for name, table in (tables or {}).items():
         files[folder / name] = table.to_csv(index=False, lineterminator="\n").encode("utf-8")
     files[folder / PAGE_NAME] = page.encode("utf-8")
-    with shared_record(folder) as owned:
+    with shared_record(folder, "make_report.py") as owned:
         owned.check(files)
         for path, data in files.items():
             write_bytes(path, data)
