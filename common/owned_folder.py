@@ -367,7 +367,7 @@ def check_unchanged(folder: Path, paths: Iterable[Path]) -> None:
     Raises:
         UserError: a file is not what was written; the first are named.
     """
-    owned = OwnedFolder(_root_of(folder))
+    owned = OwnedFolder(_root_of(folder), ANY_MAKER)
     there = (path for path in paths if owned.is_recorded(path) and os.path.lexists(path))
     changed = [path for path in there if not owned.is_unchanged(path)]
     if changed:
@@ -377,7 +377,7 @@ def check_unchanged(folder: Path, paths: Iterable[Path]) -> None:
 def changed_files(folder: Path, paths: Iterable[Path]) -> list[str]:
     """The names of a folder's recorded files that have changed or vanished since they were
     written."""
-    owned = OwnedFolder(_root_of(folder))
+    owned = OwnedFolder(_root_of(folder), ANY_MAKER)
     return [p.name for p in paths if owned.is_recorded(p) and not owned.is_unchanged(p)]
 
 
