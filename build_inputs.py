@@ -155,7 +155,9 @@ def main() -> None:
         )
     )
     if config.out is None or config.audit_only:
-        audit(config, raw)
+        outputs = [] if config.out is None else [config.out]
+        with claimed_files(outputs, "build_inputs.py --audit-only"):
+            audit(config, raw)
     elif config.pictures:
         draw(config.pictures, config.out, raw, config.settings())
     else:
@@ -176,9 +178,7 @@ def audit(config: Config, raw: RawDataset) -> None:
     for scheme in raw.schemes:
         print(selection_line(label_clips(clips, scheme)[0], scheme))
     if config.out is not None:
-        table = findings_table(findings).to_csv(index=False, lineterminator="\n")
-        with claimed_files([config.out], "build_inputs.py --audit-only"):
-            write_text(config.out, table)
+        write_text(config.out, findings_table(findings).to_csv(index=False, lineterminator="\n"))
         print(f"written: {config.out}")
 
 

@@ -69,11 +69,15 @@ class Config:
     """Also write one table of all datasets to this file, by its ending: .tex, .md or .csv."""
 
     def __post_init__(self) -> None:
-        for path in (self.latex, self.markdown, self.table):
-            if path is not None:
-                check_output_file(path)
+        for path in self.outputs:
+            check_output_file(path)
         if self.table is not None and self.table.suffix not in TABLE_ENDINGS:
             raise UserError(f"--table {self.table}: give a name that ends in .tex, .md or .csv.")
+
+    @property
+    def outputs(self) -> list[Path]:
+        """The files to write."""
+        return [path for path in (self.latex, self.markdown, self.table) if path is not None]
 
 
 def main() -> None:
@@ -82,17 +86,18 @@ def main() -> None:
     if not config.folders:
         raise UserError("give the results folders to compare, such as results/linear/linear.")
     folders = folders_under_rules(config.folders, config.rules) if config.rules else config.folders
-    clips = None if config.inputs is None else read_clips(config.inputs, config.allow_doubles)
-    methods = read_methods(folders, config.dataset, clips, config.names)
-    tables, sentence = build_tables(methods, config)
-    written = write_files(config, methods, tables)
+    with claimed_files(config.outputs, "compare_results.py"):
+        clips = None if config.inputs is None else read_clips(config.inputs, config.allow_doubles)
+        methods = read_methods(folders, config.dataset, clips, config.names)
+        tables, sentence = build_tables(methods, config)
+        write_files(config, methods, tables)
     console = Console()
     for one in tables:
         print_table(console, one.table, one.title, one.note)
     console.print(*list_notes(methods), sep="\n", highlight=False)
     if sentence:
         console.print(sentence, highlight=False, markup=False)
-    for path in written:
+    for path in config.outputs:
         print(f"written: {path}")
 
 
@@ -133,7 +138,7 @@ def build_tables(methods: list[Method], config: Config) -> tuple[list[TextTable]
     return tables, ""
 
 
-def write_files(config: Config, methods: list[Method], tables: list[TextTable]) -> list[Path]:
+def write_files(config: Config, methods: list[Method], tables: list[TextTable]) -> None:
     """Write what was asked for; done before printing, which the reader may cut off."""
     notes = " ".join(list_notes(methods))
     noted = [TextTable(t.table, t.title, f"{t.note} {notes}".strip(), t.label) for t in tables]
@@ -141,10 +146,8 @@ def write_files(config: Config, methods: list[Method], tables: list[TextTable]) 
     files = {path: convert(noted) for path, convert in texts.items() if path is not None}
     if config.table is not None:
         files[config.table] = format_dataset_table(config.table.suffix, methods)
-    with claimed_files(files, "compare_results.py"):
-        for path, text in files.items():
-            write_text(path, text)
-    return list(files)
+    for path, text in files.items():
+        write_text(path, text)
 
 
 if __name__ == "__main__":

@@ -340,7 +340,8 @@ def test_a_run_does_not_write_into_the_folder_of_another(
     place: str, search: Search, tmp_path: Path
 ) -> None:
     """The outer run would hide what must be said of the inner one's results, or the other way."""
-    assert search(tmp_path / "R" / place, "--method", "linear") == 0
+    with claim_folder(tmp_path / "R" / place):
+        write_text(tmp_path / "R" / place / "config.yaml", "clips: 1\n")
     before = everything(tmp_path)
     assert search(tmp_path / "R") == 2
     assert everything(tmp_path) == before
