@@ -107,7 +107,8 @@ def evaluate(config: Config, weights: Path, inputs: Inputs) -> None:
         folds, synthetic = loso_folds(inputs.clips, origin.protocol), inputs.synthetic
         counts = fold_counts(inputs.clips, folds, synthetic or origin.synthetic, notes)
         write_expected_clips(config.results, counts)
-        write_result_files(config.results, evaluation.rows, title=f"weights {weights}", note=note)
+        title = f"weights {weights}"
+        write_result_files(config.results, evaluation.rows, title=title, note=note, lasting=notes)
         figures = metrics_per_dataset(evaluation.rows, len(origin.class_names))
         title = f"weights {weights.name}" + (f" ({note})" if note else "")
         print_metrics(Console(), {origin.epoch_rule: figures}, title)

@@ -17,6 +17,8 @@ from evaluation.metrics import Metrics, compute_metrics
 
 IDENTITY_COLUMNS = ("dataset", "subject", "clip", "true", "predicted")
 ORIGIN_COLUMNS = ("fold", "seed", "epoch", "epoch_rule", "configuration", "source")
+NOTE = "note"
+"""A column of rows of which something must be said, such as that their labels were shuffled."""
 SCORE_PREFIX = "score_"
 
 MOST_CLASSES = 1000

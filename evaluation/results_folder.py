@@ -18,6 +18,7 @@ from common.refusals import Refusal, few, one_line, summarize_refusals
 from evaluation.acc_files import SUFFIX, read_acc_file
 from evaluation.expected_clips import FILE_NAME, PROTOCOL, expected_clips, find_expected_clips
 from evaluation.predictions import (
+    NOTE,
     RECORDED,
     SYNTHETIC,
     SYNTHETIC_NOTE,
@@ -279,7 +280,8 @@ def _compare(rows: pd.DataFrame, counts: pd.DataFrame, problems: list[str], sour
     # One row that says so is enough, of a subject that is expected or not.
     said = "source" in rows and bool((rows["source"].astype(str).str.lower() == SYNTHETIC).any())
     synthetic = said or bool((counts["source"] == SYNTHETIC).any())
-    notes = [note for joined in counts["note"].unique() for note in joined.split("; ") if note]
+    joined = [*counts["note"].unique(), *(rows[NOTE].unique() if NOTE in rows else ())]
+    notes = list(dict.fromkeys(note for text in joined for note in str(text).split("; ") if note))
     if synthetic and not any(note.startswith(SYNTHETIC_NOTE) for note in notes):
         notes.insert(0, SYNTHETIC_NOTE)
     return Results(rows[known].reset_index(drop=True), missing, synthetic, notes, problems)

@@ -396,6 +396,22 @@ def test_what_must_be_said_of_results_is_not_lost_with_their_record(
         assert "expected_clips.csv is missing" in capsys.readouterr().err
 
 
+def test_what_must_be_said_of_rows_goes_with_them(
+    copy: Path, tmp_path: Path, run: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (copy / "weights" / "run-net" / "sub01.json").unlink()
+    shuffled = "--results", copy / "shuffled", "--label-shuffle", 3
+    assert run(grid_script.main, *training(copy), *shuffled) == 0
+    assert run(eval_script.main, *evaluation(copy)) == 0
+    for folder, words in ((copy / "shuffled" / "net", "SHUFFLED"), (copy / "eval", "NOT KNOWN")):
+        shutil.copy(folder / "predictions.csv", tmp_path)
+        capsys.readouterr()
+        assert run(calculate_all_results.main, tmp_path, "--partial") == 0
+        assert words in capsys.readouterr().out
+    rows = read_predictions(copy / "run" / "net" / "predictions.csv")
+    assert "note" not in rows
+
+
 def test_an_edited_table_of_clips_is_marked_wherever_it_leads(
     copy: Path, run: Run, capsys: pytest.CaptureFixture[str]
 ) -> None:
