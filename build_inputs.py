@@ -155,7 +155,9 @@ def main() -> None:
         )
     )
     if config.out is None or config.audit_only:
-        audit(config, raw)
+        outputs = [] if config.out is None else [config.out]
+        with claimed_files(outputs, "build_inputs.py --audit-only"):
+            audit(config, raw)
     elif config.pictures:
         draw(config.pictures, config.out, raw, config.settings())
     else:
@@ -176,10 +178,7 @@ def audit(config: Config, raw: RawDataset) -> None:
     for scheme in raw.schemes:
         print(selection_line(label_clips(clips, scheme)[0], scheme))
     if config.out is not None:
-        with claimed_files([config.out]):
-            write_text(
-                config.out, findings_table(findings).to_csv(index=False, lineterminator="\n")
-            )
+        write_text(config.out, findings_table(findings).to_csv(index=False, lineterminator="\n"))
         print(f"written: {config.out}")
 
 
@@ -189,7 +188,7 @@ def draw(names: Sequence[str], out: Path, raw: RawDataset, settings: InputSettin
     from datasets.pictures.folder import write_clip_pictures
 
     clips = spot_apexes([raw.find(name) for name in names], settings, workers=1)
-    with shared_record(out):
+    with shared_record(out, "build_inputs.py --pictures"):
         for clip in clips:
             for path in write_clip_pictures(out, clip, settings, raw.scheme()):
                 print(f"written: {path}")
@@ -202,7 +201,7 @@ def build(config: Config, out: Path, raw: RawDataset) -> None:
     settings = config.settings(kept_frame_size(config, out, dataset))
     labelled, left_out = label_clips(raw.clips, scheme)
     record = DatasetRecord(scheme, settings, raw.synthetic)
-    with claim_folder(out) as owned, others_kept(out):
+    with claim_folder(out, "build_inputs.py") as owned, others_kept(out):
         stems = [item.clip.stem for item in labelled]
         check_other_datasets(out, dataset, record, stems)
         check_files(out, owned, dataset, stems)
@@ -211,7 +210,8 @@ def build(config: Config, out: Path, raw: RawDataset) -> None:
             print(note, flush=True)
         clips = spot_apexes([item.clip for item in labelled], settings, config.workers)
         labelled = [replace(item, clip=clip) for item, clip in zip(labelled, clips, strict=True)]
-        results = compute(clips, out, dataset, settings, config.workers)
+        # Of files from before there were records nobody knows whether they have changed.
+        results = compute(clips, out, dataset, settings, config.workers, trusted=owned.exists)
         problems = [
             clip_finding(clip, results[clip.stem].rule, results[clip.stem].value, problem)
             for clip in clips
@@ -244,10 +244,15 @@ def kept_frame_size(config: Config, out: Path, dataset: str) -> int | None:
 
 
 def compute(
-    clips: Sequence[RawClip], out: Path, dataset: str, settings: InputSettings, workers: int
+    clips: Sequence[RawClip],
+    out: Path,
+    dataset: str,
+    settings: InputSettings,
+    workers: int,
+    trusted: bool,
 ) -> dict[str, BuiltClip]:
     """Compute the inputs of clips; what became of each, by stem."""
-    jobs, results = plan_clips(clips, out, settings)
+    jobs, results = plan_clips(clips, out, settings, trusted)
     print(f"{len(jobs)} of {len(clips)} clips to compute", flush=True)
     if jobs:
         if not settings.registered:

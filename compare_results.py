@@ -36,7 +36,7 @@ from evaluation.comparison_tables import (
     to_markdown,
 )
 from evaluation.methods import Method, folders_under_rules, read_methods
-from evaluation.predictions import RECORDED, SYNTHETIC, doubles_notes
+from evaluation.predictions import EDITED_NOTE, RECORDED, SYNTHETIC, doubles_notes
 from evaluation.tables import print_table
 
 TABLE_ENDINGS = (".tex", ".md", ".csv")
@@ -69,13 +69,17 @@ class Config:
     """Also write one table of all datasets to this file, by its ending: .tex, .md or .csv."""
 
     def __post_init__(self) -> None:
-        files = [p for p in (self.latex, self.markdown, self.table) if p is not None]
-        for path in files:
+        for path in self.outputs:
             check_output_file(path)
-        if len({path.resolve() for path in files}) < len(files):
+        if len({path.resolve() for path in self.outputs}) < len(self.outputs):
             raise UserError("--latex, --markdown and --table name one file. Give each its own.")
         if self.table is not None and self.table.suffix.lower() not in TABLE_ENDINGS:
             raise UserError(f"--table {self.table}: give a name that ends in .tex, .md or .csv.")
+
+    @property
+    def outputs(self) -> list[Path]:
+        """The files to write."""
+        return [path for path in (self.latex, self.markdown, self.table) if path is not None]
 
 
 def main() -> None:
@@ -84,17 +88,18 @@ def main() -> None:
     if not config.folders:
         raise UserError("give the results folders to compare, such as results/linear/linear.")
     folders = folders_under_rules(config.folders, config.rules) if config.rules else config.folders
-    clips = None if config.inputs is None else read_clips(config.inputs, config.allow_doubles)
-    methods = read_methods(folders, config.dataset, clips, config.names)
-    tables, sentence = build_tables(methods, config)
-    written = write_files(config, methods, tables)
+    with claimed_files(config.outputs, "compare_results.py"):
+        clips = None if config.inputs is None else read_clips(config.inputs, config.allow_doubles)
+        methods = read_methods(folders, config.dataset, clips, config.names)
+        tables, sentence = build_tables(methods, config)
+        write_files(config, methods, tables)
     console = Console()
     for one in tables:
         print_table(console, one.table, one.title, one.note)
     console.print(*list_notes(methods), sep="\n", highlight=False)
     if sentence:
         console.print(sentence, highlight=False, markup=False)
-    for path in written:
+    for path in config.outputs:
         print(f"written: {path}")
 
 
@@ -108,7 +113,9 @@ def read_clips(folder: Path, allow_doubles: bool = False) -> pd.DataFrame:
     for fold in loso_folds(inputs.clips):
         clips.loc[fold.test_indices, "file"] = fold.name
     source = SYNTHETIC if inputs.synthetic else RECORDED
-    return clips.assign(source=source, note="; ".join(doubles_notes(inputs.doubles)))
+    notes = [*doubles_notes(inputs.doubles), *([EDITED_NOTE] if inputs.edited else [])]
+    classes = len(inputs.class_names)
+    return clips.assign(source=source, note="; ".join(notes), classes=classes)
 
 
 def build_tables(methods: list[Method], config: Config) -> tuple[list[TextTable], str]:
@@ -133,7 +140,7 @@ def build_tables(methods: list[Method], config: Config) -> tuple[list[TextTable]
     return tables, ""
 
 
-def write_files(config: Config, methods: list[Method], tables: list[TextTable]) -> list[Path]:
+def write_files(config: Config, methods: list[Method], tables: list[TextTable]) -> None:
     """Write what was asked for; done before printing, which the reader may cut off."""
     notes = " ".join(list_notes(methods))
     noted = [TextTable(t.table, t.title, f"{t.note} {notes}".strip(), t.label) for t in tables]
@@ -141,10 +148,8 @@ def write_files(config: Config, methods: list[Method], tables: list[TextTable]) 
     files = {path: convert(noted) for path, convert in texts.items() if path is not None}
     if config.table is not None:
         files[config.table] = format_dataset_table(config.table.suffix.lower(), methods)
-    with claimed_files(files):
-        for path, text in files.items():
-            write_text(path, text)
-    return list(files)
+    for path, text in files.items():
+        write_text(path, text)
 
 
 if __name__ == "__main__":

@@ -23,9 +23,14 @@ from datasets import Inputs, loso_folds, read_inputs
 from evaluation.expected_clips import FILE_NAME as EXPECTED_NAME
 from evaluation.expected_clips import write_expected_clips
 from evaluation.fold_logits import FOLDER as STORED_FOLDS
-from evaluation.predictions import SYNTHETIC_NOTE, doubles_notes, metrics_per_dataset
+from evaluation.predictions import (
+    EDITED_NOTE,
+    SYNTHETIC_NOTE,
+    doubles_notes,
+    metrics_per_dataset,
+)
 from evaluation.result_files import result_file_paths, write_result_files
-from evaluation.run_record import read_record
+from evaluation.run_record import find_record
 from evaluation.tables import print_metrics
 from training.device import pick_device
 from training.evaluate_weights import (
@@ -70,7 +75,7 @@ def main() -> None:
         raise UserError(f"{given}. Give one that holds <subject>.safetensors or .pth.")
     _refuse_folder_of_a_run(config.results)
     inputs = read_inputs(config.inputs, config.allow_doubles)
-    with claim_folder(config.results) as owned:
+    with claim_folder(config.results, "eval.py") as owned:
         owned.check([config.results / EXPECTED_NAME, *result_file_paths(config.results)])
         evaluate(config, config.weights, inputs)
 
@@ -102,7 +107,8 @@ def evaluate(config: Config, weights: Path, inputs: Inputs) -> None:
         folds, synthetic = loso_folds(inputs.clips, origin.protocol), inputs.synthetic
         counts = fold_counts(inputs.clips, folds, synthetic or origin.synthetic, notes)
         write_expected_clips(config.results, counts)
-        write_result_files(config.results, evaluation.rows, title=f"weights {weights}", note=note)
+        title = f"weights {weights}"
+        write_result_files(config.results, evaluation.rows, title=title, note=note, lasting=notes)
         figures = metrics_per_dataset(evaluation.rows, len(origin.class_names))
         title = f"weights {weights.name}" + (f" ({note})" if note else "")
         print_metrics(Console(), {origin.epoch_rule: figures}, title)
@@ -116,7 +122,7 @@ def evaluate(config: Config, weights: Path, inputs: Inputs) -> None:
 def _refuse_folder_of_a_run(results: Path) -> None:
     """A run's own predictions are never replaced by an evaluation's."""
     trained = any((folder / STORED_FOLDS).is_dir() for folder in (results, results.parent))
-    if trained or read_record(results) is not None:
+    if trained or find_record(results):
         raise UserError(
             f"--results {results} holds the results of a training run. Give a folder of its own."
         )
@@ -139,6 +145,8 @@ def _lasting_notes(inputs: Inputs, origin: WeightsOrigin, evaluation: Evaluation
     """What must be said beside every figure of these weights on these clips."""
     notes = [SYNTHETIC_NOTE] if inputs.synthetic or origin.synthetic else []
     notes += doubles_notes(inputs.doubles)
+    if inputs.edited:
+        notes.append(EDITED_NOTE)
     if origin.inputs_sha256 not in (None, inputs.sha256_of(origin.method.input)):
         notes.append("weights of OTHER INPUTS")
     if evaluation.unknown and origin.epoch_rule != UNKNOWN_RULE:

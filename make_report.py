@@ -166,10 +166,11 @@ def write_disagreements(config: Config) -> Path:
         from training.explain import look_at_clips
 
         looks = look_at_clips(config.inputs, wrong)
+    said = {"notes": " ".join(list_notes(methods))} if list_notes(methods) else {}
     return write_template(
         "disagreements.html",
         config.folder("disagreements"),
-        {disagreements.TABLE_NAME: wrong},
+        {disagreements.TABLE_NAME: wrong.assign(**said)},
         title="Clips that every method gets wrong",
         notice=comparison.notice_of(methods),
         methods=methods,

@@ -111,7 +111,7 @@ def write_picture(config: Config) -> None:
     if config.clip is None:
         raise UserError("--clip is missing: name the clip to show, such as sub01/EP01_01.")
     clip = draw_clip(find_synthetic_clip(config.clip, config.seed))
-    with claimed_files([config.out]):
+    with claimed_files([config.out], "make_synthetic.py --what picture"):
         write_bytes(config.out, draw_synthetic_clip(clip, config.flow))
     print(f"synthetic: a picture of the drawn clip {config.clip} is in {config.out}")
 
@@ -121,7 +121,8 @@ def write_demonstration(config: Config) -> None:
     check_output_file(config.out)
     if config.out.suffix != ".mp4":
         raise UserError(f"--out {config.out}: give the name of an MP4 file, such as face.mp4.")
-    with claimed_files([config.out, config.out.with_suffix(".csv")]):
+    names = config.out, config.out.with_suffix(".csv")
+    with claimed_files(names, "make_synthetic.py --what video"):
         write_demo_video(config.out, config.seed)
     print(f"SYNTHETIC: a drawn face with three movements and a blink is in {config.out}")
 

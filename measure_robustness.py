@@ -37,6 +37,7 @@ from common.command_line import parse_settings
 from common.dataset_names import OWN_TABLE
 from common.errors import UserError, name_list, run_script
 from common.files import claim_folder, write_text
+from common.yaml_files import read_yaml
 from datasets import Inputs
 from datasets.frames.build import InputSettings
 from datasets.frames.flow import FlowMethod
@@ -76,12 +77,17 @@ from training.robustness import MethodBenchmark, Point, noise_points
 from training.run_settings import grid_configurations, plan_search
 from training.settings import RunSettings
 
+MAKER = "measure_robustness.py"
 MAPS_FOLDER = "maps"
 """What is computed from frames, below the results."""
 KEY_FRAMES_NAME, SPOTTER_NAME = "key_frames.csv", "spotter.csv"
 TABLES = (ROBUSTNESS_NAME, CURVES_NAME, SUMMARY_NAME, SETTINGS_NAME, KEY_FRAMES_NAME)
 LISTS = ("methods", "moved", "levels", "frame_levels", "training_moved", "training_levels")
 """Settings whose values each are a part of the benchmark."""
+CHECKED_BY_RUNS = ("sheet", "frames", "corrections", "set", "method_epochs", "epochs")
+"""Settings that may be written in other ways, or that the folder of each method compares."""
+GROWING = ("noise_seeds", "training_noise_seeds", "spotter")
+"""Settings that add figures where they are higher."""
 
 
 @dataclass(frozen=True)
@@ -176,8 +182,9 @@ def main() -> None:
         measure_spotter(config)
         return
     points, methods = benchmark_points(config), read_methods(config)
-    with claim_folder(config.results) as owned:
+    with claim_folder(config.results, MAKER) as owned:
         owned.check(config.results / name for name in TABLES)
+        check_earlier(config)
         inputs, sweep = read_clips(config, points, methods)
         too_short = int((sweep.key_frames["too_short"] != "").sum())
         print(
@@ -194,7 +201,8 @@ def main() -> None:
             tables.append(pd.DataFrame([{"model": own.name, **p.columns()} for p in points]))
         report(config.results, inputs, pd.concat(tables, ignore_index=True), np.concatenate(stacks))
         # With the tables: a run that is refused above leaves a finished folder as it was.
-        _write(config.results / KEY_FRAMES_NAME, sweep.key_frames)
+        source = {"source": source_of(inputs.synthetic)}
+        _write(config.results / KEY_FRAMES_NAME, sweep.key_frames.assign(**source))
         write_text(config.results / SETTINGS_NAME, yaml.safe_dump(settings_record(config)))
 
 
@@ -202,7 +210,7 @@ def measure_spotter(config: Config) -> None:
     """Spot the key frames of every clip; print and write how far they are from the annotated."""
     raw = read_raw(config)
     settings = InputSettings(registered=config.registered)
-    with claim_folder(config.results) as owned:
+    with claim_folder(config.results, MAKER) as owned:
         owned.check([config.results / SPOTTER_NAME])
         rows = spot_clips(raw.clips, settings, config.boundaries, config.workers)
         for row in rows[rows["problem"] != ""].itertuples():
@@ -210,7 +218,8 @@ def measure_spotter(config: Config) -> None:
         spotted = (rows["problem"] == "").sum()
         print(f"{'synthetic: ' if raw.synthetic else ''}{spotted} clips with an annotated apex")
         print(error_summary(rows).to_string(index=False, float_format="%.1f"))
-        _write(config.results / SPOTTER_NAME, rows)
+        source = source_of(raw.synthetic)
+        _write(config.results / SPOTTER_NAME, rows.assign(source=source))
     print(f"written: {config.results / 'spotter.csv'}")
 
 
@@ -223,6 +232,29 @@ def settings_record(config: Config) -> dict[str, object]:
             kind = next((own for own in as_plain if isinstance(value, own)), None)
             record[name] = value if kind is None else as_plain[kind](value)
     return record
+
+
+def check_earlier(config: Config) -> None:
+    """Refuse to replace tables by others that do not hold what they hold.
+
+    Raises:
+        UserError: the tables there are of other clips or settings, or of more methods or levels.
+    """
+    path = config.results / SETTINGS_NAME
+    earlier = read_yaml(path) if path.is_file() else {}
+    different = []
+    for name, new in settings_record(config).items():
+        old = earlier.get(name, new)
+        if name in LISTS and isinstance(old, list) and isinstance(new, list):
+            lacks = [value for value in old if value not in new]
+            different += [f"{name} is {name_list(old)} there, too"] if lacks else []
+        elif name not in CHECKED_BY_RUNS and (new < old if name in GROWING else new != old):
+            different.append(f"{name} is {old} there and {new} here")
+    if different:
+        raise UserError(
+            f"{config.results} holds another benchmark: {'; '.join(different)}. Give another "
+            "--results folder."
+        )
 
 
 def spotter_sentence(key_frames: pd.DataFrame) -> str:
@@ -449,7 +481,7 @@ def _confusions(inputs: Inputs, predicted: np.ndarray) -> np.ndarray:
 
 def report(folder: Path, inputs: Inputs, points: pd.DataFrame, confusions: np.ndarray) -> None:
     """Write the three tables; print the last, and the figures with and without annotation."""
-    said = {"source": SYNTHETIC if inputs.synthetic else RECORDED}
+    said = {"source": source_of(inputs.synthetic)}
     if inputs.doubles:
         said["note"] = "; ".join(doubles_notes(inputs.doubles))
     curves = curve_points(points, confusions)
@@ -470,6 +502,11 @@ def report(folder: Path, inputs: Inputs, points: pd.DataFrame, confusions: np.nd
     print(f"UF1 lost against the annotated key frames, by level, with 95 % intervals{note}")
     print(losses(curves).to_string(index=False))
     print(f"written: {folder}")
+
+
+def source_of(synthetic: bool) -> str:
+    """The word in the tables' column source."""
+    return SYNTHETIC if synthetic else RECORDED
 
 
 def _write(path: Path, table: pd.DataFrame) -> None:

@@ -27,7 +27,13 @@ from datasets.frames.registration import Landmarks
 from datasets.video.analysis import KeyFrame
 from datasets.video.decode import VideoFrame, record_camera
 from training.movement_reader import SHIPPED, Reader, load_reader
-from training.video import VideoResult, VideoSettings, compare_with_truth, predict_video
+from training.video import (
+    VideoResult,
+    VideoSettings,
+    compare_with_truth,
+    predict_video,
+    video_files,
+)
 
 EVENTS_NAME = "events.csv"
 CAMERA_NAME = "camera.mp4"
@@ -98,8 +104,27 @@ def main(reader: Reader | None = None) -> None:
     """
     config = parse_settings(Config, __doc__)
     config.check()
-    with shared_record(config.out):
+    with shared_record(config.out, "predict_video.py") as owned:
+        owned.check(_written_files(config))
         _predict_all(config, reader or load_reader(config.weights))
+
+
+def _written_files(config: Config) -> Iterator[Path]:
+    """What may be written, or replaced from an earlier call.
+
+    Raises:
+        UserError: an earlier recording would be replaced: nobody can make it again.
+    """
+    yield config.out / EVENTS_NAME
+    if config.camera is not None:
+        if (config.out / CAMERA_NAME).exists():
+            raise UserError(
+                f"{config.out / CAMERA_NAME} is an earlier recording. Move it away, or give "
+                "another --out."
+            )
+        yield from video_files(config.out, Path(CAMERA_NAME).stem)
+    for name, _ in _named_videos(config):
+        yield from video_files(config.out, name)
 
 
 def _predict_all(config: Config, reader: Reader) -> None:
@@ -125,6 +150,10 @@ def _inputs(config: Config) -> Iterator[tuple[str, Path]]:
         print(f"recording camera {config.camera} for {config.camera_seconds:g} seconds")
         record_camera(config.camera, path, config.camera_seconds)
         yield path.stem, path
+    yield from _named_videos(config)
+
+
+def _named_videos(config: Config) -> Iterator[tuple[str, Path]]:
     taken: set[str] = {Path(CAMERA_NAME).stem} if config.camera is not None else set()
     for path in config.videos:
         stem = path.resolve().stem or "video"

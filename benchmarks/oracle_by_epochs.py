@@ -47,6 +47,8 @@ def main() -> None:
     if not config.runs:
         raise UserError("give folders of finished runs, such as results/compact-seed1/0.5_1_1_2.")
     path = config.figure.with_suffix(".csv")
+    if config.figure.exists() and not path.is_file():
+        raise UserError(f"{config.figure} is of other making ({path} is missing). Move it away.")
     given = {run_name(folder): oracle_curves(folder) for folder in config.runs}
     table = with_measured(path, given)
     for run in table["run"].unique():

@@ -7,7 +7,8 @@ LONGEST_NAME = 100
 
 
 def is_class_name(word: object) -> bool:
-    """Whether it may name a class: a text of printable characters, not blank, not too long."""
+    """Whether it may name a class: a text of printable characters, not blank, not too long, without
+    blanks at its ends, which a table does not keep."""
     if not isinstance(word, str) or len(word) > LONGEST_NAME:
         return False
-    return bool(word.strip()) and word.isprintable()
+    return bool(word) and word == word.strip() and word.isprintable()

@@ -179,15 +179,20 @@ class lock_folder:
 
 
 @contextmanager
-def claim_folder(folder: Path) -> Iterator[OwnedFolder]:
+def claim_folder(folder: Path, maker: str = "") -> Iterator[OwnedFolder]:
     """Hold ``folder``, and record what is written there (``common/owned_folder.py``).
 
     At the end, temporary files of killed processes are removed.
 
+    Args:
+        maker: which command writes; none for a run and its weights.
+
     Raises:
-        UserError: see ``lock_folder``; or something that was written there has vanished at the end.
+        UserError: see ``lock_folder``; the folder is a part of another run's; or something that was
+            written there has vanished at the end.
     """
-    with lock_folder(folder), claimed(OwnedFolder(folder)) as owned:
+    with lock_folder(folder), claimed(OwnedFolder(folder, maker)) as owned:
+        owned.check_no_part()
         yield owned
         owned.finish()
         remove_unfinished(folder)

@@ -241,7 +241,7 @@ def _without_state(function: Callable[[Job], Result], _: None, job: Job) -> Resu
     return function(job)
 
 
-def _start_worker(roots: Sequence[Path], _: int) -> None:
+def _start_worker(roots: Sequence[tuple[Path, str]], _: int) -> None:
     """What is claimed here is claimed there: writes of workers are recorded too."""
     cv2.setNumThreads(1)
     claim_for_good(roots)

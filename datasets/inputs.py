@@ -31,11 +31,11 @@ from common.dataset_names import usual_name
 from common.errors import UserError, name_list
 from common.files import write_bytes, write_text
 from common.first_bytes import impostor
-from common.owned_folder import check_unchanged
+from common.owned_folder import changed_files, check_unchanged
 from common.refusals import Refusal, few
-from common.tables import number, numbers, read_table
+from common.tables import number, numbers, read_table, reduce_name
 from datasets.arrays import READERS, StoredArray, open_array
-from datasets.input_records import describe_flow, read_class_names, read_records
+from datasets.input_records import RECORD_NAME, describe_flow, read_class_names, read_records
 from datasets.maps import DIRECTION_MAPS, FLOW_MAPS, MAP_SIZE, direction_map
 
 TABLE_NAME = "combined_3_class2_for_optical_flow.csv"
@@ -79,6 +79,7 @@ class Inputs:
         arrays: arrays by name that are used instead of the stored ones.
         doubles: clips whose map another subject has too; taken only where they are asked for.
         flow_by: which method and OpenCV computed the flow, as words; None where it is not known.
+        edited: whether the table or ``inputs.yaml`` has changed since the suite wrote it.
     """
 
     maps: NDArray[np.uint8]
@@ -89,6 +90,7 @@ class Inputs:
     arrays: Mapping[str, StoredArray] = field(default_factory=dict)
     doubles: int = 0
     flow_by: str | None = None
+    edited: bool = False
 
     @property
     def phases(self) -> int:
@@ -102,6 +104,11 @@ class Inputs:
         # Without what is also known, so that finished runs keep their hash when a table says more.
         content.update(_csv_bytes(self.clips.drop(columns=KNOWN_COLUMNS, errors="ignore")))
         return content.hexdigest()
+
+    @cached_property
+    def subjects(self) -> frozenset[str]:
+        """ "dataset/subject" of all clips."""
+        return frozenset(self.clips["dataset"] + "/" + self.clips["subject"])
 
     @cached_property
     def clip_hashes(self) -> list[str]:
@@ -184,7 +191,19 @@ def read_inputs(folder: Path, allow_doubles: bool = False) -> Inputs:
     maps = _read_maps(maps_folder, present, clips["stem"].tolist())
     doubles = count_doubles(maps_folder, maps, clips, allow_doubles)
     classes, flow_by = read_class_names(table_path.parent), describe_flow(table_path.parent)
-    return Inputs(maps, clips, Path(folder), synthetic, classes, doubles=doubles, flow_by=flow_by)
+    edited = changed_files(table_path.parent, [table_path, table_path.with_name(RECORD_NAME)])
+    if edited:
+        _warn(f"{table_path.parent}: changed since this suite wrote it: {few(edited)}")
+    return Inputs(
+        maps,
+        clips,
+        Path(folder),
+        synthetic,
+        classes,
+        doubles=doubles,
+        flow_by=flow_by,
+        edited=bool(edited),
+    )
 
 
 def map_file_name(stem: str, map_index: int) -> str:
@@ -348,11 +367,17 @@ def _with_leading_zeros(path: Path, clips: pd.DataFrame, present: set[str]) -> p
     return clips.sort_values("stem", ignore_index=True)
 
 
+def plain_subject(name: str) -> str:
+    """A subject's name without case, signs and zeros in front of numbers: those who share it are
+    most likely one person."""
+    return re.sub(r"(?<!\d)0+(?=\d)", "", reduce_name(name))
+
+
 def _warn_of_twin_names(path: Path, clips: pd.DataFrame) -> None:
-    """Name subjects of a dataset that differ in leading zeros alone: most likely they are one."""
+    """Name subjects of a dataset that are most likely one."""
     twins: dict[tuple[str, str], list[str]] = defaultdict(list)
     for dataset, subject in clips[["dataset", "subject"]].drop_duplicates().itertuples(index=False):
-        twins[dataset, re.sub(r"(?<!\d)0+(?=\d)", "", subject).lower()].append(subject)
+        twins[dataset, plain_subject(subject)].append(subject)
     pairs = [f"{' and '.join(names)} of {key[0]}" for key, names in twins.items() if names[1:]]
     if pairs:
         _warn(f"{path}: these count as different subjects: {few(pairs)}. Are they the same?")

@@ -9,7 +9,7 @@ from rich.console import Console
 from common.command_line import parse_settings
 from common.errors import UserError, name_list
 from common.files import write_text
-from common.owned_folder import shared_record
+from common.owned_folder import ANY_MAKER, shared_record
 from common.refusals import LONGEST_FILE, Refusal
 from evaluation.epoch_rules import DEFAULT_RULE, published_table, selection_warnings
 from evaluation.fold_logits import StoredFold, read_folds_of_rows
@@ -60,7 +60,7 @@ def calculate(
         UserError: the folder is faulty, or incomplete and ``partial`` is off, or ``published`` is
             on and there are no stored epochs.
     """
-    with shared_record(folder) as owned:
+    with shared_record(folder, ANY_MAKER) as owned:
         paths = [_sheet_path(folder, dataset)]
         if published:
             paths.append(_rules_path(folder, dataset))
@@ -94,7 +94,8 @@ def _calculate(folder: Path, dataset: str | None, partial: bool, published: bool
         _print_default_rule(folder, dataset, len(class_names))
     if folds is not None:
         table, place = published_table(folds), _rules_path(folder, dataset)
-        write_text(place, table.to_csv(index=False, lineterminator="\n"))
+        said = {"results": note} if note else {}
+        write_text(place, table.assign(**said).to_csv(index=False, lineterminator="\n"))
         print_published(Console(), table, note)
         print(f"written: {place}")
     print(f"written: {path}")

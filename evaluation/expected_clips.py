@@ -10,6 +10,7 @@ from pathlib import Path
 import pandas as pd
 
 from common.files import write_text
+from common.owned_folder import changed_files
 from common.refusals import Refusal, few
 from common.tables import numbers, read_table
 from evaluation.predictions import RECORDED
@@ -45,16 +46,35 @@ def expected_clips(folder: Path, clips: pd.DataFrame | None = None) -> tuple[pd.
     Raises:
         UserError: the record lacks a column, names a subject twice, or a count is no whole number.
     """
-    resolved = folder.resolve()
-    for candidate in (resolved, *resolved.parents[:_LEVELS_ABOVE]):
-        if (candidate / FILE_NAME).is_file():
-            return _read(candidate / FILE_NAME, _NEEDED), "the run's own record"
+    path = find_expected_clips(folder)
+    if path is not None:
+        return _read(path, _NEEDED), "the run's own record"
     if clips is not None:
         keys = ["dataset", "subject", "file", "source", "note"]
         noted = clips if "note" in clips else clips.assign(note="")
         return noted.groupby(keys).size().rename("clips").reset_index(), "the inputs"
     counts = _read(PROTOCOL_TABLE, _NEEDED[:3])
     return counts.assign(file=counts["subject"], source=RECORDED), PROTOCOL
+
+
+def find_expected_clips(folder: Path) -> Path | None:
+    """The record of a results folder, in it or in one above; None where there is none.
+
+    Raises:
+        UserError: it was written, and is not there any more.
+    """
+    resolved = folder.resolve()
+    for candidate in (resolved, *resolved.parents[:_LEVELS_ABOVE]):
+        path = candidate / FILE_NAME
+        if path.is_file():
+            return path
+        if changed_files(candidate, [path]):
+            raise Refusal(
+                path,
+                "is missing, which says what must be known of these results. Restore it, or run "
+                "the grid search or eval.py again.",
+            )
+    return None
 
 
 def _read(path: Path, needed: Sequence[str]) -> pd.DataFrame:

@@ -17,6 +17,8 @@ from evaluation.metrics import Metrics, compute_metrics
 
 IDENTITY_COLUMNS = ("dataset", "subject", "clip", "true", "predicted")
 ORIGIN_COLUMNS = ("fold", "seed", "epoch", "epoch_rule", "configuration", "source")
+NOTE = "note"
+"""A column of rows of which something must be said, such as that their labels were shuffled."""
 SCORE_PREFIX = "score_"
 
 MOST_CLASSES = 1000
@@ -31,6 +33,10 @@ SYNTHETIC_NOTE = "SYNTHETIC clips"
 def doubles_notes(doubles: int) -> list[str]:
     """What is printed with every metric where clips share their map with another subject's."""
     return [f"DOUBLED MAPS: {doubles} clips have another subject's"] if doubles else []
+
+
+EDITED_NOTE = "TABLE OF CLIPS CHANGED since it was written"
+"""Printed with every metric where somebody edited the inputs' table, or a bit of it is another."""
 
 
 def prediction_rows(

@@ -5,9 +5,10 @@ Where a folder holds both forms, ``predictions.csv`` is read, because it names t
 """
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -17,8 +18,9 @@ from common.errors import UserError
 from common.owned_folder import changed_files
 from common.refusals import Refusal, few, one_line, summarize_refusals
 from evaluation.acc_files import SUFFIX, read_acc_file
-from evaluation.expected_clips import FILE_NAME, PROTOCOL, expected_clips
+from evaluation.expected_clips import FILE_NAME, PROTOCOL, expected_clips, find_expected_clips
 from evaluation.predictions import (
+    NOTE,
     RECORDED,
     SYNTHETIC,
     SYNTHETIC_NOTE,
@@ -30,6 +32,7 @@ from evaluation.protocol_classes import (
     check_true_classes,
     refuse_other_classes,
 )
+from evaluation.run_record import find_record
 
 PREDICTIONS_NAME = "predictions.csv"
 ACC_FILES = f"[!.]*{SUFFIX}"
@@ -86,8 +89,9 @@ def read_results(
 
     Args:
         clips: the clips that the results were made from, one row each: columns dataset, subject,
-            clip, true, file (stem of the subject's result file) and source. They give the clips of
-            ``*_acc.txt`` files their names, and the expected counts where the folder has no record.
+            clip, true, file (stem of the subject's result file), source and, where it is known,
+            classes (their number). They give the clips of ``*_acc.txt`` files their names, and the
+            expected counts where the folder has no record.
 
     Raises:
         UserError: no such folder, no results in it, a table that cannot be read, or a dataset that
@@ -120,12 +124,32 @@ def read_results(
         of_protocol = source == PROTOCOL and not problems
         rows, more = _read_acc_files(files, counts, clips, of_protocol, whole=dataset is None)
         problems += more
+    _check_classes(folder, rows, clips)
     results = _compare(rows, counts, problems, source)
     problems += check_true_classes(rows, counts)
     changed = changed_files(folder, _read_from(folder))
+    record = find_expected_clips(folder)
+    changed += [] if record is None else changed_files(record.parent, [record])
     if changed:
         results.notes.append(f"CHANGED since it was written: {few(changed)}")
     return results
+
+
+def _check_classes(folder: Path, rows: pd.DataFrame, clips: pd.DataFrame | None) -> None:
+    """Refuse classes beyond those of the run that the results are of, or of the clips given."""
+    classes = len(find_record(folder).get("class_names", ()))
+    if not classes and clips is not None and "classes" in clips:
+        classes = int(clips["classes"].iloc[0])
+    if (
+        classes
+        and len(rows)
+        and (most := int(rows[["true", "predicted"]].max(axis=None))) >= classes
+    ):
+        raise Refusal(
+            folder,
+            f"holds class {most}, but the classes of these clips are 0 to {classes - 1}. Restore "
+            "the results, or make them again.",
+        )
 
 
 def _read_from(folder: Path) -> list[Path]:
@@ -167,6 +191,7 @@ def _read_acc_files(
         whole: no dataset was chosen, so that every file must be of an expected subject.
     """
     parts, refusals = [], []
+    known = None if clips is None else dict(list(clips.groupby(["dataset", "subject"])))
     for subject in counts.itertuples():
         path = files.get(str(subject.file))
         if path is None:
@@ -176,13 +201,14 @@ def _read_acc_files(
             _, predicted, true = read_acc_file(path)
             if of_protocol:
                 refuse_other_classes(path.name, pd.DataFrame({"true": true, "pred": predicted}))
-            clip = _name_clips(path, true, names, clips)
+            clip = _name_clips(path, true, tuple(names.values()), known)
         except UserError as error:
             refusals.append(Refusal.of(path.name, error))
             continue
         parts.append(pd.DataFrame({**names, "clip": clip, "true": true, "predicted": predicted}))
     problems = [summarize_refusals(refusals).rstrip(".")] if refusals else []
-    unknown = [name for name in files if name not in set(counts["file"])]
+    expected = set(counts["file"])
+    unknown = [name for name in files if name not in expected]
     if whole and unknown:
         lost = _other_spelling(unknown, [str(n) for n in counts["file"] if n not in files])
         problems.append(lost or f"files of subjects that are not expected: {few(unknown)}")
@@ -213,16 +239,20 @@ def _plain_subject(name: str) -> str:
 
 
 def _name_clips(
-    path: Path, true: np.ndarray, subject: dict[str, object], clips: pd.DataFrame | None
+    path: Path,
+    true: np.ndarray,
+    subject: tuple[Any, ...],
+    clips: Mapping[Any, pd.DataFrame] | None,
 ) -> list[str]:
     """Names for the clips of an ``*_acc.txt`` file, which holds none.
 
-    The n-th clip of a class in the file is taken for the n-th clip of that class in ``clips``.
-    The published code lists a subject's clips class by class, so their order is another one.
+    The n-th clip of a class in the file is taken for the n-th clip of that class in ``clips``,
+    which are given by dataset and subject. The published code lists a subject's clips class by
+    class, so their order is another one.
     """
     if clips is None:
         return [f"#{number}" for number in range(len(true))]
-    known = clips[(clips[list(subject)] == pd.Series(subject)).all(axis=1)]
+    known = clips.get(subject, pd.DataFrame(columns=["clip", "true"]))
     if sorted(true) != sorted(known["true"]):
         found, wanted = (
             one_line(", ".join(map(str, sorted(classes))), 60) for classes in (true, known["true"])
@@ -277,7 +307,8 @@ def _compare(rows: pd.DataFrame, counts: pd.DataFrame, problems: list[str], sour
     # One row that says so is enough, of a subject that is expected or not.
     said = "source" in rows and bool((rows["source"].astype(str).str.lower() == SYNTHETIC).any())
     synthetic = said or bool((counts["source"] == SYNTHETIC).any())
-    notes = [note for joined in counts["note"].unique() for note in joined.split("; ") if note]
+    joined = [*counts["note"].unique(), *(rows[NOTE].unique() if NOTE in rows else ())]
+    notes = list(dict.fromkeys(note for text in joined for note in str(text).split("; ") if note))
     if synthetic and not any(note.startswith(SYNTHETIC_NOTE) for note in notes):
         notes.insert(0, SYNTHETIC_NOTE)
     return Results(rows[known].reset_index(drop=True), missing, synthetic, notes, problems)

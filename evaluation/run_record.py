@@ -38,6 +38,7 @@ class _Record(BaseModel):
     subject_share: float = 1.0
     key_frames: str | None = None
     doubles: int = 0
+    edited: bool = False
     init_weights: str | None = None
     flow_by: str | None = None
     command: str = ""

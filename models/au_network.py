@@ -19,6 +19,7 @@ from threadpoolctl import threadpool_limits
 from torch import Tensor, nn
 
 from common.action_units import ACTION_UNITS, ACTIVATIONS, GAZE_PLACE, SIDES
+from common.owned_folder import check_unchanged
 from models import checkpoint
 
 WEIGHTS_NAME = "au_network.safetensors"
@@ -68,8 +69,9 @@ def load_weights(path: Path = SHIPPED) -> dict[str, NDArray[np.floating]]:
     """The weights of a file made by ``training/au_network.py``, as stored (float16).
 
     Raises:
-        UserError: the file is absent, unreadable, or not of this network.
+        UserError: the file is absent, unreadable, changed, or not of this network.
     """
+    check_unchanged(path.parent, [path])
     state = checkpoint.load_weights(path)
     checkpoint.load_into(AuNetwork(), state, path)
     return checkpoint.as_arrays(state)

@@ -460,17 +460,19 @@ def _misfit(state: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> str 
     return f"does not fit the model ({said}). Check the settings of the run that wrote it."
 
 
+def _overflows(value: Tensor, expected: Tensor) -> bool:
+    """Whether it is infinite, in the type of the model, where the freshly built model is not."""
+    own = value.to(expected.dtype).isinf()
+    return bool(own.any()) and bool((own & ~expected.to(own.device).isinf()).any())
+
+
 def _bad_values(state: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> str | None:
     """Whole numbers or infinite values where the model, freshly built, has finite floats."""
     floats = [name for name, value in expected.items() if value.is_floating_point()]
     whole = [name for name in floats if not state[name].is_floating_point()]
     if whole:
         return f"is refused: whole numbers, where floats are expected, in {few(whole)}."
-    infinite = [
-        name
-        for name in floats
-        if bool(state[name].isinf().any()) and not bool(expected[name].isinf().any())
-    ]
+    infinite = [name for name in floats if _overflows(state[name], expected[name])]
     if infinite:
         return f"is refused: infinite values in {few(infinite)}. Its training diverged."
     return None

@@ -146,7 +146,7 @@ def load_estimator(path: Path, method: Method, built: Any) -> Any:
         UserError: the file is damaged or holds classes of another origin.
     """
     if path.suffix == PLAIN_SUFFIX:
-        return _with_state(path, built)
+        return _with_state(path, built, method.built_in)
     import skops.io
 
     # What the method's own file defines is as trusted as that file, which has been run by now.
@@ -168,9 +168,12 @@ def load_estimator(path: Path, method: Method, built: Any) -> Any:
     )
 
 
-def _with_state(path: Path, built: Any) -> Any:
+def _with_state(path: Path, built: Any, finite: bool) -> Any:
+    """The estimator with the file's state; one of the suite's methods has finite numbers only."""
     try:
         state = load_state(path.read_bytes())
+        if finite and not _is_finite(state):
+            raise ValueError("it holds values that are not finite numbers")
         if hasattr(built, "__setstate__"):
             built.__setstate__(state)
         else:
@@ -180,6 +183,15 @@ def _with_state(path: Path, built: Any) -> Any:
             f"{path} cannot be read as a fitted estimator ({describe(error)}). Write it again."
         ) from error
     return built
+
+
+def _is_finite(state: Any) -> bool:
+    if isinstance(state, dict):
+        return all(map(_is_finite, state.values()))
+    if isinstance(state, (list, tuple)):
+        return all(map(_is_finite, state))
+    array = np.asarray(state)
+    return array.dtype.kind != "f" or bool(np.isfinite(array).all())
 
 
 def _renumbered(content: bytes) -> bytes:

@@ -33,6 +33,7 @@ from models.checkpoint import (
 )
 from models.estimator import PLAIN_SUFFIX, SKOPS_SUFFIX, estimator_scores, load_estimator
 from models.method import BUILT_IN, SUFFIX, Method, load_method
+from models.weight_files import weights_place
 
 DESCRIPTION_NAME, OLD_DESCRIPTION_NAME = "description.json", "description.yaml"
 CARD_NAME = "card.json"
@@ -232,14 +233,16 @@ def weights_file(folder: Path, fold: str = "") -> Path:
 
 
 def described_folder(folder: Path) -> Path:
-    """The folder, or the one below it that holds a description, as archives are unpacked."""
-    for name in (DESCRIPTION_NAME, OLD_DESCRIPTION_NAME):
-        if (folder / name).is_file():
-            return folder
-        below = [path.parent for path in folder.glob(f"*/{name}")]
-        if len(below) == 1:
-            return below[0]
-    return folder
+    """The folder, or the one below it that holds weights with a description, as archives are
+    unpacked. Weights in the folder itself are not those that a description below is of."""
+    names = (DESCRIPTION_NAME, OLD_DESCRIPTION_NAME)
+    if any((folder / name).is_file() for name in names):
+        return folder
+    place = weights_place(folder)
+    if place != folder or any(p.suffix in SUFFIXES for p in folder.glob("*")):
+        return place
+    below = {path.parent for name in names for path in folder.glob(f"*/{name}")}
+    return below.pop() if len(below) == 1 else folder
 
 
 def read_description(folder: Path) -> dict[str, Any] | None:

@@ -1,7 +1,7 @@
 """Which file of a folder holds which fold's weights: the suite's own names and downloaded ones."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from common.refusals import Refusal, few
@@ -29,7 +29,12 @@ def find_weights(folder: Path, fold_names: Sequence[str]) -> dict[str, Path]:
     if folders := _folders_of(folder, fold_names):
         return folders
     files = _weight_files(folder)
-    found = ((fold, _file_of(fold, files, fold_names)) for fold in fold_names)
+    by_name: dict[str, list[Path]] = {}
+    for path in files:
+        by_name.setdefault(_stem(path).casefold(), []).append(path)
+    names = {name.casefold() for name in fold_names}
+    free = [path for path in files if _stem(path).casefold() not in names]
+    found = ((fold, _file_of(fold, by_name, free, fold_names)) for fold in fold_names)
     present = {fold: path for fold, path in found if path is not None}
     if not present:
         raise Refusal(
@@ -49,6 +54,14 @@ def _folders_of(folder: Path, folds: Sequence[str]) -> dict[str, Path]:
     if any(name not in folds or len(files) > 1 for name, files in filled.items()):
         return {}
     return {fold: filled[fold][0] for fold in folds if fold in filled}
+
+
+def weights_place(folder: Path) -> Path:
+    """The folder in which ``find_weights`` looks; the one given where there are no weights."""
+    try:
+        return _weight_files(folder)[0].parent
+    except Refusal:
+        return folder
 
 
 def _weight_files(folder: Path) -> list[Path]:
@@ -84,13 +97,20 @@ def _stem(path: Path) -> str:
     return path.name[: -len(ending)]
 
 
-def _file_of(fold: str, files: Sequence[Path], folds: Sequence[str]) -> Path | None:
-    named = [path for path in files if _stem(path).casefold() == fold.casefold()]
+def _file_of(
+    fold: str, by_name: Mapping[str, list[Path]], free: Sequence[Path], folds: Sequence[str]
+) -> Path | None:
+    """The file of a fold.
+
+    Args:
+        by_name: the files by their names without ending, in lower case.
+        free: those that are called as no fold is.
+    """
+    named = by_name.get(fold.casefold(), [])
     if not named and not fold.isdecimal():
-        named = [path for path in files if _stem(path).casefold() == _without_zeros(fold)]
+        short = _without_zeros(fold)
+        named = [path for path in by_name.get(short, []) if path in free]
     if not named:
-        others = {name.casefold() for name in folds}
-        free = (path for path in files if _stem(path).casefold() not in others)
         named = [path for path in free if _mentions(_stem(path), fold)]
         for path in named:
             _check_certain(path, fold, folds)

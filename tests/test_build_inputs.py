@@ -490,7 +490,7 @@ def test_what_breaks_off_a_run_takes_only_its_dataset_out(
 def test_files_of_a_killed_run_do_not_outlive_their_clips(drawn: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     stems = ["sub01_EP01_01", "sub99_EP01_01"]
-    with claim_folder(out):
+    with claim_folder(out, "build_inputs.py"):
         begin(out, "casme2", stems)
         for stem in stems:
             write_bytes(flow_path(out, stem), b"of a killed run")

@@ -15,11 +15,15 @@ import eval as eval_script
 import main_train_for_parameter_tuning as grid_script
 import make_report
 import make_synthetic
+import predict_video
 from common.errors import UserError
 from common.files import atomic_path, claim_folder, remove_unfinished, write_text
-from common.owned_folder import RECORD_NAME, OwnedFolder, claimed
+from common.owned_folder import ANY_MAKER, RECORD_NAME, OwnedFolder, changed_files, claimed
+from datasets.synthetic.clips import list_synthetic_clips
+from datasets.synthetic.raw_datasets import write_raw_datasets
 from evaluation.acc_files import write_acc_file
 from tests.helpers.scripts import ROOT, folder_bytes, run_here
+from training import fit_all, pretrain_on_motion
 
 GRID = "--method", "causalnet_compact", "--epochs", 2, "--gammas", 0.3, 0.5
 
@@ -308,3 +312,158 @@ def test_two_runs_one_below_the_other_and_with_one_weights_folder(
         assert (tmp_path / "R" / "inner" / "x").read_text() == "alive"
     with claim_folder(tmp_path / "weights" / "R-linear"):
         assert search(tmp_path / "R", "--method", "linear", *weights) == 2
+
+
+@pytest.mark.parametrize("place", ["0.3_1_1_2", "0.3_1_1_2/x", "0.5_1_1_2/folds", "chosen"])
+def test_a_folder_that_is_a_part_of_a_run_is_no_folder_for_another(
+    place: str,
+    copy: Path,
+    search: Search,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    folder = copy / "run" / place
+    (tmp_path / "link").symlink_to(folder)
+    before = everything(copy)
+    weights = copy / "weights" / "run-0.5_1_1_2"
+    flags = "--inputs", search.inputs, "--weights", weights, "--results"
+    for name in (folder, tmp_path / "link")[: 2 if folder.exists() else 1]:
+        assert search(name) == 2
+        assert "a part of" in capsys.readouterr().err
+        assert run_here(monkeypatch, eval_script.main, *flags, name) == 2
+    assert everything(copy) == before
+
+
+@pytest.mark.parametrize("place", ["majority", "majority/oracle", "majority/folds"])
+def test_a_run_does_not_write_into_the_folder_of_another(
+    place: str, search: Search, tmp_path: Path
+) -> None:
+    """The outer run would hide what must be said of the inner one's results, or the other way."""
+    with claim_folder(tmp_path / "R" / place):
+        write_text(tmp_path / "R" / place / "config.yaml", "clips: 1\n")
+    before = everything(tmp_path)
+    assert search(tmp_path / "R") == 2
+    assert everything(tmp_path) == before
+
+
+def test_an_unfinished_runs_parts_are_its_own(
+    search: Search, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A second run starts in the folder of a configuration before its first fold is there."""
+    (tmp_path / "R").mkdir()
+    record = "configurations: {majority: majority}\n"
+    with claim_folder(tmp_path / "R"):
+        write_text(tmp_path / "R" / "config.yaml", record)
+        assert search(tmp_path / "R" / "majority", "--method", "linear") == 2
+    assert "is a part of the run above it" in capsys.readouterr().err
+    assert not (tmp_path / "R" / "majority").exists()
+
+
+def test_only_the_command_that_wrote_a_file_replaces_it(
+    copy: Path,
+    search: Search,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    run, weights = copy / "run" / "0.3_1_1_2", copy / "weights" / "run-0.3_1_1_2"
+    tested = "--inputs", search.inputs, "--weights", weights, "--results", copy / "E"
+    assert run_here(monkeypatch, eval_script.main, *tested) == 0
+    picture = "--what", "picture", "--clip", "sub01/EP01_01", "--out"
+    video = "--what", "video", "--out"
+    commands: list[tuple[Callable[[], None], tuple[object, ...]]] = [
+        (compare_results.main, (run, "--table", run / "predictions.csv")),
+        (compare_results.main, (run, "--latex", weights / "description.json")),
+        (compare_results.main, (run, "--markdown", copy / "a", "--latex", copy / "E/../a")),
+        (make_synthetic.main, (*picture, run / "confusion_matrix.png")),
+        (make_synthetic.main, (*video, run / "predictions.mp4")),
+        (pretrain_on_motion.main, ("--samples", 0, "--out", copy / "fitted")),
+        (fit_all.main, (*fitted(search, weights),)),
+        (grid_script.main, ("--inputs", search.inputs, "--method", "majority", *tested[-2:])),
+    ]
+    (copy / "fitted").mkdir()
+    with claim_folder(copy / "fitted"):
+        write_text(copy / "fitted" / "card.json", "{}")
+    before = everything(copy)
+    for main, flags in commands:
+        assert run_here(monkeypatch, main, *flags) == 2, flags
+        error = capsys.readouterr().err
+        assert error.count("\n") == 1 and len(error) <= 301, error
+        assert everything(copy) == before, (flags, error)
+    assert run_here(monkeypatch, calculate_all_results.main, copy / "E") == 0
+
+
+def fitted(search: Search, out: Path) -> tuple[object, ...]:
+    network = "--method", "causalnet_compact", "--epochs", 2, "--gammas", 0.3
+    return ("--inputs", search.inputs, *network, "--out", out)
+
+
+def test_a_record_says_who_wrote_a_file_and_keeps_its_form(tmp_path: Path) -> None:
+    for maker in ("", "one.py", "two.py --x"):
+        with claim_folder(tmp_path, maker):
+            write_text(tmp_path / f"{maker[:3]}.txt", "1\n")
+    for maker, name in (("two.py --x", "one.txt"), ("one.py", ".txt"), ("", "two.txt")):
+        with pytest.raises(UserError, match=r"would be replaced, and is of"):
+            OwnedFolder(tmp_path, maker).check([tmp_path / name])
+    OwnedFolder(tmp_path, ANY_MAKER).check(tmp_path.glob("*.txt"))
+    with claimed(OwnedFolder(tmp_path, ANY_MAKER)):
+        write_text(tmp_path / "one.txt", "2\n")
+    with claim_folder(tmp_path, "one.py") as owned:
+        owned.check([tmp_path / "one.txt"])
+    command = ["sha256sum", "--check", "--quiet", "--strict", RECORD_NAME]
+    assert subprocess.run(command, cwd=tmp_path, check=False).returncode == 0
+
+
+def test_what_another_process_wrote_and_somebody_deleted_is_missed(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"1 files vanished .* one\.txt"), claim_folder(tmp_path):
+        with claimed(OwnedFolder(tmp_path)):
+            write_text(tmp_path / "one.txt", "1\n")
+        (tmp_path / "one.txt").unlink()
+
+
+def test_foreign_files_in_a_run_without_a_record_of_files_are_left(
+    copy: Path, search: Search, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (copy / "run" / RECORD_NAME).unlink()
+    (copy / "run" / "0.3_1_1_2" / "published_acc.txt").write_text("mine\n")
+    before = everything(copy)
+    assert search(copy / "run", *GRID) == 2
+    assert "published_acc.txt" in capsys.readouterr().err and everything(copy) == before
+
+
+def test_a_recording_and_tables_of_others_stay(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Refused before a video or the weights are looked at."""
+    for name, flags in (
+        ("camera.mp4", ("--camera", 0)),
+        ("events.csv", ("a.mp4",)),
+        ("a.html", ("a.mp4",)),
+        ("a_2_annotated.mp4", ("a.mp4", "b/a.mov")),
+    ):
+        (tmp_path / name).write_text("mine\n")
+        assert run_here(monkeypatch, predict_video.main, *flags, "--out", tmp_path) == 2
+        assert name in capsys.readouterr().err and everything(tmp_path) == {name: b"mine\n"}
+        (tmp_path / name).unlink()
+
+
+def test_what_a_user_adds_while_raw_datasets_are_drawn_stays_a_users(tmp_path: Path) -> None:
+    specs = list_synthetic_clips(1, 2, datasets=("casme2",))
+    for number, _ in enumerate(write_raw_datasets(tmp_path, specs, "registered", workers=1)):
+        (tmp_path / "casme2" / f"notes{number}.txt").write_text("mine\n")
+    assert not OwnedFolder(tmp_path).is_recorded(tmp_path / "casme2" / "notes0.txt")
+    with pytest.raises(UserError, match=r"notes0\.txt"):
+        list(write_raw_datasets(tmp_path, specs, "registered", workers=1))
+    drawing = write_raw_datasets(tmp_path / "new", specs, "registered", workers=1)
+    next(drawing)
+    shutil.rmtree(tmp_path / "new" / "casme2")
+    with pytest.raises(UserError, match="vanished while"):
+        list(drawing)
+
+
+def test_shipped_weights_are_what_their_records_say() -> None:
+    for name in ("au_network", "causalnet_pretrained", "causalnet_spatial/cab"):
+        folder = ROOT / "weights" / name
+        files = [*folder.glob("*.json"), *folder.glob("*.safetensors")]
+        assert len(files) == 2 and all(map(OwnedFolder(folder).is_recorded, files))
+        assert not changed_files(folder, files)

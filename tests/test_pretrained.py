@@ -14,6 +14,7 @@ import eval as eval_script
 from common.errors import UserError
 from common.owned_folder import RECORD_NAME
 from datasets import Inputs, Preparation, prepare, read_inputs
+from datasets.inputs import write_maps
 from models import create_model, from_pretrained, load_method
 from models.pretrained import Pretrained, read_card
 from tests.helpers.scripts import ROOT, folder_bytes, run_main
@@ -87,7 +88,7 @@ def test_the_same_command_gives_the_same_bytes_and_a_model_that_can_be_read(
 
 def test_no_pickle_and_the_figure_of_the_run_on_the_card(fitted: Path) -> None:
     suffixes = {path.suffix for path in fitted.iterdir()}
-    assert suffixes <= {".safetensors", ".json", ".sha256", ""}
+    assert suffixes <= {".safetensors", ".json", ".csv", ".sha256", ""}
     card = read_card(fitted)
     rows = pd.read_csv(fitted.parent / "results" / "au_kernel" / "predictions.csv")
     right = (rows["true"] == rows["predicted"]).mean()
@@ -121,6 +122,11 @@ def test_a_new_subject_is_tested_and_the_known_ones_are_named(
     for path in (folder / table).parent.rglob("006_*"):
         path.rename(path.with_name(path.name.replace("006_", "007_", 1)))
     flags = ["--inputs", folder, "--weights", fitted, "--results", tmp_path / "r"]
+    error = run_main(eval_script.main, [str(flag) for flag in flags], refused=True)
+    assert "4 refused" in error, "a known subject by another name"
+    inputs = read_inputs(folder)
+    for row in np.flatnonzero(inputs.clips["subject"] == "007"):
+        write_maps(folder, inputs.clips["stem"][row], inputs.maps[row] ^ np.uint8(1))
     error = run_main(eval_script.main, [str(flag) for flag in flags], refused=True)
     assert "3 refused" in error
     rows = pd.read_csv(tmp_path / "r" / "predictions.csv", dtype=str)

@@ -1,14 +1,18 @@
 """The key-frame-noise benchmark: curves read off by hand, and the script from frames to tables."""
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 
 import make_report
 import measure_robustness
+from common.errors import UserError
 from datasets.frames.key_frame_noise import KeyFrameNoise
 from evaluation.metrics import compute_uar, compute_uf1
 from evaluation.report.drawing import shorten
@@ -241,6 +245,33 @@ def own_methods(tmp_path: Path) -> tuple[str, ...]:
     for name, source in (("flow_net", FLOW_NET), ("frame_net", FRAME_NET)):
         (tmp_path / f"{name}.py").write_text(source, encoding="utf-8")
     return str(tmp_path / "flow_net.py"), str(tmp_path / "frame_net.py"), "au_rule"
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({}, ""),
+        ({"methods": ("linear", "majority", "au_rule"), "noise_seeds": 9}, ""),
+        ({"sheet": Path("elsewhere/s.xlsx"), "results": Path("x")}, ""),
+        ({"methods": ("linear",)}, "methods is majority, linear there, too"),
+        ({"dataset": "samm"}, "dataset is casme2 there and samm here"),
+        ({"noise_seeds": 1, "flow": "dis"}, "flow is tvl1 there and dis here; noise_seeds is 5"),
+    ],
+)
+def test_tables_of_more_or_of_other_clips_are_not_replaced(
+    changes: dict[str, Any], words: str, tmp_path: Path
+) -> None:
+    earlier = measure_robustness.Config(
+        dataset="casme2", methods=("majority", "linear"), results=tmp_path
+    )
+    record = yaml.safe_dump(measure_robustness.settings_record(earlier))
+    (tmp_path / "robustness.yaml").write_text(record)
+    config = replace(earlier, **{**changes, "results": tmp_path})
+    if not words:
+        return measure_robustness.check_earlier(config)
+    with pytest.raises(UserError, match=f"{words}.*another --results"):
+        measure_robustness.check_earlier(config)
+    return None
 
 
 @pytest.mark.slow

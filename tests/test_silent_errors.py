@@ -20,12 +20,23 @@ import eval as eval_script
 import main_train_for_parameter_tuning as grid_script
 import make_report
 from common.errors import UserError
-from common.owned_folder import RECORD_NAME, hash_file
+from common.files import claim_folder, write_text
+from common.owned_folder import RECORD_NAME, OwnedFolder, hash_file
 from datasets import Inputs, read_inputs
-from datasets.inputs import write_maps, write_table
+from datasets.inputs import TABLE_NAME, count_doubles, write_maps, write_table
+from evaluation.acc_files import write_acc_file
 from evaluation.predictions import read_predictions
+from evaluation.report.contents import read_contents
+from models import au_network
+from models.causalnet import pretrained, spatial
+from models.checkpoint import load_into
+from models.estimator import load_estimator
+from models.method import load_method
+from models.plain_state import dump_state
+from models.pretrained import described_folder
 from tests.conftest import write_tiny_inputs
-from tests.helpers.scripts import folder_bytes, run_here
+from tests.helpers.scripts import ROOT, folder_bytes, run_here
+from training import fit_all
 from training.run_folder import GridSearch
 from training.run_settings import plan_search
 from training.settings import RunSettings
@@ -337,3 +348,208 @@ def test_weights_that_a_method_is_given_are_known_by_their_content(
         planned = search()
         hashes.add(planned.run.configuration_hash(planned.configurations[0]))
     assert len(hashes) == 2
+
+
+def test_values_that_overflow_in_the_model_are_refused(tmp_path: Path) -> None:
+    """An infinite variance makes every activation 0, and the scores are finite."""
+    network = torch.nn.BatchNorm1d(4)
+    state = {name: value.clone() for name, value in network.state_dict().items()}
+    huge = torch.full((4,), 1e300, dtype=torch.float64)
+    with pytest.raises(UserError, match="infinite values in running_var"):
+        load_into(network, {**state, "running_var": huge}, "file")
+    network.register_buffer("mask", torch.tensor([0.0, float("inf")]))
+    state = {**state, "mask": torch.tensor([0.0, float("inf")])}
+    load_into(network, state, "file")
+    with pytest.raises(UserError, match="infinite values in mask"):
+        load_into(network, {**state, "mask": torch.tensor([float("inf")] * 2)}, "file")
+
+
+@pytest.mark.parametrize("network", ["au_network", "causalnet_pretrained", "causalnet_spatial/cab"])
+def test_a_flipped_bit_of_shipped_weights_is_noticed(network: str, tmp_path: Path) -> None:
+    shutil.copytree(ROOT / "weights" / network, tmp_path / "copy")
+    [path] = (tmp_path / "copy").glob("*.safetensors")
+    read: dict[str, Callable[[], object]] = {
+        "au_network": lambda: au_network.load_weights(path),
+        "causalnet_pretrained": lambda: pretrained.build(weights=str(path)),
+        "causalnet_spatial/cab": lambda: spatial.read_network("cab", str(path)),
+    }
+    read[network]()
+    content = bytearray(path.read_bytes())
+    content[-1000] ^= 4
+    path.write_bytes(content)
+    with pytest.raises(UserError, match="changed since this suite wrote it"):
+        read[network]()
+
+
+def test_what_must_be_said_of_results_is_not_lost_with_their_record(
+    copy: Path, run: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(eval_script.main, *evaluation(copy)) == 0
+    path = copy / "eval" / "expected_clips.csv"
+    own = path.read_text()
+    path.write_text(own.replace(",note", ",nose", 1))
+    assert run(calculate_all_results.main, copy / "eval") == 0
+    assert "CHANGED since it was written: expected_clips.csv" in capsys.readouterr().out
+    path.unlink()
+    for main in (calculate_all_results.main, make_report.main, compare_results.main):
+        assert run(main, copy / "eval") == 2
+        assert "expected_clips.csv is missing" in capsys.readouterr().err
+
+
+def test_what_must_be_said_of_rows_goes_with_them(
+    copy: Path, tmp_path: Path, run: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (copy / "weights" / "run-net" / "sub01.json").unlink()
+    shuffled = "--results", copy / "shuffled", "--label-shuffle", 3
+    assert run(grid_script.main, *training(copy), *shuffled) == 0
+    assert run(eval_script.main, *evaluation(copy)) == 0
+    for folder, words in ((copy / "shuffled" / "net", "SHUFFLED"), (copy / "eval", "NOT KNOWN")):
+        shutil.copy(folder / "predictions.csv", tmp_path)
+        capsys.readouterr()
+        assert run(calculate_all_results.main, tmp_path, "--partial") == 0
+        assert words in capsys.readouterr().out
+    rows = read_predictions(copy / "run" / "net" / "predictions.csv")
+    assert "note" not in rows
+
+
+def test_an_edited_table_of_clips_is_marked_wherever_it_leads(
+    copy: Path, run: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table = copy / "inputs" / TABLE_NAME
+    with claim_folder(copy / "inputs"):
+        OwnedFolder(copy / "inputs").adopt([table])
+    text = table.read_text()
+    table.write_text(text.replace("sub01_ep0,0,", "sub01_ep0,1,"))
+    assert table.read_text() != text
+    mark = "TABLE OF CLIPS CHANGED"
+    assert run(grid_script.main, *training(copy), "--results", copy / "other") == 0
+    assert run(eval_script.main, *evaluation(copy), "--allow-seen") == 0
+    assert "changed since this suite wrote it" in capsys.readouterr().err
+    for folder in (copy / "other", copy / "eval"):
+        assert mark in (folder / "expected_clips.csv").read_text()
+    assert run(grid_script.main, *training(copy)) == 2
+
+
+def test_a_changed_table_of_robustness_is_marked(tmp_path: Path) -> None:
+    row = "a,test: annotated,,,0,0.5,0.5,recorded\n"
+    with claim_folder(tmp_path):
+        write_text(
+            tmp_path / "robustness.csv", "model,condition,frames,level,seed,uf1,uar,source\n" + row
+        )
+    assert "CHANGED" not in read_contents(tmp_path).notice()
+    path = tmp_path / "robustness.csv"
+    path.write_text(path.read_text().replace("0.5", "0.7", 1))
+    assert "CHANGED since it was written: robustness.csv" in read_contents(tmp_path).notice()
+
+
+def test_weights_of_all_clips_know_them_by_their_maps_and_likely_names(
+    copy: Path, tmp_path: Path, run: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
+    network = "--method", copy / "net.py", "--out", copy / "all"
+    assert run(fit_all.main, "--inputs", copy / "inputs", *network) == 0, capsys.readouterr().err
+    inputs = read_inputs(copy / "inputs")
+    names = {"sub01": "P1", "sub02": "P2", "006": "P3", "s01": "P4"}
+    alike = {"sub01": "Sub1", "sub02": "sub_02", "006": "6", "s01": "S-1"}
+    for folder, new, changed in (("renamed", names, 0), ("alike", alike, 1), ("new", names, 1)):
+        clips = inputs.clips.assign(subject=inputs.clips["subject"].replace(new))
+        for stem, maps in zip(clips["subject"] + "_" + clips["clip"], inputs.maps, strict=True):
+            write_maps(tmp_path / folder, stem, maps ^ np.uint8(changed))
+        write_table(tmp_path / folder, clips, synthetic=False)
+    flags = "--weights", copy / "all", "--results", tmp_path / "eval"
+    for folder, reason in (
+        ("renamed", "trained on the map of"),
+        ("alike", "was trained on casme2/"),
+    ):
+        assert run(eval_script.main, "--inputs", tmp_path / folder, *flags) == 2
+        assert reason in capsys.readouterr().err
+    shutil.rmtree(tmp_path / "eval", ignore_errors=True)
+    assert run(eval_script.main, "--inputs", tmp_path / "new", *flags) == 0
+    said = (tmp_path / "eval" / "expected_clips.csv").read_text()
+    assert "OTHER INPUTS" in said and "NOT KNOWN" not in said
+    (copy / "all" / "clips.csv").unlink()
+    assert run(eval_script.main, "--inputs", tmp_path / "new", *flags) == 0
+    assert (
+        "NOT KNOWN whom the weights of 4" in (tmp_path / "eval" / "expected_clips.csv").read_text()
+    )
+
+
+def test_one_map_in_two_datasets_is_one_map_of_two_people(
+    copy: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    inputs = read_inputs(copy / "inputs")
+    clips = inputs.clips.iloc[[0, 1]].assign(dataset=["casme2", "samm"], clip=["a", "b"])
+    assert clips["subject"].nunique() == 1
+    maps = inputs.maps[[0, 0]]
+    with pytest.raises(UserError, match="same map for clips of two subjects"):
+        count_doubles(copy, maps, clips, allow_doubles=False)
+    assert count_doubles(copy, maps, clips, allow_doubles=True) == 2
+
+
+def test_a_description_is_of_the_weights_beside_it(copy: Path) -> None:
+    """Not of others above it; and it is found as deep as the weights are."""
+    own = copy / "weights" / "run-net"
+    above, deep = copy / "above", copy / "deep" / "archive" / "v1"
+    shutil.copytree(own, above / "run-net")
+    shutil.copy(own / "sub01.safetensors", above / "sub01.safetensors")
+    shutil.copytree(own, deep)
+    assert described_folder(above) == above and described_folder(copy / "deep") == deep
+    assert described_folder(copy / "weights") == own
+
+
+@pytest.mark.parametrize("kind", ["acc", "predictions"])
+def test_a_class_beyond_those_of_the_run_or_the_inputs_is_refused(
+    kind: str, copy: Path, run: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Without scores nothing else tells how many classes there are."""
+    folder = copy / "run" / "net"
+    (copy / "run" / RECORD_NAME).unlink()
+    rows = read_predictions(folder / "predictions.csv")
+    (folder / "predictions.csv").unlink()
+    rows.loc[0, "predicted"] = 7
+    own = rows[rows["subject"] == rows["subject"][0]]
+    if kind == "acc":
+        write_acc_file(folder / f"{own['fold'].iloc[0]}_acc.txt", 1, own["predicted"], own["true"])
+    else:
+        columns = ["dataset", "subject", "clip", "true", "predicted"]
+        rows[columns].to_csv(folder / "predictions.csv", index=False)
+    for more in ((), ("--inputs", copy / "inputs")):
+        if more:
+            elsewhere = copy / "elsewhere"
+            shutil.copytree(folder, elsewhere)
+            folder = elsewhere
+        assert run(compare_results.main, folder, *more) == 2
+        assert "class 7" in capsys.readouterr().err
+
+
+def test_derived_tables_say_that_clips_are_synthetic(
+    copy: Path, run: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table = copy / "inputs" / TABLE_NAME
+    lines = table.read_text().splitlines()
+    marked = [f"{lines[0]},source", *(f"{line},Synthetic" for line in lines[1:])]
+    table.write_text("\n".join(marked) + "\n")
+    assert run(grid_script.main, *training(copy), "--results", copy / "s") == 0
+    own, other = copy / "s" / "net", copy / "s2"
+    assert run(grid_script.main, *training(copy), "--results", other, "--seed", 5) == 0
+    assert run(calculate_all_results.main, own, "--published") == 0
+    assert run(make_report.main, own, other / "net", "--disagreements", "--out", copy / "d") in (
+        0,
+        2,
+    )
+    for ending in ("csv", "md", "tex"):
+        assert run(compare_results.main, own, "--table", copy / f"t.{ending}") == 0
+    files = [own / "published_rules.csv", *(copy / f"t.{e}" for e in ("csv", "md", "tex"))]
+    files += [copy / "s" / "result_summary.txt", copy / "weights" / "s-net" / "description.json"]
+    files += list((copy / "d").glob("disagreements.csv"))
+    for path in files:
+        assert "synthetic" in path.read_text().lower(), path
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_estimators_of_the_suite_hold_finite_numbers(value: float, tmp_path: Path) -> None:
+    """With an infinite spread all scores of a class would be 0, which is finite."""
+    path = tmp_path / "sub01.safetensors"
+    path.write_bytes(dump_state({"median_": np.zeros(3), "spread_": np.array([1, value, 1])}))
+    method = load_method("au_rule")
+    with pytest.raises(UserError, match="not finite numbers"):
+        load_estimator(path, method, method.build())

@@ -104,7 +104,8 @@ def write_configuration_results(
     for rule, part in rows.items():
         place = folder if rule == DEFAULT_RULE else folder / rule
         title = f"{configuration.name}, epoch rule {rule}"
-        write_result_files(place, part, title=title, note="; ".join(notes))
+        note = "; ".join(notes)
+        write_result_files(place, part, title=title, note=note, lasting=run.notes)
     return rows
 
 

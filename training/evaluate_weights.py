@@ -39,7 +39,7 @@ from models.weight_files import find_weights
 from training.clips import Clips, prepare_clips
 from training.configuration import TrainingSettings, check_views, read_preparation, read_training
 from training.fold_group import lone_logits
-from training.weights_folder import check_note
+from training.weights_folder import check_note, knows_maps
 
 UNKNOWN_RULE = "unknown"
 UNKNOWN_EPOCH = 1
@@ -80,7 +80,8 @@ class Evaluation:
         rows: prediction rows; None when no subject could be evaluated.
         gammas: gamma of each checkpoint that has one, by subject.
         missing: folds without a weights file.
-        unknown: folds of whose weights no note says whom they have seen.
+        unknown: folds of whose weights no note says whom they have seen, or whose own inputs are
+            others and are not known clip by clip.
         refused: every file that could not be used, with the reason.
         seen: "dataset/subject" of the evaluated subjects that their weights were trained on.
     """
@@ -204,6 +205,7 @@ class _Test:
     ) -> None:
         self.inputs, self.origin, self.gamma = inputs, origin, gamma
         self.device, self.allow_seen = device, allow_seen
+        self._own = inputs.sha256_of(origin.method.input)
         self.unknown: list[Fold] = []
         self.seen: set[str] = set()
         self._clips = lru_cache(maxsize=1)(self._prepare)
@@ -220,7 +222,8 @@ class _Test:
         clips = self._clips(gains if self.origin.preparation.phase_sum else None)
         model = self._model(path)
         logits = test_logits(model, self.origin, clips, fold.test_indices)
-        self.unknown += [fold] if note is None else []
+        knows = note is not None and knows_maps(path.parent, self.origin.inputs_sha256, self._own)
+        self.unknown += [] if knows else [fold]
         self.seen |= set(seen)
         return _rows(self.inputs, self.origin, fold, logits), _gamma(model, fold)
 

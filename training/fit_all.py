@@ -20,9 +20,11 @@ import numpy as np
 from common.command_line import parse_settings
 from common.errors import UserError, run_script
 from common.files import claim_folder, write_text
+from common.owned_folder import OwnedFolder
+from common.refusals import few
 from datasets import Fold, Inputs, read_inputs
 from evaluation.predictions import metrics_per_dataset
-from models.pretrained import ALL, CARD_NAME
+from models.pretrained import ALL, CARD_NAME, SUFFIXES
 from training.configuration import Configuration
 from training.group_task import GroupTask
 from training.loso import leave_one_subject_out
@@ -33,6 +35,7 @@ from training.weights_folder import (
     check_description,
     describe_weights,
     weights_paths,
+    write_clips,
     write_description,
     write_weights,
 )
@@ -71,8 +74,10 @@ def main() -> None:
             f"{search.method.name} has a grid of {len(search.configurations)} configurations. Give "
             "one value of each setting (--set, --gammas, --layer1 ...)."
         )
-    figure = None if config.results is None else measure(config, inputs, config.results)
-    path = fit_all(search, config.out, {"figure": figure, "note": config.note})
+    with claim_folder(config.out) as owned:
+        check_out(search, config.out, owned)
+        figure = None if config.results is None else measure(config, inputs, config.results)
+        path = fit_all(search, config.out, {"figure": figure, "note": config.note})
     print(f"written: {path}" + ("" if figure else "; nothing was measured (--results)"))
 
 
@@ -93,33 +98,48 @@ def measure(config: Config, inputs: Inputs, results: Path) -> dict[str, Any]:
     }
 
 
+def check_out(search: GridSearch, out: Path, owned: OwnedFolder) -> None:
+    """Refuse a folder of other weights or files, before anything is trained.
+
+    Raises:
+        UserError: it is one.
+    """
+    others = [p.name for p in out.glob("*") if p.suffix in SUFFIXES and p.stem != ALL]
+    if others:
+        raise UserError(f"{out} holds other weights ({few(others)}). Give another folder.")
+    check_description(out, describe_weights(search.run, *search.configurations))
+    owned.check([*weights_paths(out, [_fold_of_all(search)]), out / CARD_NAME])
+
+
+def _fold_of_all(search: GridSearch) -> Fold:
+    """A worker tests after training; the score of one clip that it has seen is thrown away."""
+    clips = np.arange(len(search.inputs.clips))
+    return Fold("", "", ALL, clips, clips[:1])
+
+
 def fit_all(search: GridSearch, out: Path, card: dict[str, Any]) -> Path:
-    """Fit the search's only configuration on every clip; writes its folder and returns the file.
+    """Fit the search's only configuration on every clip; writes its folder, which is claimed, and
+    returns the file.
 
     Args:
         card: entries of ``card.json`` besides those that the search tells.
 
     Raises:
-        UserError: the folder holds other files, or other weights, or the training fails.
+        UserError: the training fails.
     """
     run, inputs, [configuration] = search.run, search.inputs, search.configurations
-    clips = np.arange(len(inputs.clips))
-    # A worker tests after training; the score of one clip that it has seen is thrown away.
-    fold = Fold("", "", ALL, clips, clips[:1])
-    description = describe_weights(run, configuration)
-    with claim_folder(out) as owned:
-        check_description(out, description)
-        owned.check([*weights_paths(out, [fold]), out / CARD_NAME])
-        worker = Worker(run, search.method, inputs, [fold], keep_weights=True)
-        [trained] = worker.train(GroupTask(configuration, (fold,))).folds
-        content = trained.outcome.weights
-        if content is None or trained.outcome.failed_epoch is not None:
-            raise UserError("the loss was not finite. Try a lower --learning-rate.")
-        write_description(out, description, search.method)
-        names = sorted(set(inputs.clips[["dataset", "subject"]].agg("/".join, axis=1)))
-        path = write_weights(out, ALL, content, names, trained.gains)
-        own = {**_describe(search, configuration), **card}
-        write_text(out / CARD_NAME, json.dumps(own, indent=1) + "\n")
+    fold = _fold_of_all(search)
+    worker = Worker(run, search.method, inputs, [fold], keep_weights=True)
+    [trained] = worker.train(GroupTask(configuration, (fold,))).folds
+    content = trained.outcome.weights
+    if content is None or trained.outcome.failed_epoch is not None:
+        raise UserError("the loss was not finite. Try a lower --learning-rate.")
+    write_description(out, describe_weights(run, configuration), search.method)
+    write_clips(out, inputs)
+    names = sorted(set(inputs.clips[["dataset", "subject"]].agg("/".join, axis=1)))
+    path = write_weights(out, ALL, content, names, trained.gains)
+    own = {**_describe(search, configuration), **card}
+    write_text(out / CARD_NAME, json.dumps(own, indent=1) + "\n")
     return path
 
 

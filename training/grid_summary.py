@@ -77,7 +77,7 @@ def _write_rule(
     rows = pd.concat(parts, ignore_index=True)
     folder = results / FOLDER / rule
     title = f"chosen among {len(configurations)} configurations, rule {rule}"
-    write_result_files(folder, rows, title=title, note="; ".join(run.notes))
+    write_result_files(folder, rows, title=title, note="; ".join(run.notes), lasting=run.notes)
     table = pd.DataFrame(choices, columns=["fold", "configuration", "epoch"])
     write_text(folder / CHOICES_NAME, table.to_csv(index=False, lineterminator="\n"))
     return metrics_per_dataset(rows, len(run.class_names))

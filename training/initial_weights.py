@@ -12,9 +12,9 @@ from pathlib import Path
 from common.errors import UserError
 from common.refusals import Refusal, few
 from datasets import Fold, Inputs
-from models.pretrained import note_path
+from models.pretrained import note_path, read_description
 from models.weight_files import find_weights
-from training.weights_folder import check_note
+from training.weights_folder import CLIPS_NAME, check_note, knows_maps
 
 DIGITS = 12
 """Of the hash that names the weights."""
@@ -51,12 +51,15 @@ class InitialWeights:
         )
 
 
-def find_initial_weights(folder: Path, folds: Sequence[Fold], inputs: Inputs) -> InitialWeights:
+def find_initial_weights(
+    folder: Path, folds: Sequence[Fold], inputs: Inputs, array: str
+) -> InitialWeights:
     """The weights of every fold, checked against the fold's test clips.
 
     Args:
         folder: holds a weights file and a note for each fold, as ``--save-weights`` writes them.
         folds: those that are run.
+        array: what of the inputs the method takes.
 
     Raises:
         UserError: a fold has no weights or no note, the weights are not those of the note, or they
@@ -69,6 +72,13 @@ def find_initial_weights(folder: Path, folds: Sequence[Fold], inputs: Inputs) ->
         raise Refusal(folder, f"holds no weights of {few(missing)}. Give one of all folds.")
     found = {fold.name: _checked(paths[fold.name], fold, inputs) for fold in folds}
     parent = next(iter(paths.values())).parent
+    description = read_description(parent) or {}
+    if not knows_maps(parent, description.get("inputs_sha256"), inputs.sha256_of(array)):
+        raise Refusal(
+            parent,
+            f"was trained on other inputs, and lacks {CLIPS_NAME}, which tells whether they hold "
+            "the same clips under other names. Train these weights again.",
+        )
     tested = {subject for fold in folds for subject in _subjects(inputs, fold)}
     return InitialWeights(_name(parent), found, tuple(sorted(tested)))
 

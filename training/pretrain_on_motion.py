@@ -29,7 +29,8 @@ from common.action_units import ACTIVATIONS, GAZE_PLACE, SIDES
 from common.choices import Ablation
 from common.command_line import parse_settings
 from common.errors import UserError, run_script
-from common.files import check_output_folder, write_bytes, write_text
+from common.files import check_output_file, write_bytes, write_text
+from common.owned_folder import claimed_files
 from datasets.motion import remove_affine, unit_rms
 from datasets.preprocessing import maps_of_flow
 from datasets.synthetic.motion import (
@@ -43,6 +44,7 @@ from models.au_network import AuNetwork, area_half, one_thread
 from models.causalnet import pretrained, spatial
 from models.causalnet.places import Parts, PlacesNetwork
 
+MAKER = "training.pretrain_on_motion"
 CARD_NAME = "card.json"
 BATCH, SMALL_BATCH = 256, 64
 """Samples of an update of the AU network, and of a CausalNet."""
@@ -302,15 +304,22 @@ def make_network(config: Config) -> tuple[nn.Module, dict[str, object]]:
 def pretrain(config: Config) -> None:
     """Train, write, and say how well the muscles are read."""
     folder, name = config.folder, task_of(config).weights_name
-    check_output_folder(folder)
+    files = folder / name, folder / CARD_NAME
+    for path in files:
+        check_output_file(path)
+    with claimed_files(files, MAKER):
+        _pretrain(config, *files)
+
+
+def _pretrain(config: Config, weights: Path, card_path: Path) -> None:
     torch.use_deterministic_algorithms(True)
     cv2.setNumThreads(1)
     with one_thread():
         network, card = make_network(config)
     state = {name: value.half().contiguous() for name, value in network.state_dict().items()}
-    write_bytes(folder / name, save(state))
-    write_text(folder / CARD_NAME, json.dumps(card, indent=2) + "\n")
-    print(f"R^2 {card['held_out_r2']} on drawn samples of other faces: {folder / name}")
+    write_bytes(weights, save(state))
+    write_text(card_path, json.dumps(card, indent=2) + "\n")
+    print(f"R^2 {card['held_out_r2']} on drawn samples of other faces: {weights}")
 
 
 def main() -> None:

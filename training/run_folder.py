@@ -16,12 +16,15 @@ from datasets import Fold, Inputs, loso_folds
 from evaluation.epoch_rules import pooled_uf1, rule_title, rules_footnote, rules_for
 from evaluation.expected_clips import FILE_NAME as EXPECTED_NAME
 from evaluation.expected_clips import write_expected_clips
+from evaluation.fold_logits import FOLDER as FOLDS
 from evaluation.fold_logits import StoredFold, write_fold
 from evaluation.predictions import metrics_per_dataset
-from evaluation.run_record import FILE_NAME, read_record
+from evaluation.result_files import acc_fold
+from evaluation.results_folder import holds_results
+from evaluation.run_record import FILE_NAME, find_record, read_record
 from evaluation.tables import print_metrics
 from models.method import Method
-from models.pretrained import read_weights_note, stored_weights
+from models.pretrained import checked_note, read_weights_note, stored_weights
 from training.configuration import Configuration
 from training.configuration_results import (
     SUMMARY_NAME,
@@ -183,19 +186,35 @@ class RunFolder:
         """Read and check what is there; refuse what is in the way."""
         search = self.search
         self._found = read_record(self.results)
+        self._check_folder()
         self.record = merge_record(self.results, self._found, search.run, search.configurations)
         paths = self._paths()
         check_output_file(self.results / LOG_NAME)
+        adopted = []
         if self._found is not None and not self.owned.exists:
-            self._claims.append(_Claim(self.owned, paths))
-        else:
-            self.owned.check(paths)
+            folds = {fold.name for fold in search.all_folds}
+            adopted = [path for path in paths if acc_fold(path) in (None, *folds)]
+            self._claims.append(_Claim(self.owned, adopted))
+        self.owned.check(path for path in paths if path not in set(adopted))
         identities = fold_identities(search.run, search.inputs, search.all_folds)
         self._identities = {identity.name: identity for identity in identities}
         for configuration in search.configurations:
             folder, own = search.folder(configuration), search.run.configuration_hash(configuration)
             read = read_folds(folder, identities, own)
             self.stored[configuration.name] = {fold.identity.name: fold for fold in read}
+
+    def _check_folder(self) -> None:
+        """Refuse a folder that is a part of another run, or holds results of another kind."""
+        if self._found is not None:
+            return
+        if find_record(self.results):
+            raise UserError(
+                f"--results {self.results} is a part of the run above it. Give another folder."
+            )
+        if holds_results(self.results) or (self.results / FOLDS).is_dir():
+            raise UserError(
+                f"--results {self.results} holds other results. Give this run a folder of its own."
+            )
 
     def _paths(self) -> list[Path]:
         """Everything that this run may write, replace or remove in its folder."""
@@ -226,6 +245,10 @@ class RunFolder:
         adopts = is_known and not owned.exists
         if not adopts:
             owned.check(paths)
+        for fold in search.all_folds if adopts else []:
+            stored = stored_weights(folder, fold.name)
+            if stored is not None:
+                checked_note(stored, fold.name)
         self._claims.append(_Claim(owned, paths if adopts else [], description))
 
     def begin(self) -> None:

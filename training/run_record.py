@@ -21,7 +21,7 @@ from common.errors import UserError
 from common.files import write_text
 from common.version import VERSION
 from datasets import Preparation, Protocol
-from evaluation.predictions import SYNTHETIC_NOTE, doubles_notes
+from evaluation.predictions import EDITED_NOTE, SYNTHETIC_NOTE, doubles_notes
 from evaluation.run_record import FILE_NAME
 from training.configuration import Configuration, TrainingSettings, non_defaults, short_hash
 
@@ -67,6 +67,8 @@ class Run:
     """Clips whose map another subject has too, which the run was asked to take."""
     flow_by: str | None = None
     """Which method and OpenCV computed the inputs' flow; None where it is not known."""
+    edited: bool = False
+    """Whether the inputs' table has changed since it was written."""
     command: str = field(default="", compare=False)
     """The settings of the first command, for readers."""
 
@@ -75,6 +77,8 @@ class Run:
         """What must be said beside every figure of this run."""
         notes = [SYNTHETIC_NOTE] if self.synthetic else []
         notes += doubles_notes(self.doubles)
+        if self.edited:
+            notes.append(EDITED_NOTE)
         if self.label_shuffle is not None:
             notes.append("LABELS SHUFFLED: chance is the right result")
         if self.protocol != "composite":

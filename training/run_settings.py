@@ -75,6 +75,7 @@ def resolve_run(
         label_shuffle=settings.label_shuffle,
         doubles=inputs.doubles,
         flow_by=inputs.flow_by,
+        edited=inputs.edited,
         subject_share=settings.subject_share,
         command=command_line(settings),
     )
@@ -110,7 +111,7 @@ def plan_search(
     if settings.init_weights is None:
         return search
     check_may_start(method.trained, settings.inner, method.name)
-    initial = find_initial_weights(Path(settings.init_weights), search.folds, inputs)
+    initial = find_initial_weights(Path(settings.init_weights), search.folds, inputs, method.input)
     return replace(search, run=replace(run, init_weights=initial.name), initial=initial)
 
 

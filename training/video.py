@@ -58,6 +58,11 @@ class VideoResult:
     annotated: Path | None
 
 
+def video_files(out: Path, name: str) -> tuple[Path, Path]:
+    """The page and the annotated video of a video of this name."""
+    return out / f"{name}.html", out / f"{name}_annotated.mp4"
+
+
 def predict_video(
     path: Path,
     out: Path,
@@ -87,11 +92,11 @@ def predict_video(
     clips = [event.clip for event in analysis.events]
     verdicts = reader.classify(clips) if reader.classify is not None and clips else None
     table = table_of(name, analysis, verdicts)
-    page = out / f"{name}.html"
+    page, annotated_path = video_files(out, name)
     write_text(page, render_page(name, video, analysis, verdicts))
     annotated = None
     if settings.annotated_video:
-        annotated = out / f"{name}_annotated.mp4"
+        annotated = annotated_path
         frames = annotated_frames(video, analysis, table.to_dict("records"))
         write_video(annotated, frames, synthetic=video.synthetic)
     trust = "" if verdicts is None else verdicts.trust

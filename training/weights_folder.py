@@ -15,6 +15,7 @@ from common.owned_folder import check_unchanged
 from common.refusals import Refusal
 from common.tables import read_table
 from datasets import Fold, Inputs
+from datasets.inputs import plain_subject
 from datasets.preprocessing import Gains
 from models.estimator import estimator_suffix
 from models.method import Method
@@ -74,6 +75,7 @@ def check_note(path: Path, fold: Fold, inputs: Inputs, allow_seen: bool = False)
     own = inputs.clips.iloc[fold.test_indices]
     tested = set(own[["dataset", "subject"]].agg("/".join, axis=1))
     seen = sorted(tested & set(note.trained_on))
+    seen += _seen_twins(tested - set(seen), set(note.trained_on) - inputs.subjects)
     if seen and not allow_seen:
         raise Refusal(
             path,
@@ -89,6 +91,27 @@ def check_note(path: Path, fold: Fold, inputs: Inputs, allow_seen: bool = False)
             "seen the test subject, or --allow-seen for marked results.",
         )
     return note, sorted({*seen, *(owner for _, owner in foreign)})
+
+
+def _seen_twins(tested: set[str], others: set[str]) -> list[str]:
+    """Of subjects that the inputs do not have those who are most likely tested: "1" and "001"."""
+    plain = {_plain(name) for name in tested} if others else set()
+    return sorted(name for name in others if _plain(name) in plain)
+
+
+def _plain(name: str) -> tuple[str, str]:
+    dataset, _, subject = name.partition("/")
+    return dataset, plain_subject(subject)
+
+
+def knows_maps(folder: Path, trained_on: str | None, tested_on: str) -> bool:
+    """Whether it would be noticed that clips were trained on under another subject's name.
+
+    Args:
+        folder: of the weights.
+        trained_on, tested_on: hashes of inputs.
+    """
+    return trained_on == tested_on or (folder / CLIPS_NAME).is_file()
 
 
 def _seen_maps(

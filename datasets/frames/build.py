@@ -149,9 +149,13 @@ class ClipFlows:
 
 
 def plan_clips(
-    clips: Iterable[RawClip], out: Path, settings: InputSettings
+    clips: Iterable[RawClip], out: Path, settings: InputSettings, trusted: bool = True
 ) -> tuple[list[ClipJob], list[BuiltClip]]:
-    """The jobs to do, and the clips that need none: unchanged or failed."""
+    """The jobs to do, and the clips that need none: unchanged or failed.
+
+    Args:
+        trusted: the files that are there are known to be what was built.
+    """
     jobs, settled = [], []
     for clip in clips:
         try:
@@ -159,7 +163,7 @@ def plan_clips(
         except FrameError as error:
             settled.append(_failed(clip.stem, error))
             continue
-        unchanged = _read_built(job, out)
+        unchanged = _read_built(job, out) if trusted else None
         if unchanged is None:
             jobs.append(job)
         else:

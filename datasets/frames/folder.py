@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from common.errors import UserError, name_list
 from common.files import write_text
-from common.owned_folder import OwnedFolder, remove_file
+from common.owned_folder import OwnedFolder, check_unchanged, remove_file
 from common.refusals import Refusal
 from common.tables import numbers, read_table
 from datasets.arrays import flow_path, frames_path
@@ -261,6 +261,7 @@ def read_clips(out: Path, dataset: str) -> pd.DataFrame:
             f"is missing, although {RECORD_NAME} names {dataset}. Build {dataset} again, or build "
             "into another folder.",
         )
+    check_unchanged(out, [path])
     advice = f"Remove it and build {dataset} again."
     table = read_table(path, CLIP_COLUMNS, advice)
     for name in {"label", *KNOWN_COLUMNS} & {*table}:

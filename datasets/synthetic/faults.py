@@ -24,6 +24,9 @@ from datasets.synthetic.faces import generator
 from datasets.synthetic.sheets import FORMATS, SheetRow, workbook_bytes, write_sheet
 
 FAULTS_FILE = "planted_faults.csv"
+FAULTY_KINDS = ("empty", "without_rows", "no_workbook", "oversized")
+SHEET_FAULTS = ("empty_sheet", "sheet_without_rows", "no_workbook", "oversized_sheet")
+"""What is wrong with the sheets of ``FAULTY_KINDS``."""
 FAULTY_SHEETS = "faulty_sheets"
 # CAS(ME)3 clips of more than 60 frames are remarkable.
 LONG_CLIP = 66
@@ -105,12 +108,9 @@ def plant_sheet_faults(root: Path, dataset: str, other: str) -> list[PlantedFaul
 
     One of them is the sheet of ``other``, unless that is the same dataset.
     """
-    own = f"{FAULTY_SHEETS}/{dataset}"
+    own = [f"{FAULTY_SHEETS}/{dataset}_{kind}.xlsx" for kind in FAULTY_KINDS]
     paths = {
-        "empty_sheet": f"{own}_empty.xlsx",
-        "sheet_without_rows": f"{own}_without_rows.xlsx",
-        "no_workbook": f"{own}_no_workbook.xlsx",
-        "oversized_sheet": f"{own}_oversized.xlsx",
+        **dict(zip(SHEET_FAULTS, own, strict=True)),
         "folder_for_the_sheet": dataset,
         "sheet_of_another_dataset": f"{other}/{FORMATS[other].file_name}",
     }

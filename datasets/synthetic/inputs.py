@@ -11,7 +11,7 @@ import pandas as pd
 
 from common.errors import UserError
 from common.files import claim_folder, write_bytes, write_text
-from common.owned_folder import remove_file
+from common.owned_folder import check_unchanged, remove_file
 from common.process_pool import run_jobs
 from common.tables import read_table
 from datasets.frames.flow import FlowMethod, clip_maps, phase_flows
@@ -28,6 +28,7 @@ from datasets.synthetic.clips import ClipSpec, draw_clip
 from datasets.synthetic.courses import plan_course
 from datasets.synthetic.motion import MUSCLES, draw_motion_faces, draw_two_phases
 
+MAKER = "make_synthetic.py --what"
 README_NAME = "README.txt"
 TRUTH_NAME = "true_muscles.csv"
 """Subject, clip and action units, such as 1+2, that define the clip's class."""
@@ -54,7 +55,7 @@ def write_drawn_motion(folder: Path, seed: int, samples: int, key_frame_errors: 
     Args:
         key_frame_errors: see ``datasets.synthetic.motion.phase_shares``.
     """
-    with claim_folder(folder) as owned:
+    with claim_folder(folder, f"{MAKER} motion") as owned:
         owned.check(folder / name for name in (FIELDS_NAME, ACTIVATIONS_NAME, README_NAME))
         write_text(folder / README_NAME, MOTION_NOTICE)
         generator, faces = np.random.default_rng(seed), draw_motion_faces(seed)
@@ -80,7 +81,7 @@ def write_synthetic_inputs(
         UserError: the folder holds inputs that are not synthetic.
     """
     _refuse_real_inputs(folder)
-    with claim_folder(folder) as owned:
+    with claim_folder(folder, f"{MAKER} inputs") as owned:
         owned.check(_written_files(folder, specs))
         remove_file(folder / TABLE_NAME)
         write_text(folder / README_NAME, NOTICE)
@@ -109,6 +110,7 @@ def read_true_units(folder: Path, clips: pd.DataFrame) -> list[tuple[str, ...]] 
     path = Path(folder) / TRUTH_NAME
     if not path.is_file():
         return None
+    check_unchanged(Path(folder), [path])
     table = read_table(path, TRUTH_COLUMNS, "Draw the inputs again.")
     units = table.set_index(["subject", "clip"])["action_units"]
     wanted = pd.MultiIndex.from_frame(clips[["subject", "clip"]])

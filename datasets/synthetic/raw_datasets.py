@@ -25,7 +25,9 @@ from datasets.synthetic.clips import draw_clip
 from datasets.synthetic.faces import REGISTERED, View, generator
 from datasets.synthetic.faults import (
     FAULTS_FILE,
+    FAULTY_KINDS,
     FAULTY_SHEETS,
+    LONG_CLIP,
     PlantedFault,
     plan_faults,
     plant_faults,
@@ -97,8 +99,15 @@ def write_raw_datasets(
         for name in datasets
     }
     _make_room(root)
+    owned = OwnedFolder(root)
     jobs = [row for name in datasets for row in rows[name]]
     yield from run_jobs(partial(_write_clip, root=root, registered=registered), jobs, workers)
+    owned.check_there()
+    lost = [
+        path for row in jobs for path in _first_files(root, row, registered) if not path.exists()
+    ]
+    if lost:
+        raise UserError(f"{lost[0]} vanished while this program wrote there. Run it again.")
     record: list[PlantedFault] = []
     for name, other in zip(datasets, datasets[1:] + datasets[:1], strict=True):
         sheet_rows, planted = plant_faults(root / name, rows[name], plans[name], registered)
@@ -109,7 +118,32 @@ def write_raw_datasets(
     if with_faults:
         write_record(root, record)
     # Frames are not written atomically, so all files are recorded together, at the end.
-    OwnedFolder(root).adopt(path for path in sorted(root.rglob("*")) if path.is_file())
+    names = set(_names(root, jobs, registered))
+    owned.adopt(path for path in sorted(root.rglob("*")) if path in names)
+
+
+def _first_files(root: Path, row: SheetRow, registered: Sequence[bool]) -> Iterator[Path]:
+    """A clip's true motion and its first frames."""
+    yield _motion_path(root, row)
+    yield from (root / row.spec.dataset / row.frame(row.first, kind) for kind in registered)
+
+
+def _names(root: Path, rows: Sequence[SheetRow], registered: Sequence[bool]) -> Iterator[Path]:
+    """What may be written, with planted faults too; anything else is a user's."""
+    yield from (root / README, root / FAULTS_FILE)
+    for name in dict.fromkeys(row.spec.dataset for row in rows):
+        yield root / name / FORMATS[name].file_name
+        yield from (root / FAULTY_SHEETS / f"{name}_{kind}.xlsx" for kind in FAULTY_KINDS)
+    for row in rows:
+        yield _motion_path(root, row)
+        folder = root / row.spec.dataset
+        for number in range(row.first, max(row.last, row.onset + LONG_CLIP) + 1):
+            frames = (folder / row.frame(number, kind) for kind in registered)
+            yield from (own for path in frames for own in (path, path.with_suffix(".png")))
+
+
+def _motion_path(root: Path, row: SheetRow) -> Path:
+    return root / MOTION_FOLDER / row.spec.dataset / f"{row.spec.subject}_{row.clip}.npz"
 
 
 def _make_room(root: Path) -> None:
@@ -156,8 +190,7 @@ def _write_clip(row: SheetRow, root: Path, registered: Sequence[bool]) -> ClipSp
             path.write_bytes(_encode(pixels, row.spec.dataset, path.suffix))
     buffer = io.BytesIO()
     np.savez_compressed(buffer, **motion)
-    name = f"{row.spec.subject}_{row.clip}.npz"
-    write_bytes(root / MOTION_FOLDER / row.spec.dataset / name, buffer.getvalue())
+    write_bytes(_motion_path(root, row), buffer.getvalue())
     return row.spec
 
 

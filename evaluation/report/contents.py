@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from common.errors import UserError, name_list
-from common.refusals import Refusal
+from common.refusals import Refusal, few
 from evaluation.acc_files import SUFFIX
 from evaluation.epoch_rules import DEFAULT_RULE, RULES, UNKNOWN_RULE, Rule, get_rule
 from evaluation.fold_logits import StoredFold, predict_every_epoch, read_folds_of_rows
@@ -172,6 +172,8 @@ class Contents:
         notes = [note for one in results for note in one.notes if not note.startswith(said)]
         if self.robustness is not None and "note" in self.robustness.rows:
             notes += self.robustness.rows["note"].unique().tolist()
+        if self.robustness is not None and self.robustness.changed:
+            notes.append(f"CHANGED since it was written: {few(self.robustness.changed)}")
         return [note for note in dict.fromkeys(notes) if note and not note.endswith(" searched")]
 
     def notice(self, configuration: ConfigurationResults | None = None) -> str:
@@ -236,7 +238,8 @@ def _any_synthetic(
     """Whether the record, any clip or any robustness row says so: one is enough."""
     results = [rule.results for configuration in configurations for rule in configuration.rules]
     tables = [r.rows for r in results] + ([] if robustness is None else [robustness.rows])
-    in_rows = any("source" in rows and (rows["source"] == SYNTHETIC).any() for rows in tables)
+    said = [rows["source"].astype(str).str.lower() for rows in tables if "source" in rows]
+    in_rows = any((source == SYNTHETIC).any() for source in said)
     return bool(record.get("synthetic")) or in_rows or any(r.synthetic for r in results)
 
 

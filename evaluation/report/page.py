@@ -121,6 +121,20 @@ def write_template(
     Returns:
         The page's path.
     """
+    page_path = folder / PAGE_NAME
+    with shared_record(folder, "make_report.py") as owned:
+        owned.check([page_path])
+        files = _files(template, folder, tables or {}, words)
+        owned.check(files)
+        for path, data in files.items():
+            write_bytes(path, data)
+    return page_path
+
+
+def _files(
+    template: str, folder: Path, tables: Mapping[str, pd.DataFrame], words: Mapping[str, Any]
+) -> dict[Path, bytes]:
+    """What a page consists of, the page last."""
     drawn: list[Picture] = []
     page = _render(template, drawn, words)
     files = {
@@ -128,14 +142,10 @@ def write_template(
         for picture in drawn
         for ending, data in picture.files.items()
     }
-    for name, table in (tables or {}).items():
+    for name, table in tables.items():
         files[folder / name] = table.to_csv(index=False, lineterminator="\n").encode("utf-8")
     files[folder / PAGE_NAME] = page.encode("utf-8")
-    with shared_record(folder) as owned:
-        owned.check(files)
-        for path, data in files.items():
-            write_bytes(path, data)
-    return folder / PAGE_NAME
+    return files
 
 
 def _render(template: str, drawn: list[Picture], words: Mapping[str, Any]) -> str:

@@ -1,5 +1,6 @@
 """Metrics under key-frame errors: what ``measure_robustness.py`` wrote, as a table and curves."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
 from common.errors import UserError, name_list
+from common.owned_folder import changed_files
 from common.refusals import Refusal, few
 from common.tables import numbers as parse_numbers
 from common.tables import read_table
@@ -29,12 +31,14 @@ class Robustness:
         curves: the intervals at every level; None where there is no such file.
         summary: what was read off each curve; None where there is no such file.
         settings: the file of settings; None where there is none.
+        changed: files that have changed since they were written.
     """
 
     rows: pd.DataFrame
     curves: pd.DataFrame | None = None
     summary: pd.DataFrame | None = None
     settings: Path | None = None
+    changed: Sequence[str] = ()
 
 
 def read_robustness(folder: Path) -> Robustness | None:
@@ -63,6 +67,9 @@ def read_robustness(folder: Path) -> Robustness | None:
         _read_table(folder / CURVES_NAME, ("level", *_BOUNDS), identity=[*CURVE, "level"]),
         _read_table(folder / SUMMARY_NAME, read_off, identity=CURVE),
         settings if settings.is_file() else None,
+        changed_files(
+            folder, (folder / name for name in (ROBUSTNESS_NAME, CURVES_NAME, SUMMARY_NAME))
+        ),
     )
 
 

@@ -14,6 +14,7 @@ import torch
 from torch import nn
 
 from common.action_units import ACTIVATIONS
+from common.owned_folder import check_unchanged
 from models.causalnet.causalnet import Ablation, CausalNet
 from models.causalnet.compact_v1 import build as build_compact
 from models.checkpoint import load_into, load_weights
@@ -52,6 +53,7 @@ def build(classes: int = 3, ablation: Ablation = "none", weights: str = "") -> C
         UserError: the weights cannot be read, or are of another network.
     """
     path = Path(weights or SHIPPED)
+    check_unchanged(path.parent, [path])
     # Whatever torch's default device is: a network on "meta", built to count its parameters, takes
     # no weights.
     with torch.device("cpu"):

@@ -24,6 +24,7 @@ from scipy.special import softmax
 from sklearn.base import BaseEstimator, ClassifierMixin
 
 from common.errors import UserError
+from common.owned_folder import check_unchanged
 from models.au_kernel import fit_in_kernel_space
 from models.au_network import one_thread
 from models.causalnet.places import Parts, PlacesNetwork
@@ -140,6 +141,7 @@ def read_network(parts: Parts, weights: str = "") -> dict[str, NDArray[Any]]:
             f"{path} is missing, and only those of cab are shipped. Make it with python -m "
             f"training.pretrain_on_motion --network causalnet_spatial --parts {parts}."
         )
+    check_unchanged(path.parent, [path])
     state = load_weights(path)
     load_into(network, state, path)
     return as_arrays(state)
