@@ -29,6 +29,8 @@ from common.refusals import Refusal, few
 MOST_BYTES = 64 * 2**20
 MOST_ROWS = 200_000
 MOST_COLUMNS = 200
+LONGEST_CELL = 4096
+"""Characters of a cell that are read; what is cut ends in a sign that makes it no name."""
 LAST_ROW = 2**20
 """Of a worksheet in any spreadsheet program."""
 HEADER_WITHIN = 60
@@ -47,10 +49,10 @@ OTHER_ARCHIVES = {
 """What a zip file is, by a name in it."""
 STRICT = b"purl.oclc.org/ooxml"
 FORMULA = re.compile(rb"<(?:\w+:)?f[ >/]")
-MERGED = re.compile(rb'<(?:\w+:)?mergeCell\b[^>]*?ref="(\w+:\w+)"')
+MERGED = re.compile(rb'<(?:\w+:)?mergeCell\b[^<>]*?ref="(\w+:\w+)"')
 DRESS = re.compile(
-    r"(?:\b(?:np|jnp|numpy|torch)\.)?\b(?:u?int|float|tensor|[Aa]rray)\d*\(\s*\[?\s*([-+.\de]+)\s*\]?"
-    r"\s*(?:,[^()]*)?\)"
+    r"(?:\b(?:np|jnp|numpy|torch)\.)?\b(?:u?int|float|tensor|[Aa]rray)\d*"
+    r"\(\s*+(?:\[\s*+)?([-+.\de]+)\s*+(?:\]\s*+)?(?:,[^()]*)?\)"
 )
 DECIMAL_COMMA = re.compile(r"[-+]?\d+,\d+(?:[eE][-+]?\d{1,3})?", re.ASCII)
 NUMBER = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d{1,3})?", re.ASCII)
@@ -298,7 +300,8 @@ def _cell_text(cell: object) -> str:
         return ""
     if isinstance(cell, float) and cell.is_integer():
         return str(int(cell))
-    return str(cell).strip()
+    text = str(cell).strip()
+    return text if len(text) <= LONGEST_CELL else f"{text[:LONGEST_CELL]}…"
 
 
 def _workbook_tables(path: Path, content: bytes) -> Iterator[tuple[str, bool, dict[int, Row]]]:
