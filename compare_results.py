@@ -10,6 +10,7 @@ and --markdown FILE write these tables. --table FILE writes one table for a pape
 UF1, UAR and ACC of all clips and of each dataset, as .tex, .md or .csv.
 """
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -69,9 +70,11 @@ class Config:
     """Also write one table of all datasets to this file, by its ending: .tex, .md or .csv."""
 
     def __post_init__(self) -> None:
-        for path in (self.latex, self.markdown, self.table):
-            if path is not None:
-                check_output_file(path)
+        outputs = [p for p in (self.latex, self.markdown, self.table) if p is not None]
+        for path in outputs:
+            check_output_file(path)
+        if len(set(map(os.path.abspath, outputs))) < len(outputs):
+            raise UserError("two of --latex, --markdown, --table are one file. Give other names.")
         if self.table is not None and self.table.suffix not in TABLE_ENDINGS:
             raise UserError(f"--table {self.table}: give a name that ends in .tex, .md or .csv.")
 

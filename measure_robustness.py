@@ -340,7 +340,10 @@ def _by_method(
 def _settings(
     config: Config, source: str, method: Method, given: list[str], epochs: list[str]
 ) -> RunSettings:
-    numbers = [read_whole(text) for text in epochs]
+    try:
+        numbers = [read_whole(text) for text in epochs]
+    except UserError as error:
+        raise UserError(f"--method-epochs {method.name}: {error}") from None
     wrong = [number for number in numbers if number < 1]
     if wrong or len(epochs) > 1 or (epochs and not method.trained):
         reason = "give one number of at least 1" if method.trained else "it is fitted at once"

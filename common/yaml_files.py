@@ -78,7 +78,9 @@ def _check_events(text: str) -> None:
     # Of each open collection how many nodes it has, and the keys of a mapping; None for a list.
     counts: list[int] = []
     keys: list[set[str] | None] = []
-    for event in yaml.parse(text, Loader=_Loader):
+    for number, event in enumerate(yaml.parse(text, Loader=_Loader)):
+        if number > MOST_VALUES:
+            raise ValueError(f"it holds more than {MOST_VALUES} values")
         if isinstance(event, yaml.CollectionEndEvent):
             counts.pop()
             keys.pop()

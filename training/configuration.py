@@ -169,14 +169,11 @@ def configurations(
         raise UserError(
             f"{name_list(unknown)}: method {method.name} has no such setting. It has {known}."
         )
+    check_count(map(len, searched.values()))
     for name, values in {**searched, **{name: (value,) for name, value in given.items()}}.items():
         for value in values:
             _check_plain(name, value)
             method.check_setting(name, value)
-    if math.prod(map(len, searched.values())) > MOST_CONFIGURATIONS:
-        raise UserError(
-            f"The grid has more than {MOST_CONFIGURATIONS} configurations. Give fewer values."
-        )
     points = [
         {**dict(zip(searched, values, strict=True)), **given}
         for values in itertools.product(*searched.values())
@@ -188,6 +185,21 @@ def configurations(
     if len({configuration.name for configuration in found}) < len(found):
         raise UserError("The grid names a value twice. Give every value once.")
     return found
+
+
+def check_count(lengths: Iterable[int]) -> None:
+    """Refuse a grid that is too large, before it is made.
+
+    Args:
+        lengths: the number of values of every setting.
+
+    Raises:
+        UserError: it is.
+    """
+    if math.prod(lengths) > MOST_CONFIGURATIONS:
+        raise UserError(
+            f"The grid has more than {MOST_CONFIGURATIONS} configurations. Give fewer values."
+        )
 
 
 def _check_plain(name: str, value: Any) -> None:
@@ -226,6 +238,7 @@ def _named(method: Method, settings: dict[str, Any], hashes: Mapping[str, str]) 
         parts = [f"{key}={_short(value)}" for key, value in settings.items()]
         name = "_".join([method.name, *parts]).replace("/", "-")
         label = ", ".join([method.name, *parts])
+    check_text(name)
     if name in ("", ".", "..") or "/" in name or len(name.encode()) > MOST_NAME_BYTES:
         raise UserError(
             f"configuration {name!r}: its folder would have this name. Give settings, or a "
