@@ -170,7 +170,8 @@ def _read_or_refuse(path: Path, read: Callable[[Path], NDArray[Any]]) -> NDArray
             raise Refusal(path, f"is {found[0]}, not an array; {found[1]}.") from None
         # Without NumPy's advice to load what may run code.
         reason = str(error).split(". ")[0]
-        raise Refusal(path, f"is damaged: {one_line(reason, 100)}. Remove it and build it again.")
+        what = f"is damaged: {one_line(reason, 100)}. Remove it and build it again."
+        raise Refusal(path, what) from None
 
 
 def _absent_message(folder: Path, name: str, clips: pd.DataFrame, absent: pd.DataFrame) -> str:
