@@ -11,7 +11,8 @@ def _say_stopped(
     if issubclass(kind, KeyboardInterrupt):
         print("stopped", file=sys.stderr)
     else:
-        sys.__excepthook__(kind, error, trace)
+        _before(kind, error, trace)
 
 
+_before = sys.excepthook
 sys.excepthook = _say_stopped
