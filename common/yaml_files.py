@@ -12,7 +12,7 @@ MOST_BYTES = 2**24
 DEEPEST = 30
 MOST_VALUES = 1_000_000
 """Of a file with all its aliases written out."""
-LONGEST_NUMBER = 100
+LONGEST_NUMBER = 1000
 """Characters; Python takes long to read and refuses to print numbers of thousands of digits."""
 NUMBER_LIKE = re.compile(r"[-+]?[0-9][0-9a-fA-FxX_:.]*")
 # libyaml reads ten times faster; the record of a large grid is read several times.
