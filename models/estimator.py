@@ -108,6 +108,8 @@ def _own_scores(estimator: Any, features: NDArray[Any]) -> NDArray[Any]:
         return np.stack([-decision, decision], 1) if decision.ndim == 1 else decision
     predicted = np.asarray(estimator.predict(features))
     known = np.asarray(getattr(estimator, "classes_", np.unique(predicted)))
+    if not np.isin(predicted, known).all():
+        raise UserError("predict gives classes that were not in training. Return those of y.")
     return np.where(predicted[:, None] == known, 0.0, ABSENT)
 
 
