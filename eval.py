@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-import torch
 from rich.console import Console
 
 from common.command_line import parse_settings
@@ -32,7 +31,7 @@ from evaluation.predictions import (
 from evaluation.result_files import result_file_paths, write_result_files
 from evaluation.run_record import find_record
 from evaluation.tables import print_metrics
-from training.device import pick_device
+from training.device import pick_device, use_threads
 from training.evaluate_weights import (
     UNKNOWN_RULE,
     Evaluation,
@@ -90,8 +89,7 @@ def evaluate(config: Config, weights: Path, inputs: Inputs) -> None:
     if not origin.method.built_in:
         print(f"runs the method file {origin.method.path}")
     device = pick_device(config.device)
-    if origin.threads is not None:
-        torch.set_num_threads(origin.threads)
+    use_threads(origin.threads)
     evaluation = evaluate_weights(
         weights,
         inputs,

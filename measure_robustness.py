@@ -33,6 +33,7 @@ import pandas as pd
 import yaml
 from rich.console import Console
 
+from common.bounds import read_whole
 from common.command_line import parse_settings
 from common.dataset_names import OWN_TABLE
 from common.errors import UserError, name_list, run_script
@@ -372,11 +373,15 @@ def _by_method(
 def _settings(
     config: Config, source: str, method: Method, given: list[str], epochs: list[str]
 ) -> RunSettings:
-    wrong = [text for text in epochs if not text.isdecimal() or int(text) < 1]
+    try:
+        numbers = [read_whole(text) for text in epochs]
+    except UserError as error:
+        raise UserError(f"--method-epochs {method.name}: {error}") from None
+    wrong = [number for number in numbers if number < 1]
     if wrong or len(epochs) > 1 or (epochs and not method.trained):
         reason = "give one number of at least 1" if method.trained else "it is fitted at once"
         raise UserError(f"--method-epochs {method.name}={name_list(epochs)}: {reason}.")
-    own = int(epochs[0]) if epochs else config.epochs
+    own = numbers[0] if epochs else config.epochs
     return RunSettings(
         method=source,
         set=tuple(given),

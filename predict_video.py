@@ -9,6 +9,7 @@ web page for every video, and with --annotated-video a copy of each in which the
 the movements of these key frames are described instead. Needs requirements-video.txt.
 """
 
+import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,7 @@ from typing import Annotated
 import pandas as pd
 import tyro
 
+from common.bounds import read_number, read_whole
 from common.command_line import parse_settings
 from common.errors import UserError, run_script
 from common.files import check_output_folder, write_text
@@ -194,9 +196,12 @@ def _key_frame(text: str) -> KeyFrame:
         UserError: it is neither.
     """
     try:
-        return float(text.removesuffix("s")) if text.endswith("s") else int(text)
-    except ValueError:
-        raise UserError(f"key frame {text!r}: give a frame number, or seconds as 0.4s.") from None
+        seconds = read_number(text.removesuffix("s")) if text.endswith("s") else read_whole(text)
+    except UserError:
+        seconds = math.nan
+    if not math.isfinite(seconds):
+        raise UserError(f"key frame {text!r}: give a frame number, or seconds as 0.4s.")
+    return seconds
 
 
 if __name__ == "__main__":

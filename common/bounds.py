@@ -3,6 +3,7 @@
 They are wide: they keep out what no machine can do, so that it ends in a line and not in a crash.
 """
 
+import errno
 import re
 from dataclasses import fields
 from pathlib import Path
@@ -53,6 +54,8 @@ BOUNDS: dict[str, tuple[float, float]] = {
 }
 OF_ANY_NUMBER = (-1e9, 1e9)
 """Of a number with decimals that is not among them; so none is infinite or not a number."""
+OF_ANY_WHOLE = (1 - 10**MOST_DIGITS, 10**MOST_DIGITS - 1)
+"""Of a whole number that is not among them, such as a seed."""
 
 
 def read_whole(text: str) -> int:
@@ -115,12 +118,24 @@ def check_bounds(settings: Any) -> None:
         for part in values:
             if isinstance(part, (str, Path)):
                 check_text(str(part))
-            elif isinstance(part, float) or (own.name in BOUNDS and part is not None):
+            if isinstance(part, Path):
+                _check_no_loop(part)
+            elif isinstance(part, (int, float)) and not isinstance(part, bool):
                 _check(own.name, part)
 
 
+def _check_no_loop(path: Path) -> None:
+    """pathlib raises no OSError at a link that leads to itself."""
+    try:
+        path.stat()
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            raise UserError(f"{path} is a symbolic link that leads to itself. Remove it.") from None
+
+
 def _check(name: str, value: float) -> None:
-    lowest, highest = BOUNDS.get(name, OF_ANY_NUMBER)
+    of_any = OF_ANY_WHOLE if isinstance(value, int) else OF_ANY_NUMBER
+    lowest, highest = BOUNDS.get(name, of_any)
     if not lowest <= value <= highest:
         kind = "whole number" if isinstance(value, int) else "number"
         least, most = _plain(lowest), _plain(highest)

@@ -4,6 +4,7 @@ import contextlib
 import io
 import os
 import reprlib
+import shutil
 import sys
 from collections.abc import Iterator
 from dataclasses import fields
@@ -20,8 +21,10 @@ from common.yaml_files import read_yaml
 
 Settings = TypeVar("Settings")
 FLAG = "--config"
-WIDE = "10000"
+WIDE = 10_000
 """Columns of a terminal on which no message of tyro is wrapped."""
+NARROWEST, WIDEST = 40, 400
+"""Columns of a terminal that help is written for."""
 FRAME = "╭╮╰╯│|+ "
 """What tyro draws around a message."""
 _READERS: dict[type, Any] = {int: read_whole, float: read_number}
@@ -57,10 +60,13 @@ def _parse_flags(
 ) -> Settings:
     """tyro's reading of the flags; its framed messages become one sentence."""
     if {"-h", "--help"} & set(flags):
-        return tyro.cli(settings, args=flags, default=default, description=description)
+        # In fewer columns tyro looks for a layout without end.
+        columns = min(max(shutil.get_terminal_size().columns, NARROWEST), WIDEST)
+        with _terminal_of(columns):
+            return tyro.cli(settings, args=flags, default=default, description=description)
     framed = io.StringIO()
     try:
-        with contextlib.redirect_stderr(framed), _wide_terminal():
+        with contextlib.redirect_stderr(framed), _terminal_of(WIDE):
             return tyro.cli(
                 settings, args=flags, default=default, description=description, registry=registry
             )
@@ -106,10 +112,10 @@ def _bounded_number(
 
 
 @contextlib.contextmanager
-def _wide_terminal() -> Iterator[None]:
+def _terminal_of(columns: int) -> Iterator[None]:
     """tyro asks for the terminal's width and wraps and cuts its messages to it."""
     before = os.environ.get("COLUMNS")
-    os.environ["COLUMNS"] = WIDE
+    os.environ["COLUMNS"] = str(columns)
     try:
         yield
     finally:

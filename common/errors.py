@@ -1,8 +1,10 @@
 """Errors that the user can mend: one line on the terminal, exit code 2, no traceback."""
 
+import io
 import os
 import sys
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 
 MOST_NAMES_SHOWN = 20
 LONGEST_LINE = 300
@@ -59,24 +61,40 @@ def run_script(main: Callable[[], None]) -> None:
     whatever the message holds. A reader of the output that has left, such as ``head``, ends the
     script without a word.
     """
+    for stream in (sys.stdout, sys.stderr):
+        # What a terminal's encoding lacks is written as an escape.
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     try:
         main()
-        sys.stdout.flush()
+        if sys.stdout is not None:
+            sys.stdout.flush()
     except UserError as error:
         _refuse(" ".join(str(error).splitlines()))
     except KeyboardInterrupt:
         print("stopped", file=sys.stderr)
         raise SystemExit(INTERRUPTED) from None
     except BrokenPipeError:
-        # Python flushes the output once more when it ends.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _leave_output()
         raise SystemExit(BROKEN_PIPE) from None
     except OSError as error:
+        if error.filename is None:
+            # Perhaps it is the output that cannot be written to.
+            _leave_output()
         _refuse(describe_os_error(error))
     except MemoryError as error:
         _refuse(f"there is not enough memory ({error}). Give smaller inputs or settings.")
 
 
+def _leave_output() -> None:
+    """Python flushes the output once more when it ends, which must not fail again."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
 def _refuse(text: str) -> None:
-    print(shorten_middle(printable(f"error: {text}"), LONGEST_LINE), file=sys.stderr)
+    with suppress(OSError):
+        print(shorten_middle(printable(f"error: {text}"), LONGEST_LINE), file=sys.stderr)
     raise SystemExit(2) from None

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from common.refusals import Refusal
 
+A_NUMPY_ARRAY = "a NumPy array"
 IMPOSTORS = {
     b"version https://git-lfs": ("a Git LFS pointer", "run git lfs pull"),
     b"<!doctype html": ("a web page", "download the file itself"),
@@ -22,7 +23,7 @@ IMPOSTORS = {
     b"/annex/objects": ("a git-annex pointer", "run git annex get"),
     b"../.git/annex": ("a git-annex pointer", "run git annex get"),
     b".git/annex": ("a git-annex pointer", "run git annex get"),
-    b"\x93numpy": ("a NumPy array", "save it in the form that is asked for"),
+    b"\x93numpy": (A_NUMPY_ARRAY, "save it in the form that is asked for"),
     b"\x89hdf": ("an HDF5 file", "save it in the form that is asked for"),
     b"\x1f\x8b": ("a gzip archive", "unpack it"),
     b"bzh": ("a bzip2 archive", "unpack it"),

@@ -403,8 +403,8 @@ def claimed_files(paths: Iterable[Path], maker: str) -> Iterator[None]:
 
 def owner_of(path: Path) -> OwnedFolder | None:
     """The innermost claimed folder above a path."""
-    absolute = str(_absolute(path))
-    above = [own for own in _claims if absolute.startswith(f"{own.root}{os.sep}")]
+    absolute = _absolute(path)
+    above = [own for own in _claims if absolute != own.root and absolute.is_relative_to(own.root)]
     return max(above, key=lambda own: len(str(own.root)), default=None)
 
 

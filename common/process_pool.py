@@ -136,7 +136,13 @@ class _Process:
         self.connection, others_end = context.Pipe()
         arguments = (others_end, start, index)
         self.process = context.Process(target=_serve, args=arguments, daemon=True)
-        self.process.start()
+        # Ctrl-C reaches every process of a terminal; the driver decides what it means. What is
+        # blocked here stays so in the new process, from its first moment on.
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        try:
+            self.process.start()
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
         # With this copy open, the process's death would not end the pipe.
         others_end.close()
 
@@ -171,8 +177,6 @@ class _Process:
 
 def _serve(connection: Connection, start: Callable[[int], Any], index: int) -> None:
     """A worker process: do one job after the other until the driver ends it."""
-    # Ctrl-C reaches every process of a terminal; the driver decides what it means.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_leave_with_parent, daemon=True).start()
     states: list[Any] = []
     while True:

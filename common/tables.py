@@ -30,6 +30,8 @@ from common.refusals import Refusal, few
 MOST_BYTES = 64 * 2**20
 MOST_ROWS = 200_000
 MOST_COLUMNS = 200
+LONGEST_CELL = 4096
+"""Characters of a cell that are read; what is cut ends in a sign that makes it no name."""
 LAST_ROW = 2**20
 """Of a worksheet in any spreadsheet program."""
 HEADER_WITHIN = 60
@@ -48,10 +50,10 @@ OTHER_ARCHIVES = {
 """What a zip file is, by a name in it."""
 STRICT = b"purl.oclc.org/ooxml"
 FORMULA = re.compile(rb"<(?:\w+:)?f[ >/]")
-MERGED = re.compile(rb'<(?:\w+:)?mergeCell\b[^>]*?ref="(\w+:\w+)"')
+MERGED = re.compile(rb'<(?:\w+:)?mergeCell\b[^<>]*?ref="(\w+:\w+)"')
 DRESS = re.compile(
     r"(?:\b(?:np|jnp|numpy|torch)\.)?\b(?:u?int|float|tensor|[Aa]rray)\d*"
-    r"\(\s*(?:\[\s*([-+.\de]+)\s*\]|([-+.\de]+))\s*(?:,\s*\w+\s*=[^()]*)?\)"
+    r"\(\s*+(?:\[\s*+([-+.\de]+)\s*+\]|([-+.\de]+))\s*+(?:,\s*+\w++\s*+=[^()]*)?\)"
 )
 WHOLE_NUMBER = re.compile(r"(\d+)(?:\.00?|\.0{4,}|,00?)", re.ASCII)
 """With decimals of nothing; three of them may be thousands."""
@@ -331,7 +333,8 @@ def _cell_text(cell: object) -> str:
         return str(int(cell))
     text = str(cell).translate(INVISIBLE).strip()
     marked = MARKED_TEXT.fullmatch(text)
-    return (marked[1] or marked[2] or "").strip() if marked else text
+    text = (marked[1] or marked[2] or "").strip() if marked else text
+    return text if len(text) <= LONGEST_CELL else f"{text[:LONGEST_CELL]}…"
 
 
 def _workbook_tables(path: Path, content: bytes) -> Iterator[tuple[str, bool, dict[int, Row]]]:

@@ -1,5 +1,6 @@
 """YAML from files and flags, within bounds: deep or self-multiplying text is refused."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,9 @@ MOST_BYTES = 2**24
 DEEPEST = 30
 MOST_VALUES = 1_000_000
 """Of a file with all its aliases written out."""
+LONGEST_NUMBER = 1000
+"""Characters; Python takes long to read and refuses to print numbers of thousands of digits."""
+NUMBER_LIKE = re.compile(r"[-+]?[0-9][0-9a-fA-FxX_:.]*")
 # libyaml reads ten times faster; the record of a large grid is read several times.
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
@@ -45,7 +49,10 @@ def parse_yaml(text: str) -> Any:
         ValueError: it is not plain YAML, or beyond the bounds; the message is one line.
     """
     try:
-        _check_depth(text)
+        _check_events(text)
+    except yaml.YAMLError as error:
+        raise ValueError(_one_sentence(error)) from error
+    try:
         content = yaml.load(text, Loader=_Loader)
     except yaml.YAMLError as error:
         raise ValueError(_one_sentence(error)) from error
@@ -62,16 +69,48 @@ def _one_sentence(error: yaml.YAMLError) -> str:
     return f"{problem} in line {mark.line + 1}" if mark is not None else problem
 
 
-def _check_depth(text: str) -> None:
-    """Events come one after the other, whatever the depth; building values is recursive."""
-    depth = 0
-    for event in yaml.parse(text, Loader=_Loader):
+def _check_events(text: str) -> None:
+    """Refuse what takes long to build, or would vanish.
+
+    Events come one after the other, whatever the depth; building values is recursive. A merge can
+    double what it merges, and of a key that stands twice only the last value would count.
+    """
+    # Of each open collection how many nodes it has, and the keys of a mapping; None for a list.
+    counts: list[int] = []
+    keys: list[set[str] | None] = []
+    for number, event in enumerate(yaml.parse(text, Loader=_Loader)):
+        if number > MOST_VALUES:
+            raise ValueError(f"it holds more than {MOST_VALUES} values")
+        if isinstance(event, yaml.CollectionEndEvent):
+            counts.pop()
+            keys.pop()
+        if not isinstance(event, yaml.NodeEvent):
+            continue
+        known = keys[-1] if keys else None
+        is_key = known is not None and counts[-1] % 2 == 0
+        if isinstance(event, yaml.ScalarEvent):
+            _check_scalar(event, known if is_key else None)
+        if counts:
+            counts[-1] += 1
         if isinstance(event, yaml.CollectionStartEvent):
-            depth += 1
-            if depth > DEEPEST:
-                raise ValueError(f"it is deeper than {DEEPEST} levels")
-        elif isinstance(event, yaml.CollectionEndEvent):
-            depth -= 1
+            counts.append(0)
+            keys.append(set() if isinstance(event, yaml.MappingStartEvent) else None)
+        if len(counts) > DEEPEST:
+            raise ValueError(f"it is deeper than {DEEPEST} levels")
+
+
+def _check_scalar(event: yaml.ScalarEvent, known: set[str] | None) -> None:
+    """Refuse a scalar; ``known`` are the keys before it where it is one itself."""
+    text = event.value
+    if event.implicit[0] and len(text) > LONGEST_NUMBER and NUMBER_LIKE.fullmatch(text):
+        raise ValueError(f"a number in it has {len(text)} characters")
+    if known is None:
+        return
+    if text == "<<":
+        raise ValueError("it merges mappings (<<); write them out")
+    if text in known:
+        raise ValueError(f"it gives {text[:40]!r} twice; keep one")
+    known.add(text)
 
 
 def _count_values(content: Any, known: dict[int, int], above: set[int]) -> int:

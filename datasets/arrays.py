@@ -5,6 +5,7 @@ replaces single clips, and the datasets of a folder share nothing but the shape.
 """
 
 import math
+import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,11 +15,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import DTypeLike, NDArray
 
+from common.array_files import read_npz
 from common.errors import UserError, name_list
 from common.files import atomic_path
-from common.first_bytes import impostor_at
+from common.first_bytes import A_NUMPY_ARRAY, impostor_at
 from common.owned_folder import check_unchanged
-from common.refusals import Refusal
+from common.refusals import Refusal, one_line
 from datasets.input_records import RECORD_NAME
 
 FLOWS_FOLDER, FRAMES_FOLDER = "flows", "frames"
@@ -32,7 +34,7 @@ FRAME_ORDER = (
 no such frame, the nearest one from onset to offset is repeated."""
 # Arrays that are smaller in all are read at once, larger ones clip by clip.
 LARGE_BYTES = 2**28
-DAMAGED = (BadZipFile, KeyError, ValueError, EOFError, OSError)
+DAMAGED = (BadZipFile, zlib.error, KeyError, ValueError, EOFError, OSError, MemoryError, TypeError)
 
 
 def flow_path(folder: Path, stem: str) -> Path:
@@ -132,12 +134,25 @@ def held_if_small(stored: ClipArray) -> StoredArray:
 
 
 def _read_flow(path: Path) -> NDArray[Any]:
-    with np.load(path) as stored:
-        return np.stack([stored[phase] for phase in PHASES])
+    stored = read_npz(path)
+    return _checked(np.stack([stored[phase] for phase in PHASES]), "f", channels=2)
 
 
 def _read_frames(path: Path) -> NDArray[Any]:
-    return np.asarray(np.load(path, mmap_mode="r"))
+    return _checked(np.asarray(np.load(path, mmap_mode="r", allow_pickle=False)), "u", channels=3)
+
+
+def _checked(array: NDArray[Any], kind: str, channels: int) -> NDArray[Any]:
+    """[n, S, S, channels] of floats ("f") or unsigned whole numbers ("u").
+
+    Raises:
+        ValueError: it is another array.
+    """
+    shape = array.shape
+    is_square = array.ndim == 4 and shape[1] == shape[2] and shape[3] == channels
+    if not is_square or not array.size or array.dtype.kind != kind:
+        raise ValueError(f"it holds {array.dtype} {list(shape)}, and not [n, S, S, {channels}]")
+    return array
 
 
 READERS: dict[str, tuple[Callable[[Path, str], Path], Callable[[Path], NDArray[Any]]]] = {
@@ -151,9 +166,12 @@ def _read_or_refuse(path: Path, read: Callable[[Path], NDArray[Any]]) -> NDArray
         return read(path)
     except DAMAGED as error:
         found = impostor_at(path)
-        if found:
+        if found and found[0] != A_NUMPY_ARRAY:
             raise Refusal(path, f"is {found[0]}, not an array; {found[1]}.") from None
-        raise UserError(f"{path} is damaged: {error}. Remove it and build it again.") from None
+        # Without NumPy's advice to load what may run code.
+        reason = str(error).split(". ")[0]
+        what = f"is damaged: {one_line(reason, 100)}. Remove it and build it again."
+        raise Refusal(path, what) from None
 
 
 def _absent_message(folder: Path, name: str, clips: pd.DataFrame, absent: pd.DataFrame) -> str:

@@ -53,6 +53,7 @@ KNOWN_COLUMNS = ["onset", "apex", "offset", "frame_rate", *POINT_COLUMNS]
 HASH_DIGITS = 16
 MAP_SUFFIXES = ("", "_1", "_2", "_3")
 MAP_SHAPE = (MAP_SIZE, MAP_SIZE, 3)
+MOST_MAP_BYTES = 2**20
 PNG_START = b"\x89PNG\r\n\x1a\n"
 OTHER_PICTURES = {b"\xff\xd8\xff": " but a JPEG", b"BM": " but a BMP", b"GIF8": " but a GIF"}
 SYNTHETIC = "synthetic"
@@ -483,8 +484,13 @@ def _read_map(path: Path) -> tuple[NDArray[np.uint8] | None, str]:
     if not path.is_file():
         return None, "not a file"
     content, pixels = b"", None
+    wrong_size = f"not {MAP_SIZE} x {MAP_SIZE} pixels of three 8-bit channels"
     try:
-        content = path.read_bytes()
+        with path.open("rb") as file:
+            content = file.read(MOST_MAP_BYTES)
+        # By its header: unpacked, a picture of zeros can take gigabytes.
+        if content.startswith(PNG_START) and content[16:24] != struct.pack(">II", *MAP_SHAPE[:2]):
+            return None, wrong_size
         # Before it is decoded: the decoder complains on the terminal by itself.
         if not _png_is_damaged(content):
             pixels = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED)
@@ -503,7 +509,9 @@ def _read_map(path: Path) -> tuple[NDArray[np.uint8] | None, str]:
 def _png_is_damaged(content: bytes) -> bool:
     """Whether it is no PNG file, or a checksum is not that of its data; OpenCV reads on then."""
     place, view = len(PNG_START), memoryview(content)
-    while content.startswith(PNG_START) and place + 12 <= len(content):
+    if not content.startswith(PNG_START):
+        return True
+    while place + 12 <= len(content):
         length, kind = struct.unpack_from(">I4s", content, place)
         end = place + 8 + length
         if content[end : end + 4] != zlib.crc32(view[place + 4 : end]).to_bytes(4, "big"):

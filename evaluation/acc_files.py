@@ -24,6 +24,8 @@ from common.tables import number, read_text, undress
 from evaluation.predictions import MOST_CLASSES
 
 SUFFIX = "_acc.txt"
+MOST_CHARACTERS = 2**20
+"""Of some hundred thousand clips; a subject has at most a few hundred."""
 _LINES = {
     "best epoach": re.compile(r"best epoa?ch *[:=] *(\d{1,9})(?:\.0*)?", re.ASCII | re.IGNORECASE),
     "best acc": re.compile(r"best acc *[:=] *(\S+?) ?%?", re.IGNORECASE),
@@ -52,7 +54,10 @@ def read_acc_file(path: Path) -> tuple[int, np.ndarray, np.ndarray]:
         UserError: several records, a line that cannot be parsed, an empty matrix, or one that
             contradicts ``best acc``.
     """
-    lines = _records_lines(undress(read_text(path, "a result file")))
+    text = read_text(path, "a result file")
+    if len(text) > MOST_CHARACTERS:
+        raise Refusal(path.name, f"has {len(text)} characters: too large for one subject's file.")
+    lines = _records_lines(undress(text))
     epoch, accuracy, matrix = _values(path.name, lines)
     pairs = _parse_pairs(path.name, matrix)
     if not _agrees(accuracy, pairs[:, 0] == pairs[:, 1]):

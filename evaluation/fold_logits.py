@@ -15,7 +15,10 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from pydantic import TypeAdapter, ValidationError
 
+from common.array_files import read_npz
+from common.class_names import MOST_CLASSES
 from common.errors import UserError
 from common.files import write_bytes
 from common.owned_folder import check_unchanged
@@ -157,15 +160,29 @@ def _read(path: Path) -> StoredFold | None:
     if not path.is_file():
         return None
     try:
-        with np.load(path, allow_pickle=False) as file:
-            identity = FoldIdentity(**json.loads(file["identity"].tobytes()))
-            fold = StoredFold(identity, file["logits"], file["losses"], _read_inner(file))
+        file = read_npz(path)
+        identity = _read_identity(file["identity"].tobytes())
+        fold = StoredFold(identity, file["logits"], file["losses"], _read_inner(file))
         _check_shapes(fold)
         return fold
     except (*_DAMAGE, *_BROKEN) as error:
         raise UserError(
             f"{path} is damaged ({error}). Delete it; the fold is then trained again."
         ) from error
+
+
+def _read_identity(content: bytes) -> FoldIdentity:
+    """The identity in a fold's file.
+
+    Raises:
+        ValueError: it is no JSON, or an entry has a wrong type.
+    """
+    try:
+        return TypeAdapter(FoldIdentity).validate_json(content, strict=True)
+    except ValidationError as error:
+        problem = error.errors()[0]
+        place = ".".join(map(str, ("identity", *problem["loc"])))
+        raise ValueError(f"{place}: {problem['msg']}") from None
 
 
 def _check_shapes(fold: StoredFold) -> None:
@@ -190,8 +207,14 @@ def _check_shapes(fold: StoredFold) -> None:
     for name, (array, shape) in shapes.items():
         if array.shape != shape or not array.size:
             raise ValueError(f"{name} of shape {array.shape} for {len(identity.labels)} clips")
+        if array.dtype.kind != ("i" if "labels" in name else "f"):
+            raise ValueError(f"{name} of type {array.dtype}")
         if not np.isfinite(array).all():
             raise ValueError(f"{name} that are not finite")
+        if "labels" in name and not (0 <= array.min() <= array.max() < logits.shape[-1]):
+            raise ValueError(f"{name} that are not classes of its logits")
+    if logits.shape[-1] > MOST_CLASSES:
+        raise ValueError(f"{logits.shape[-1]} classes, more than {MOST_CLASSES}")
     if not 0 <= min(identity.labels) <= max(identity.labels) < logits.shape[-1]:
         raise ValueError("its labels are not classes of its logits")
 

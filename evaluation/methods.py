@@ -341,6 +341,8 @@ def _display_names(runs: list[_Run], names: Sequence[str]) -> list[str]:
             f"--names has {len(names)} names for {len(configurations)} methods: "
             f"{name_list(dict.fromkeys(_folder_names(runs)))}. Give one name for each."
         )
+    if "" in map(str.strip, names) or len(set(names)) < len(names):
+        raise UserError(f"--names {name_list(map(repr, names))}: give each method its own name.")
     return [names[configurations.index(run.key[0])] for run in runs]
 
 

@@ -4,8 +4,9 @@ import reprlib
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from common.bounds import BOUNDS
 from common.errors import UserError
 from common.owned_folder import check_unchanged
 from common.yaml_files import read_yaml
@@ -30,8 +31,8 @@ class _Record(BaseModel):
     training: dict[str, Any] | None = None
     seed: int = 0
     device: str = ""
-    threads: int = 1
-    group_size: int = 1
+    threads: int = Field(1, ge=BOUNDS["threads"][0], le=BOUNDS["threads"][1])
+    group_size: int = Field(1, ge=BOUNDS["group_size"][0], le=BOUNDS["group_size"][1])
     protocol: str = ""
     inner: bool = False
     label_shuffle: int | None = None

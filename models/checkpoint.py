@@ -54,7 +54,8 @@ def load_weights(path: Path, device: torch.device | str = "cpu") -> dict[str, Te
     state = _state_of(_content(path, device), path)
     prefix = _common_prefix(state)
     state = {name.removeprefix(prefix): value for name, value in state.items()}
-    faults = {name: fault for name, value in state.items() if (fault := _fault(value))}
+    kind = torch.device(device).type
+    faults = {name: fault for name, value in state.items() if (fault := _fault(value, kind))}
     if faults:
         first = next(iter(faults.values()))
         names = few(name for name, fault in faults.items() if fault == first)
@@ -241,14 +242,19 @@ def _plain_names(state: Mapping[str, Tensor]) -> set[str]:
     return {name.removeprefix(prefix) for name in state}
 
 
-def _fault(value: Tensor) -> str | None:
-    """Why no training gives such a tensor; None for a good one."""
+def _fault(value: Tensor, device: str) -> str | None:
+    """Why no training gives such a tensor; None for a good one, on the type of device asked for."""
     if value.is_nested or value.layout != torch.strided:
         return "a sparse tensor"
     if value.dtype not in (*FLOATS, *WHOLE_NUMBERS):
         return f"numbers of type {str(value.dtype).removeprefix('torch.')}"
     if not value.numel():
         return "an empty tensor"
+    # Looking at such a tensor's values would give each of them memory of its own.
+    if value.numel() * value.element_size() > value.untyped_storage().nbytes():
+        return "more values than are stored"
+    if value.device.type != device:
+        return f"a tensor of the device {value.device.type}, which has no values here,"
     # A tensor on the meta device has no values.
     if value.dtype in FLOATS and not value.is_meta and bool(value.isnan().any()):
         return "values that are not numbers (NaN)"

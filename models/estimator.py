@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from common.errors import UserError
-from models.method import Method, describe
+from common.errors import UserError, name_list
+from models.method import Method, describe, user_code
 from models.plain_state import NotPlainError, dump_state, load_state
 
 SMALLEST = 1e-30
@@ -49,22 +49,19 @@ def fit_estimator(
         UserError: the user's ``fit`` fails.
     """
     features = estimator_features(method, clips)
-    takes_groups = "groups" in inspect.signature(estimator.fit).parameters
-    given = {"groups": groups} if takes_groups else {}
-    try:
-        with threadpool_limits(limits=1):
-            return estimator.fit(features, labels, **given)
-    except UserError:
-        raise
-    except Exception as error:
-        raise UserError(f"method {method.name}: fit failed ({describe(error)}).") from error
+    with user_code(method.path, "fit failed"), threadpool_limits(limits=1):
+        takes_groups = "groups" in inspect.signature(estimator.fit).parameters
+        given = {"groups": groups} if takes_groups else {}
+        estimator.fit(features, labels, **given)
+    return estimator
 
 
 def estimator_features(method: Method, clips: NDArray[np.float32]) -> NDArray[Any]:
     """The file's ``features(clips)``, else the clips flattened: [N, F]."""
     make = method.hook("features")
     if make is not None:
-        return np.asarray(make(clips))
+        with method.running("features failed"):
+            return np.asarray(make(clips))
     return clips.reshape(len(clips), -1)
 
 
@@ -77,16 +74,22 @@ def estimator_scores(
     A class without training clips gets ``ABSENT``.
 
     Raises:
-        UserError: the scores do not have one column for each class seen in training.
+        UserError: a user's estimator fails; or its scores do not have one column for each class
+            seen in training.
     """
     features = estimator_features(method, clips)
-    with threadpool_limits(limits=1):
-        own = _own_scores(estimator, features)
-    known = np.asarray(getattr(estimator, "classes_", np.arange(classes)), dtype=np.int64)
-    if own.shape != (len(clips), len(known)):
+    with method.running("its estimator cannot score clips"), threadpool_limits(limits=1):
+        own = np.asarray(_own_scores(estimator, features))
+        known = np.asarray(getattr(estimator, "classes_", np.arange(classes)), dtype=np.int64)
+    if own.dtype.kind not in "biuf" or not np.isin(known, np.arange(classes)).all():
+        raise UserError(
+            f"method {method.name} gives scores of type {own.dtype} for the classes "
+            f"{name_list(known.ravel())}: numbers for classes from 0 to {classes - 1} are needed."
+        )
+    if own.shape != (len(clips), *known.shape) or known.ndim != 1:
         raise UserError(
             f"method {method.name} gives scores of shape {list(own.shape)} for {len(clips)} clips "
-            f"of {len(known)} classes; [{len(clips)}, {len(known)}] is needed."
+            f"of {known.size} classes; [{len(clips)}, {known.size}] is needed."
         )
     scores = np.full((len(clips), classes), ABSENT, dtype=np.float32)
     scores[:, known] = own
@@ -95,13 +98,18 @@ def estimator_scores(
 
 def _own_scores(estimator: Any, features: NDArray[Any]) -> NDArray[Any]:
     if hasattr(estimator, "predict_proba"):
-        return np.log(np.clip(estimator.predict_proba(features), SMALLEST, None))
+        probabilities = np.asarray(estimator.predict_proba(features))
+        if (probabilities < 0).any():
+            raise UserError("predict_proba gives numbers below 0. Return probabilities.")
+        return np.log(np.clip(probabilities, SMALLEST, None))
     if hasattr(estimator, "decision_function"):
         decision = np.asarray(estimator.decision_function(features))
         # scikit-learn gives one number for two classes: the second's.
         return np.stack([-decision, decision], 1) if decision.ndim == 1 else decision
     predicted = np.asarray(estimator.predict(features))
     known = np.asarray(getattr(estimator, "classes_", np.unique(predicted)))
+    if not np.isin(predicted, known).all():
+        raise UserError("predict gives classes that were not in training. Return those of y.")
     return np.where(predicted[:, None] == known, 0.0, ABSENT)
 
 
@@ -178,7 +186,7 @@ def _with_state(path: Path, built: Any, finite: bool) -> Any:
             built.__setstate__(state)
         else:
             vars(built).update(state)
-    except (OSError, ValueError, AttributeError, KeyError) as error:
+    except Exception as error:
         raise UserError(
             f"{path} cannot be read as a fitted estimator ({describe(error)}). Write it again."
         ) from error

@@ -10,7 +10,9 @@ import importlib
 import inspect
 import reprlib
 import sys
-from collections.abc import Callable, Mapping
+import traceback
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -20,6 +22,7 @@ from typing import Any, get_type_hints
 from pydantic import TypeAdapter, ValidationError
 from pydantic.errors import PydanticSchemaGenerationError
 
+from common.bounds import BOUNDS
 from common.errors import UserError, name_list
 
 BUILT_IN = {
@@ -54,9 +57,11 @@ LITERALS: dict[str, tuple[type, str]] = {
     "small": (dict, "a dictionary of settings"),
     "stackable": (bool, "True or False"),
     "training": (dict, "a dictionary of settings"),
-    "training_by_classes": (dict, "a dictionary of dictionaries"),
+    "training_by_classes": (dict, "a dictionary of dictionaries, by the number of classes"),
 }
 """What may be written out in a method file, and as what."""
+RANGES = {"phases": (1, 2), "group_size": BOUNDS["group_size"]}
+"""Of numbers among them."""
 FIXED_PARAMETERS = ("classes", "stored", "clips", "generator")
 """Of ``build`` and ``prepare``: given by the suite, not set by a user."""
 
@@ -119,6 +124,10 @@ class Method:
             raise UserError(f"{self.path}: {name} must be a function. Rename it or make it one.")
         return found
 
+    def running(self, what: str) -> AbstractContextManager[None]:
+        """``user_code`` for a user's file; a fault of the suite's own methods stays what it is."""
+        return nullcontext() if self.built_in else user_code(self.path, what)
+
     @cached_property
     def settings(self) -> list[str]:
         """Names of its settings: keyword arguments of ``build`` and ``prepare``."""
@@ -167,7 +176,8 @@ class Method:
         found = self._build if function == "build" else self.hook(function)
         if found is None:
             return []
-        names = inspect.signature(found).parameters
+        with user_code(self.path, f"the arguments of {function} cannot be read"):
+            names = inspect.signature(found).parameters
         return [name for name in names if name in more or name not in FIXED_PARAMETERS]
 
     def build(self, **settings: Any) -> Any:
@@ -183,18 +193,14 @@ class Method:
                 f"method {self.name} has no setting {name_list(unknown)}; "
                 f"it has {name_list(own) or 'none'}."
             )
-        try:
+        with user_code(self.path, f"build({_arguments(settings)}) failed"):
             built = self._build(**settings)
-        except UserError:
-            raise
-        except Exception as error:
-            raise self._fault(f"build({_arguments(settings)}) failed", error) from error
-        if not (is_estimator(built) or is_network(built)):
-            raise UserError(
-                f"{self.path}: build returned {type(built).__name__}. Return a torch.nn.Module or "
-                "a scikit-learn estimator (an object with fit and predict)."
-            )
-        self._check_kind(built)
+            if not (is_estimator(built) or is_network(built)):
+                raise UserError(
+                    f"{self.path}: build returned {type(built).__name__}. Return a torch.nn.Module "
+                    "or a scikit-learn estimator (an object with fit and predict)."
+                )
+            self._check_kind(built)
         return built
 
     @property
@@ -216,8 +222,37 @@ class Method:
                 'training. Add training = {"epochs": 30, "batch_size": 32, "learning_rate": 1e-3}.'
             )
 
-    def _fault(self, what: str, error: Exception) -> UserError:
-        return UserError(f"{self.path}: {what} ({describe(error)}). Correct the file.")
+
+@contextmanager
+def user_code(source: object, what: str, advice: str = "Correct the file.") -> Iterator[None]:
+    """While code of a user's method file runs: whatever it raises becomes one line, which names
+    the line of the file. So does ``sys.exit``, which would end the program without a word.
+
+    Args:
+        source: the path of the file.
+        what: what does not work, such as "build failed".
+        advice: what to do, a sentence.
+
+    Raises:
+        UserError: the code raised something. Ctrl-C and a lack of memory stay what they are.
+    """
+    try:
+        yield
+    except (UserError, KeyboardInterrupt, GeneratorExit, MemoryError):
+        raise
+    except BaseException as error:
+        # torch's, on which a group of folds is halved; torch may not be imported here.
+        if type(error).__name__ == "OutOfMemoryError":
+            raise
+        place = _line_of(error, str(source))
+        raise UserError(f"{source}: {what} ({describe(error)}{place}). {advice}") from error
+
+
+def _line_of(error: BaseException, source: str) -> str:
+    """Where in the file an error was raised; empty where nowhere in it."""
+    calls = traceback.walk_tb(error.__traceback__)
+    lines = [number for frame, number in calls if frame.f_code.co_filename == source]
+    return f", line {lines[-1]}" if lines else ""
 
 
 def _type_hints(function: Callable[..., Any] | None) -> dict[str, Any]:
@@ -230,7 +265,8 @@ def _type_hints(function: Callable[..., Any] | None) -> dict[str, Any]:
 
 def is_estimator(built: Any) -> bool:
     """Whether it is fitted at once: it has ``fit`` and ``predict`` and is no network."""
-    return hasattr(built, "fit") and hasattr(built, "predict") and not is_network(built)
+    has_both = all(callable(getattr(built, name, None)) for name in ("fit", "predict"))
+    return has_both and not is_network(built)
 
 
 def is_network(built: Any) -> bool:
@@ -241,7 +277,10 @@ def is_network(built: Any) -> bool:
 
 def describe(error: BaseException) -> str:
     """An error of a user's code in one line of at most about 150 characters."""
-    text = " ".join(str(error).split())
+    try:
+        text = " ".join(str(error).split())
+    except Exception:  # noqa: BLE001 - a user's own error may not even have a text
+        text = ""
     return f"{type(error).__name__}: {text[:130]}" if text else type(error).__name__
 
 
@@ -319,6 +358,9 @@ def _check_kind_of(name: str, value: Any, path: Path) -> None:
         fits = fits and all(isinstance(own, (list, tuple)) for own in parts)
     if name == "training_by_classes":
         fits = fits and all(isinstance(own, dict) for own in parts)
+        fits = fits and all(type(key) is int for key in value)
+    if name in RANGES:
+        fits = fits and RANGES[name][0] <= value <= RANGES[name][1]
     if kind is dict and name != "training_by_classes":
         fits = fits and all(isinstance(key, str) for key in value)
     if not fits:
@@ -336,17 +378,15 @@ def _run_source(source: str, path: Path) -> ModuleType:
     sys.modules[name] = module
     folder = str(path.resolve().parent)
     sys.path.insert(0, folder)
+    advice = (
+        "Correct it; it must not need anything that is not installed or does not lie in its folder."
+    )
     try:
-        exec(compile(source, str(path), "exec"), module.__dict__)
-    except UserError:
+        with user_code(path, "the file cannot be imported", advice):
+            exec(compile(source, str(path), "exec"), module.__dict__)
+    except BaseException:
         del sys.modules[name]
         raise
-    except Exception as error:
-        del sys.modules[name]
-        raise UserError(
-            f"method file {path} cannot be imported ({describe(error)}). Correct it; it must not "
-            "need anything that is not installed or does not lie in its folder."
-        ) from error
     finally:
         sys.path.remove(folder)
     return module

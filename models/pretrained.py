@@ -290,6 +290,10 @@ def described_method(
     if sha256 is None:
         if name not in BUILT_IN:
             raise UserError(f"the description in {folder} names the unknown method {name!r}.")
+        if method_file is not None and str(method_file) != name:
+            raise UserError(
+                f"the weights in {folder} are of the suite's own method {name}. Leave --method out."
+            )
         return load_method(name)
     path = folder / f"{name}{SUFFIX}" if method_file is None else method_file
     method = load_method(path)

@@ -88,6 +88,14 @@ SETTINGS_FILES = {
     "two": "seed: 1\n---\nseed: 2",
     "keys": "[1, 2]: 3\n{a: 1}: 4",
     "date": "2020-01-01: 2020-99-99",
+    "merges": "\n".join(
+        ["a0: &a0 {x: 1}", *(f"a{n}: &a{n} {{<<: [*a{n - 1}, *a{n - 1}]}}" for n in range(1, 40))]
+    ),
+    "sixties": "seed: 1" + ":1" * 100_000,
+    "hex": "seed: 0x" + "f" * 6000,
+    "twice": "seed: 1\nseed: 2",
+    "large": "seed: " + "9" * 40,
+    "many": "a: [" + "1," * 600_000 + "]",
 }
 DAMAGES: dict[str, Callable[[bytes], bytes]] = {
     "empty": lambda content: b"",
@@ -321,14 +329,16 @@ def test_numbers_and_words(script: str, judge: Judge, place: Place) -> None:
 def test_names(judge: Judge, place: Place, tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "folder").mkdir()
-    files = tmp_path / "pipe", tmp_path / "folder", tmp_path / "none.yaml", ""
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    loop = tmp_path / "loop"
+    files = tmp_path / "pipe", tmp_path / "folder", tmp_path / "none.yaml", "", "/dev/zero", loop
     for script in SCRIPTS:
         for name in (*NO_NAME, *files):
             judge(script, "--config", name)
         judge(script, "--no-such-flag", "1")
         for name, kinds in fields_of(script):
             if Path in kinds and name not in ("folder", "folders", "videos"):
-                for text in NO_NAME:
+                for text in (*NO_NAME, loop, loop / "x"):
                     judge(script, *place.command(script), f"--{name.replace('_', '-')}", text)
 
 
@@ -460,7 +470,7 @@ PREDICTION_CELLS = {
 OWN_CELLS = {
     "subject": ("", "../x", "a/b", "\x1b[0m", "x" * 300),
     "clip": ("", "..", "a\tb", "x" * 5000),
-    "folder": ("", "no", "/etc", "..", "x" * 5000, "own.csv"),
+    "folder": ("", "no", "/etc", "..", "x" * 5000, "own.csv", "~nobody_of_this_name/x"),
     "onset": ("", "x", "-1", "1.5", "nan", "9" * 5000, "1e308", "\u0661", "99999999"),
     "apex": ("x", "0", "9" * 17, "inf"),
     "offset": ("", "0", "960000000", "true"),
@@ -578,6 +588,8 @@ def bad_tensors() -> Iterator[tuple[str, Any]]:
     yield "sparse rows", good.to_sparse_csr()
     yield "quantized", torch.quantize_per_tensor(good, 0.1, 0, torch.qint8)
     yield "empty", torch.empty(0)
+    yield "expanded", torch.zeros(1).expand(10**11)
+    yield "meta", torch.empty(4, 4, device="meta")
     yield "float8", good.to(torch.float8_e4m3fn)
     yield "a list", [1.0, 2.0]
     yield "a number", 7
@@ -592,6 +604,8 @@ def weights_contents(state_dict: dict[str, Any]) -> Iterator[tuple[str, bytes]]:
         yield what, _saved({**state_dict, name: tensor})
     first = state_dict[name]
     yield "infinite", _saved({**state_dict, name: torch.full_like(first, torch.inf)})
+    large = torch.full_like(first, 1e300, dtype=torch.float64)
+    yield "too large for its type", _saved({**state_dict, name: large})
     yield "whole numbers", _saved({**state_dict, name: torch.ones_like(first, dtype=torch.int64)})
     yield "another shape", _saved({**state_dict, name: first[..., :1]})
     yield "one more", _saved({**state_dict, "more": first})
@@ -686,14 +700,87 @@ METHODS = {
     },
     "loss fails": NETWORK + "def loss(logits, labels):\n    return 1 / 0\n",
     "logits of two classes": NETWORK.replace("28, classes", "28, 2"),
-    "prepare gives nothing": NETWORK + "def prepare(stored, clips, generator):\n    return None\n",
+    "ends the program": "raise SystemExit",
+    "base exception": "class E(BaseException): pass\nraise E",
+    "error without a text": "class E(Exception):\n    def __str__(self): return 1 / 0\nraise E",
+    "endless": "def f(): return f()\nf()",
+    **{f"build = {value}": f"build = {value}\n" for value in ("dict", "print", "int", "lambda: 1")},
+    "build ends": "def build(classes):\n    raise SystemExit\n",
+    "build generates": "def build(classes):\n    yield 1\n",
+    "many digits": NETWORK.replace('"batch_size": 9', '"batch_size": 9, "decay": -1.0'),
 }
+RETURNS: dict[str, tuple[str, ...]] = {
+    "augment(clips, generator)": ("None", "clips[:, :1]", "1 / 0"),
+    "epoch_order(labels, size, generator)": (
+        *("None", "[]", "[[10**6]]", "[[0.5]]", "[[]]", "1 / 0"),
+    ),
+    "loss(logits, labels)": ("None", "1", "logits.sum(1)", "torch.tensor(1.0)", "1 / 0", "exit()"),
+    "name_configuration(settings)": (
+        *("None", "('../../x', 'y')", "('', '')", "('a\\nb', 'y')", "1 / 0", "exit()"),
+    ),
+    "optimizer(parameters)": ("None", "1 / 0", "exit()"),
+    "prepare(stored, clips, generator)": (
+        *("None", "1.0", "stored[:1]", "[None] * len(stored)", "1 / 0", "exit()"),
+        "torch.empty(len(stored), 9408, device='meta')",
+    ),
+    "training_step(network, clips, labels, generator)": (
+        *("None", "'x'", "network(clips).sum(1)", "1 / 0", "exit()"),
+    ),
+}
+"""What functions of a method file return that they must not."""
+FORWARDS = (
+    *("1 / 0 if self.training else y", "(y, y) if self.training else y", "y.round().int()"),
+    *("y.to(torch.complex64)", "y > 0", "y.detach()", "y.to_sparse()", "y[:, :2]", "None"),
+    *("y[:, :2] if self.training else y", "y * float('nan')", "exit() if self.training else y"),
+)
+ESTIMATORS: dict[str, tuple[str, ...]] = {
+    "fit(self, x, y)": ("1 / 0", "exit()"),
+    "predict(self, x)": ("None", "1 / 0", "exit()", "np.full(len(x), np.nan)", "np.zeros(1)"),
+    "predict_proba(self, x)": (
+        *("'x'", "None", "np.ones((len(x), 3), complex)", "np.full((len(x), 3), -1.0)", "1 / 0"),
+        "np.full((len(x), 3), np.nan)",
+    ),
+    "decision_function(self, x)": ("1 / 0", "np.ones((len(x), 3, 1))", "None"),
+}
+ESTIMATOR = """import numpy as np
+class E:
+    classes_ = [0, 1, 2]
+    def fit(self, x, y):
+        return self
+    def predict(self, x):
+        return np.zeros(len(x), int)
+"""
+
+
+def method_texts() -> Iterator[tuple[str, str]]:
+    """Method files that must be refused."""
+    yield from METHODS.items()
+    for function, values in RETURNS.items():
+        for value in values:
+            body = f"import torch\ndef {function}:\n    return {value}\n"
+            yield f"{function}: {value}", NETWORK + body
+    for value in FORWARDS:
+        network = "import torch\nclass X(nn.Module):\n    def __init__(self):\n"
+        network += "        super().__init__()\n        self.linear = nn.Linear(9408, 3)\n"
+        network += "    def forward(self, clips):\n        y = self.linear(clips.flatten(1))\n"
+        network += f"        return {value}\ndef build(classes=3):\n    return X()\n"
+        yield f"forward: {value}", NETWORK.split("def build")[0] + network
+    build = "def build(classes=3):\n    return E()\n"
+    for function, values in ESTIMATORS.items():
+        for value in values:
+            body = f"    def {function}:\n        return {value}\n"
+            yield f"{function}: {value}", ESTIMATOR + body + build
+    for classes in ("['a', 'b', 'c']", "[0, 1, 99]", "None", "[[0]]"):
+        yield f"classes_ = {classes}", ESTIMATOR.replace("[0, 1, 2]", classes) + build
+    for value in ("None", "1 / 0", "exit()"):
+        body = f"def features(clips):\n    return {value}\n"
+        yield f"features: {value}", ESTIMATOR + build + body
 
 
 def test_method_files(judge: Judge, place: Place, tmp_path: Path) -> None:
     path = tmp_path / "my_method.py"
     command = (*place.inputs, "--results", place / "new", "--method", path)
-    for what, text in METHODS.items():
+    for what, text in method_texts():
         path.write_text(text)
         judge("main_train_for_parameter_tuning", *command, what=what)
     path.write_bytes(b"x = '\xff\xfe'")
@@ -729,6 +816,15 @@ def test_settings_that_do_not_go_together(judge: Judge, place: Place) -> None:
         ("--executor", "ray", "--workers", "2"), ("--init-weights", "no"), ("--precision", "tf32"),
         ("--method", "linear", "--epochs", "3"), ("--method", "linear", "--gammas", "0.3"),
         ("--weights",), ("--results",), ("extra",), ("--inner", "yes"), ("--seed",),
+        ("--set", "gamma=0x" + "f" * 4000), ("--set", "gamma=1" + ":1" * 2000),
+        ("--set", "gamma=.nan"), ("--set", "gamma=-.inf"), ("--set", "gamma=!!binary aGk="),
+        ("--set", "gamma=!!set {a}"), ("--set", "gamma={a: 1}"), ("--set", "gamma=2020-01-01"),
+        ("--set", 'gamma="\\0"'), ("--set", 'gamma="\\ud800"'), ("--set", "gamma=<<"),
+        ("--set", "gamma=null"), ("--set", "gamma=[[0.3]]"), ("--set", "gamma=*a"),
+        ("--set", "gamma=0.3", "gamma=0.4"), ("--set", "gamma=0.3", "--gammas", "0.4"),
+        ("--set", "ablation=none", "--ablation", "no_cab"), ("--set", "block_repeats=x"),
+        ("--set", "block_repeats=[0,0,0]"), ("--set", "block_repeats=[1,1,999999999]"),
+        ("--layer1", *range(1, 999), "--layer2", *range(1, 999), "--layer3", *range(1, 999)),
     ]  # fmt: skip
     for flags in ones:
         judge(train, *place.command(train), *flags)
@@ -737,9 +833,12 @@ def test_settings_that_do_not_go_together(judge: Judge, place: Place) -> None:
         ("--methods", "linear", "linear"), ("--frame-levels", "1e308"),
         ("--training-levels", "nan"),
         ("--noise-seeds", "0"), ("--method-epochs", "linear=3"), ("--method-epochs", "x"),
-        ("--method-epochs", "ststnet=\u0663"), ("--set", "x"), ("--moved", "nose"),
+        ("--methods", "ststnet", "--method-epochs", "ststnet=\u0663"),
+        ("--methods", "ststnet", "--method-epochs", "ststnet=1_0"),
+        ("--set", "x"), ("--moved", "nose"),
         ("--dataset", "no"), ("--scheme", "no"), ("--frames", "no"), ("--sheet", "no"),
-        ("--method-epochs", "ststnet=" + "9" * 400), ("--frame-size", "0"),
+        ("--methods", "ststnet", "--method-epochs", "ststnet=" + "9" * 400),
+        ("--frame-size", "0"),
     ):  # fmt: skip
         judge("measure_robustness", *place.command("measure_robustness"), *flags)
     for flags in (
@@ -767,6 +866,7 @@ def test_settings_that_do_not_go_together(judge: Judge, place: Place) -> None:
         ("--onset", "\u0661", "--apex", "2", "--offset", "3"), ("no.mp4",),
         ("--onset", "nans", "--apex", "2", "--offset", "3"),
         ("--onset", "9" * 400, "--apex", "2", "--offset", "3"),
+        *(("--onset", text, "--apex", "2", "--offset", "3") for text in ("infs", "1e400s", "1_0")),
     ):  # fmt: skip
         judge("predict_video", *place.command("predict_video"), *flags)
     one = place / "run" / "0.3_1_1_2"
@@ -774,6 +874,9 @@ def test_settings_that_do_not_go_together(judge: Judge, place: Place) -> None:
         (), ("no",), (one, "no"), (one, one), (one, "--rules", "no"), (one, "--names", "a", "b"),
         (one, "--dataset", "no"), (one, "--table", "x.doc"), (one, "--inputs", "no"),
         (place / "inputs",), (one, place / "evaluated", "--names", "a"), (place / "run",),
+        (one, place / "run" / "0.5_1_1_2", "--names", "a", "a"),
+        (one, place / "run" / "0.5_1_1_2", "--names", "", "a"),
+        (one, "--table", "x.md", "--markdown", "x.md"), (f"{one}+",), ("+",), (f"{one}+no",),
     ):  # fmt: skip
         judge("compare_results", *flags)
     for folder in ("no", place / "inputs", place / "run", "/dev/null", place.root):
@@ -950,5 +1053,5 @@ def test_the_corpus_is_large() -> None:
     files = len(SCRIPTS) * len(SETTINGS_FILES) + 20 * len(DAMAGES)
     places = 13 * sum(map(len, WRITERS.values()))
     tables = sum(len(t) for c in (CELLS, PREDICTION_CELLS, COUNT_CELLS) for t in c.values())
-    others = len(METHODS) + len(ACC_FILES) + sum(map(len, DESCRIPTIONS.values()))
+    others = sum(1 for _ in method_texts()) + len(ACC_FILES) + sum(map(len, DESCRIPTIONS.values()))
     assert flags + files + places + tables + others >= 600

@@ -303,8 +303,10 @@ def test_safetensors_are_read_and_damaged_ones_refused(
             "numbers of type qint8",
         ),
         (lambda value: value[:0], "an empty tensor"),
+        (lambda value: value[:1, :1].expand(10**6, 10**6), "more values than are stored"),
+        (lambda value: value.to("meta"), "a tensor of the device meta, which has no values here,"),
     ],
-    ids=["nan", "sparse", "complex", "float8", "quantized", "empty"],
+    ids=["nan", "sparse", "complex", "float8", "quantized", "empty", "expanded", "meta"],
 )
 def test_tensors_that_no_training_gives_are_refused(
     spoil: Callable[[Tensor], Tensor], reason: str, tmp_path: Path

@@ -2,17 +2,23 @@
 
 import importlib
 import os
+import shlex
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import main_train_for_parameter_tuning as grid_script
+from common.bounds import check_bounds
 from common.errors import UserError, run_script
 from common.version import VERSION
 from common.yaml_files import parse_yaml, read_yaml
+from models import load_method
 from tests.helpers.scripts import ROOT, run_here
+from training.run_settings import grid_configurations
+from training.settings import RunSettings
 
 SCRIPTS = sorted(
     path.stem for path in ROOT.glob("*.py") if "run_script(main)" in path.read_text("utf-8")
@@ -160,3 +166,80 @@ def test_a_reader_that_leaves_ends_a_script_without_a_word() -> None:
     process.stdout.close()
     assert process.stderr.read() == b"" and process.wait() == 141
     process.stderr.close()
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("a: &a {x: 1}\nb: {<<: [*a, *a]}", "merges mappings"),
+        ("seed: 1" + ":1" * 100_000, "a number in it has 200001 characters"),
+        ("seed: 0x" + "f" * 5000, "a number in it has 5002 characters"),
+        ("seed: 1\na: 2\nseed: 3", "it gives 'seed' twice"),
+        ('{"a": {"b": 1, "c": [{"b": 1}], "b": 2}}', "it gives 'b' twice"),
+    ],
+)
+def test_yaml_that_takes_long_or_loses_a_value_is_refused(text: str, reason: str) -> None:
+    with pytest.raises(ValueError, match=reason):
+        parse_yaml(text)
+
+
+def test_equal_keys_of_different_mappings_are_no_doubles() -> None:
+    assert parse_yaml("a: {b: 1}\nc: [{b: 1}, {b: 1}]\nd: b") == {
+        "a": {"b": 1}, "c": [{"b": 1}, {"b": 1}], "d": "b"
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("given", "reason"),
+    [
+        ({"set": ("gamma=0.3", "gamma=0.4")}, "gamma is given twice"),
+        ({"set": ("gamma=0.3",), "gammas": (0.4,)}, "given by --set and by a flag"),
+        ({"set": ("ablation=none",), "ablation": "no_cab"}, "given by --set and by a flag"),
+        (dict.fromkeys(("layer1", "layer2", "layer3"), range(1, 1000)), "more than 10000 config"),
+    ],
+)
+def test_settings_that_contradict_each_other_are_refused(
+    given: dict[str, Any], reason: str
+) -> None:
+    settings = RunSettings(method="causalnet_compact", **given)
+    with pytest.raises(UserError, match=reason):
+        grid_configurations(settings, load_method("causalnet_compact"))
+
+
+@pytest.mark.parametrize("seed", [10**18, -(10**18)])
+def test_a_whole_number_without_bounds_of_its_own_has_18_digits(seed: int) -> None:
+    with pytest.raises(UserError, match=r"--seed -?1000000000000000000: give a whole number from"):
+        check_bounds(RunSettings(seed=seed))
+
+
+def test_a_link_that_leads_to_itself_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    with pytest.raises(UserError, match="leads to itself"):
+        check_bounds(RunSettings(init_weights=tmp_path / "loop" / "x"))
+
+
+def test_output_that_cannot_be_written_or_printed_is_no_traceback() -> None:
+    code = (
+        "from common.errors import run_script\n"
+        "def main():\n"
+        "    print('\u2026' * 9)\n"
+        "run_script(main)"
+    )
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    command = f"exec {sys.executable} -c {shlex.quote(code)}"
+    for redirected, expected in ((">&-", 0), ("> /dev/full", 2), ("> /dev/null", 0)):
+        done = subprocess.run(
+            f"{command} {redirected}", shell=True, cwd=ROOT, env=environment,
+            stderr=subprocess.PIPE, text=True, check=False,
+        )  # fmt: skip
+        assert done.returncode == expected and "Traceback" not in done.stderr, done.stderr
+        assert "Exception ignored" not in done.stderr
+
+
+def test_help_is_written_on_a_terminal_of_one_column(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "1")
+    assert run_here(monkeypatch, grid_script.main, "--help") == 0
+    assert "--learning-rate" in capsys.readouterr().out
+    assert os.environ["COLUMNS"] == "1"

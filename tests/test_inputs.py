@@ -1,6 +1,8 @@
 """The reader of the published layout: the 442 real samples, and folders with something wrong."""
 
 import hashlib
+import struct
+import zlib
 from dataclasses import replace
 from pathlib import Path
 
@@ -125,6 +127,16 @@ def test_a_drawn_source_is_said_in_the_table(folder: Path) -> None:
     write_table(folder, CLIPS, synthetic=True)
     assert read_inputs(folder).synthetic
     assert "synthetic" in (folder / TABLE_NAME).read_text()
+
+
+def test_a_picture_of_gigabytes_is_refused_by_its_header(folder: Path) -> None:
+    path = map_path(folder, STEMS[0], 0)
+    content = bytearray(path.read_bytes())
+    content[16:24] = struct.pack(">II", 65_500, 65_500)
+    content[29:33] = zlib.crc32(content[12:29]).to_bytes(4, "big")
+    path.write_bytes(content)
+    with pytest.raises(UserError, match="not 28 x 28 pixels"):
+        read_inputs(folder)
 
 
 def test_every_problem_with_the_maps_is_named_in_one_error(folder: Path) -> None:

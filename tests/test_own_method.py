@@ -1,8 +1,10 @@
 """A user's own method file: trained, saved, evaluated, resumed, compared; and what is wrong with it
 said in one line."""
 
+import math
 import shutil
 import signal
+from datetime import date
 from pathlib import Path
 
 import numpy as np
@@ -16,8 +18,10 @@ import main_train_for_parameter_tuning as grid_script
 from common.errors import UserError
 from datasets import Inputs
 from models import load_method
+from models.method import user_code
 from tests.helpers.scripts import ROOT, folder_bytes, run_here, start
 from training import leave_one_subject_out
+from training.configuration import configurations, read_training
 from training.run_settings import grid_configurations
 from training.settings import RunSettings
 
@@ -163,7 +167,7 @@ BROKEN = {
     "import no_such_package\n": "cannot be imported (ModuleNotFoundError: No module named 'no_such",
     SHORT: "has no function build(classes). Add one.",
     "def build(classes):\n    return 7\n": "build returned int. Return a torch.nn.Module or",
-    "def build(classes):\n    raise KeyError('x')\n": "build(classes=3) failed (KeyError: 'x')",
+    "def build(classes):\n    raise KeyError('x')\n": "=3) failed (KeyError: 'x', line 2)",
     HEADER
     + "def build(classes):\n    return nn.Linear(3, classes)\n": "says nothing about its train",
     HEADER + SHORT + "def build(classes):\n    return nn.Linear(3, classes)\n": (
@@ -189,9 +193,79 @@ BROKEN = {
     ),
     "class E:\n    def fit(self, X, y):\n        raise ValueError('no')\n"
     "    def predict(self, X):\n        return X\ndef build():\n    return E()\n": (
-        "fit failed (ValueError: no)"
+        "fit failed (ValueError: no, line 3)"
     ),
 }
+
+
+SAID = {
+    "import sys\nsys.exit(0)": "(SystemExit: 0, line 2)",
+    "class E(BaseException): pass\nraise E('no')": "(E: no, line 2)",
+    "class E(Exception):\n    def __str__(self): return 1 / 0\nraise E": "(E, line 3)",
+    "def f(): f()\nf()": "(RecursionError: maximum recursion depth exceeded, line 1)",
+}
+
+
+@pytest.mark.parametrize("text", SAID, ids=range(len(SAID)))
+def test_whatever_a_file_raises_is_said_with_its_line(text: str, tmp_path: Path) -> None:
+    file = tmp_path / "own.py"
+    file.write_text(text)
+    with pytest.raises(UserError, match="cannot be imported") as caught:
+        load_method(file).module  # noqa: B018 - running the file is what is tried
+    assert SAID[text] in str(caught.value)
+
+
+def test_ctrl_c_and_a_lack_of_memory_are_no_faults_of_the_file() -> None:
+    class OutOfMemoryError(Exception):
+        """As torch calls it."""
+
+    for kind in (KeyboardInterrupt, MemoryError, OutOfMemoryError):
+        with pytest.raises(kind), user_code("own.py", "build failed"):
+            raise kind
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["phases = 0", "group_size = 0", f"group_size = {10**30}", "training_by_classes = {'3': {}}"],
+)
+def test_a_literal_out_of_its_range_is_refused(text: str, tmp_path: Path) -> None:
+    file = tmp_path / "own.py"
+    file.write_text(text)
+    with pytest.raises(UserError, match=text.split()[0]):
+        load_method(file)
+
+
+@pytest.mark.parametrize("name", ["", ".", "..", "../../x", "a/b", "a\nb", "x" * 201])
+def test_the_name_of_a_configuration_stays_in_its_folder(name: str, tmp_path: Path) -> None:
+    file = tmp_path / "own.py"
+    file.write_text(f"def build(): pass\ndef name_configuration(settings): return {name!r}, 'x'\n")
+    with pytest.raises(UserError, match=r"name|printable"):
+        configurations(load_method(file), {}, {})
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, b"x", {1}, date(2020, 1, 1), [math.nan]])
+def test_a_setting_that_no_record_can_hold_is_refused(value: object, tmp_path: Path) -> None:
+    file = tmp_path / "own.py"
+    file.write_text("def build(size=1): pass\n")
+    with pytest.raises(UserError, match="finite number"):
+        configurations(load_method(file), {"size": value}, {})
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"epochs": True},
+        {"learning_rate": "0.1"},
+        {"decay": -1.0},
+        {"step_factor": math.inf},
+        {"decay_epochs": -1},
+        {"class_weights": 1},
+    ],
+)
+def test_training_settings_are_of_their_own_types(wrong: dict[str, object]) -> None:
+    good = {"epochs": 1, "batch_size": 2, "learning_rate": 0.1}
+    with pytest.raises(UserError, match=next(iter(wrong))):
+        read_training({**good, **wrong}, "own.py")
 
 
 @pytest.mark.parametrize("text", BROKEN, ids=range(len(BROKEN)))

@@ -43,6 +43,11 @@ def arrays(**other: object) -> dict[str, np.ndarray]:
         arrays(identity="[" * 5000),
         arrays(identity=json.dumps({**asdict(IDENTITY), "clips": ["a"]})),
         arrays(identity=json.dumps({**asdict(IDENTITY), "labels": [0, 7]})),
+        arrays(logits=LOGITS + 1j),
+        arrays(logits=LOGITS > 0),
+        arrays(logits=np.zeros((2, 2, 200_000), dtype=np.float32)),
+        arrays(identity=json.dumps({**asdict(IDENTITY), "labels": [0.5, 2]})),
+        arrays(identity=json.dumps({**asdict(IDENTITY), "subjects": [1, 2]})),
         arrays(validation_rows=np.arange(2)),
         arrays(
             validation_rows=np.arange(2),
@@ -95,6 +100,16 @@ def test_an_absurd_shape_takes_no_memory(tmp_path: Path) -> None:
         for name, own in kept.items():
             new.writestr(name, own)
     with pytest.raises(UserError, match="is damaged"):
+        read_fold(tmp_path, IDENTITY)
+
+
+def test_zeros_that_unpack_to_a_gigabyte_are_not_unpacked(tmp_path: Path) -> None:
+    path = fold_path(tmp_path, "006")
+    path.parent.mkdir()
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("logits.npy", b"")
+        archive.infolist()[0].file_size = 2**30
+    with pytest.raises(UserError, match="unpacks to 1024 MB"):
         read_fold(tmp_path, IDENTITY)
 
 

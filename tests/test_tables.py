@@ -1,6 +1,7 @@
 """The one reader of tables: encodings, separators, workbooks, and files of another kind."""
 
 import math
+import time
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -10,7 +11,7 @@ import pytest
 from openpyxl import Workbook
 
 from common.errors import UserError
-from common.tables import MOST_BYTES, number, numbers, read_table, undress
+from common.tables import LONGEST_CELL, MERGED, MOST_BYTES, number, numbers, read_table, undress
 
 TEXT = "name,value\n007,NA\nnull,1.5\n"
 EXPECTED = pd.DataFrame({"name": ["007", "null"], "value": ["NA", "1.5"]}, index=[2, 3], dtype=str)
@@ -194,3 +195,17 @@ def test_scores_are_read_to_the_last_bit() -> None:
 
 def test_lists_of_scalars_become_lists_of_numbers() -> None:
     assert undress("[[np.int64(0), tensor(1)], (2.0, 1)]") == "[[0, 1], (2.0, 1)]"
+
+
+def test_long_runs_of_blanks_and_unclosed_tags_take_no_time() -> None:
+    started = time.process_time()
+    assert undress("int([1" + " " * 100_000).startswith("int([1")
+    assert MERGED.findall(b"<mergeCell " * 100_000) == []
+    assert time.process_time() - started < 5
+
+
+def test_of_a_cell_of_a_megabyte_the_beginning_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text("a,b\n1," + "x" * 100_000 + "\n")
+    [cell] = read_table(path, ["a", "b"], "Correct it.")["b"]
+    assert cell == "x" * LONGEST_CELL + "…"

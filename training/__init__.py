@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import common  # noqa: F401 - so that Ctrl-C while torch is imported is no traceback
+
 __all__ = ["leave_one_subject_out"]
 
 

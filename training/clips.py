@@ -20,7 +20,7 @@ from common.errors import UserError
 from datasets import Inputs, Preparation, prepare
 from datasets.arrays import StoredArray
 from datasets.preprocessing import Gains
-from models.method import Method, describe
+from models.method import Method, user_code
 
 
 class Clips(Protocol):
@@ -86,17 +86,14 @@ class StoredClips:
 
     def _prepared(self, rows: NDArray[np.int64], generator: torch.Generator | None) -> Tensor:
         stored, table = np.asarray(self.stored[rows]), self.table.iloc[rows]
-        try:
+        with user_code(self.source, "prepare failed"):
             made = torch.as_tensor(self.prepare(stored, table, generator), dtype=torch.float32)
-        except UserError:
-            raise
-        except Exception as error:
-            raise UserError(f"{self.source}: prepare failed ({describe(error)}).") from error
-        if len(made) != len(rows):
-            raise UserError(
-                f"{self.source}: prepare gave {len(made)} clips for {len(rows)}. Return one each."
-            )
-        return made.to(self.device)
+            if not made.ndim or len(made) != len(rows):
+                raise UserError(
+                    f"{self.source}: prepare gave an array of shape {list(made.shape)} for "
+                    f"{len(rows)} clips. Return one each."
+                )
+            return made.to(self.device)
 
 
 def prepare_clips(

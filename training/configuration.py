@@ -4,14 +4,16 @@ import hashlib
 import itertools
 import json
 import math
+import reprlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_type_hints
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass as checked_dataclass
 
+from common.bounds import check_text
 from common.choices import Precision, Schedule
 from common.errors import UserError, name_list
 from common.owned_folder import hash_file
@@ -19,6 +21,8 @@ from datasets import Preparation
 from models.method import Method
 
 MOST_CONFIGURATIONS = 10_000
+MOST_NAME_BYTES = 200
+"""Of a configuration's folder; below --weights the run's name comes before it."""
 
 
 @checked_dataclass(frozen=True, config=ConfigDict(extra="forbid"))
@@ -64,6 +68,9 @@ class TrainingSettings:
                 raise UserError(f"{name} is {getattr(self, name)}; it must be a number above 0.")
         if not 0 <= self.weight_decay < math.inf:
             raise UserError(f"weight_decay is {self.weight_decay}; it must be a number from 0.")
+        for name in ("step_factor", "decay", "decay_epochs"):
+            if not 0 <= getattr(self, name) < math.inf:
+                raise UserError(f"{name} is {getattr(self, name)}; it must be a number from 0.")
         for name in ("label_smoothing", "averaging", "averaging_from"):
             if not 0 <= getattr(self, name) < 1:
                 raise UserError(f"{name} is {getattr(self, name)}; it must be from 0 to below 1.")
@@ -110,10 +117,15 @@ def check_views(
 
 def _validated(kind: type[Any], values: Mapping[str, Any], where: str) -> Any:
     try:
+        for name, hint in get_type_hints(kind).items():
+            if name in values:
+                # So that True is no number, and "0.1" neither.
+                TypeAdapter(hint).validate_python(values[name], strict=True)
+        name = ""
         return TypeAdapter(kind).validate_python(dict(values))
     except ValidationError as error:
         problem = error.errors()[0]
-        name = ".".join(map(str, problem["loc"]))
+        name = ".".join(map(str, [*filter(None, [name]), *problem["loc"]]))
         raise UserError(
             f"{where}, {name}: {problem['msg']}. docs/your_own_method.md lists what it may hold."
         ) from error
@@ -157,13 +169,11 @@ def configurations(
         raise UserError(
             f"{name_list(unknown)}: method {method.name} has no such setting. It has {known}."
         )
+    check_count(map(len, searched.values()))
     for name, values in {**searched, **{name: (value,) for name, value in given.items()}}.items():
         for value in values:
+            _check_plain(name, value)
             method.check_setting(name, value)
-    if math.prod(map(len, searched.values())) > MOST_CONFIGURATIONS:
-        raise UserError(
-            f"The grid has more than {MOST_CONFIGURATIONS} configurations. Give fewer values."
-        )
     points = [
         {**dict(zip(searched, values, strict=True)), **given}
         for values in itertools.product(*searched.values())
@@ -177,6 +187,43 @@ def configurations(
     return found
 
 
+def check_count(lengths: Iterable[int]) -> None:
+    """Refuse a grid that is too large, before it is made.
+
+    Args:
+        lengths: the number of values of every setting.
+
+    Raises:
+        UserError: it is.
+    """
+    if math.prod(lengths) > MOST_CONFIGURATIONS:
+        raise UserError(
+            f"The grid has more than {MOST_CONFIGURATIONS} configurations. Give fewer values."
+        )
+
+
+def _check_plain(name: str, value: Any) -> None:
+    """Refuse a setting that could not be recorded, or could be no part of a folder's name.
+
+    Raises:
+        UserError: it is no text, number, truth value or list of these; it is not finite; or it is
+            a text with characters that are not printable.
+    """
+    if isinstance(value, str):
+        check_text(value)
+    elif isinstance(value, (list, tuple)):
+        for part in value:
+            _check_plain(name, part)
+    elif isinstance(value, dict):
+        for key, part in value.items():
+            _check_plain(name, (key, part))
+    elif value is not None and not (isinstance(value, (int, float)) and math.isfinite(value)):
+        raise UserError(
+            f"{name}={reprlib.repr(value)}: a setting is a finite number, a text, true, false, or "
+            "a list of these. Give such a value."
+        )
+
+
 def _named(method: Method, settings: dict[str, Any], hashes: Mapping[str, str]) -> Configuration:
     naming = method.hook("name_configuration")
     files = {
@@ -185,15 +232,19 @@ def _named(method: Method, settings: dict[str, Any], hashes: Mapping[str, str]) 
         if isinstance(value, str) and value in hashes
     }
     if naming is not None:
-        name, label = naming(settings)
-        return Configuration(name, label, settings, files)
-    parts = [f"{key}={_short(value)}" for key, value in settings.items()]
-    return Configuration(
-        "_".join([method.name, *parts]).replace("/", "-"),
-        ", ".join([method.name, *parts]),
-        settings,
-        files,
-    )
+        with method.running("name_configuration failed"):
+            name, label = map(str, naming(settings))
+    else:
+        parts = [f"{key}={_short(value)}" for key, value in settings.items()]
+        name = "_".join([method.name, *parts]).replace("/", "-")
+        label = ", ".join([method.name, *parts])
+    check_text(name)
+    if name in ("", ".", "..") or "/" in name or len(name.encode()) > MOST_NAME_BYTES:
+        raise UserError(
+            f"configuration {name!r}: its folder would have this name. Give settings, or a "
+            f"name_configuration, that make a plain name of at most {MOST_NAME_BYTES} bytes."
+        )
+    return Configuration(name, label, settings, files)
 
 
 def _hash_files(values: Iterable[Any]) -> dict[str, str]:

@@ -87,7 +87,7 @@ def parameter_count(method: Method, configuration: Configuration, run: Run) -> i
     """Parameters of a configuration's network, counted without allocating them; 0 without any."""
     if run.training is None:
         return 0
-    with torch.device("meta"):
+    with torch.device("meta"), method.running("its parameters cannot be counted"):
         return state_size(build_model(method, configuration.settings, len(run.class_names)))
 
 

@@ -16,3 +16,9 @@ def pick_device(name: str) -> str:
     if name == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
     return name
+
+
+def use_threads(count: int | None) -> None:
+    """Compute on so many CPU threads from now on; None leaves torch's own number."""
+    if count is not None:
+        torch.set_num_threads(count)

@@ -279,7 +279,8 @@ def test_logits(model: Any, origin: WeightsOrigin, clips: Clips, rows: np.ndarra
         UserError: they are not all finite.
     """
     if origin.training is not None:
-        logits = lone_logits(model, clips, rows, origin.training)
+        with origin.method.running("the network fails"):
+            logits = lone_logits(model, clips, rows, origin.training)
     else:
         tested = clips.test(rows).cpu().numpy()
         logits = estimator_scores(origin.method, model, tested, len(origin.class_names))

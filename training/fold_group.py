@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from common.errors import UserError
 from models.checkpoint import load_into, load_weights
-from models.method import Method, describe
+from models.method import Method, user_code
 from training.clips import Clips, stack_batches
 from training.configuration import TrainingSettings
 from training.optimization import WeightAverage, create_optimizer, create_schedule
@@ -128,7 +128,9 @@ class GroupTrainer:
                 load_into(networks[-1], state, fold.initial)
         self.networks = StackedNetworks(networks)
         self.generators = [torch.Generator().manual_seed(fold.seed) for fold in folds]
-        step_clips = settings.batch_size if shape is None else shape.step_clips
+        # A step of more clips than there are is one of all: padding to it would take all memory.
+        largest = max(len(fold.train_indices) for fold in folds)
+        step_clips = min(settings.batch_size, largest) if shape is None else shape.step_clips
         views = clips[0].views
         self.plans = [EpochPlan(fold, settings, views, step_clips) for fold in folds]
         if len({plan.steps for plan in self.plans}) > 1:
@@ -349,22 +351,20 @@ def check_network(
         UserError: it fails, or its logits have another shape than [clips, classes].
     """
     sample = clips.test(rows[:2]).contiguous()
-    try:
-        with torch.inference_mode():
-            logits = network.eval()(sample)
-    except UserError:
-        raise
-    except Exception as error:
-        raise UserError(
-            f"{source}: the network fails on clips of shape {list(sample.shape)} "
-            f"({describe(error)}). Make it take them."
-        ) from error
+    what = f"the network fails on clips of shape {list(sample.shape)}"
+    with user_code(source, what, "Make it take them."), torch.inference_mode():
+        logits = network.eval()(sample)
     shape = list(getattr(logits, "shape", []))
     if shape != [len(sample), classes]:
         found = f"logits of shape {shape}" if shape else f"a {type(logits).__name__}"
         raise UserError(
             f"{source}: the network gives {found} for {len(sample)} clips of {classes} classes; "
             f"[{len(sample)}, {classes}] is needed. Use the number that build(classes) is given."
+        )
+    if not logits.is_floating_point() or logits.layout != torch.strided:
+        raise UserError(
+            f"{source}: the network gives logits of type {logits.dtype}, {logits.layout}. Return "
+            "floating-point numbers."
         )
 
 

@@ -16,6 +16,7 @@ from torch.optim.lr_scheduler import (
 )
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
+from common.errors import UserError
 from models.method import Method
 from training.configuration import TrainingSettings
 
@@ -29,7 +30,10 @@ def create_optimizer(
     own = method.hook("optimizer")
     if own is not None:
         made = own(parameters)
-        assert isinstance(made, torch.optim.Optimizer)
+        if not isinstance(made, torch.optim.Optimizer):
+            raise UserError(
+                f"{method.path}: optimizer gave a {type(made).__name__}. Return a torch optimizer."
+            )
         return made
     rate, decay = settings.learning_rate, settings.weight_decay
     if settings.optimizer == "sgd":

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from common.bounds import check_bounds
-from common.errors import UserError, name_list
+from common.errors import UserError, name_list, shorten_middle
 from common.yaml_files import parse_yaml
 from datasets import Inputs, Preparation, shuffle_labels
 from evaluation.run_record import read_record
@@ -14,6 +14,7 @@ from models.method import Method, load_method
 from training.configuration import (
     Configuration,
     TrainingSettings,
+    check_count,
     check_views,
     configurations,
     read_preparation,
@@ -30,6 +31,8 @@ from training.settings import RunSettings
 STEPS = tuple(own.name for own in fields(Preparation))
 TRAINING = tuple(own.name for own in fields(TrainingSettings))
 LAYERS = ("layer1", "layer2", "layer3")
+LONGEST_SHOWN = 100
+"""Characters of a setting in a message."""
 
 
 def resolve_run(
@@ -132,6 +135,10 @@ def _check_input(method: Method, inputs: Inputs) -> None:
 def grid_configurations(settings: RunSettings, method: Method) -> list[Configuration]:
     """The method's configurations, with the values given for the grid, and other settings."""
     given = _parse_pairs(settings.set)
+    flags = {"ablation": settings.ablation != "none", "gamma": settings.gammas is not None}
+    twice = [name for name, is_given in flags.items() if is_given and name in given]
+    if twice:
+        raise UserError(f"{name_list(twice)}: given by --set and by a flag of its own. Give one.")
     if settings.ablation != "none":
         given["ablation"] = settings.ablation
     grid: dict[str, Any] = {}
@@ -158,6 +165,7 @@ def _repeats(method: Method, layers: list[tuple[int, ...] | None]) -> tuple[tupl
     if layers[0] is None and layers[1] is None:
         pairs = list(dict.fromkeys(repeats[:2] for repeats in own))
         return tuple((*pair, last) for pair in pairs for last in lists[2])
+    check_count(map(len, lists))
     return tuple(itertools.product(*lists))
 
 
@@ -166,16 +174,18 @@ def _parse_pairs(pairs: tuple[str, ...]) -> dict[str, Any]:
     found = {}
     for pair in pairs:
         name, equals, text = pair.partition("=")
+        shown = shorten_middle(pair, LONGEST_SHOWN)
         if not equals or not name:
-            raise UserError(f"--set {pair}: give NAME=VALUE, such as variant=cbam.")
+            raise UserError(f"--set {shown}: give NAME=VALUE, such as variant=cbam.")
+        if name in found:
+            raise UserError(f"--set {shown}: {name} is given twice. Give it once.")
         try:
             value = parse_yaml(text)
-        except ValueError:
-            raise UserError(
-                f"--set {pair}: {text!r} is no value. Give a number or a word."
-            ) from None
+        except ValueError as error:
+            raise UserError(f"--set {shown}: {error}. Give a number or a word.") from None
         if isinstance(value, str) and "," in value:
-            raise UserError(f"--set {pair}: write a list in brackets, {name}=[{text}].")
+            shown = shorten_middle(text, LONGEST_SHOWN)
+            raise UserError(f"--set {name}: write a list in brackets, {name}=[{shown}].")
         found[name] = tuple(value) if isinstance(value, list) else value
     return found
 

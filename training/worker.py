@@ -115,7 +115,12 @@ class Worker:
         """``on_parts_that_fit``, with the sizes known so far; new ones are remembered."""
         own = self.used_sizes.setdefault(task.configuration.name, {})
         folds = len(task.folds)
-        parts = on_parts_that_fit(task, own.get(folds, folds), action)
+
+        def guarded(part: GroupTask) -> Result:
+            with self.method.running("training fails"):
+                return action(part)
+
+        parts = on_parts_that_fit(task, own.get(folds, folds), guarded)
         own[folds] = max(size for size, _ in parts)
         return parts
 
@@ -136,9 +141,10 @@ class Worker:
             create = partial(self._create, configuration)
             sample = clips.test(rows).contiguous()
             labels = self.labels[torch.from_numpy(rows).to(self.labels.device)]
-            self._alone[configuration.name] = why_alone(
-                self.method, lambda: create().to(self.run.device), sample, labels
-            )
+            with self.method.running("the network fails in training mode"):
+                self._alone[configuration.name] = why_alone(
+                    self.method, lambda: create().to(self.run.device), sample, labels
+                )
         return self._alone[configuration.name]
 
     def check(self, configuration: Configuration) -> None:

@@ -167,7 +167,11 @@ class PathFinder:
         if not text:
             return None
         plain = PureWindowsPath(text).as_posix() if "\\" in text else text
-        return self.base / Path(plain).expanduser()
+        try:
+            return self.base / Path(plain).expanduser()
+        except RuntimeError:
+            # There is no such user: the name means itself.
+            return self.base / plain
 
 
 def with_names(cells: Mapping[str, str]) -> dict[str, str]:
