@@ -484,13 +484,14 @@ def _read_map(path: Path) -> tuple[NDArray[np.uint8] | None, str]:
     if not path.is_file():
         return None, "not a file"
     content, pixels = b"", None
-    wrong_size = f"not {MAP_SIZE} x {MAP_SIZE} pixels of three 8-bit channels"
     try:
         with path.open("rb") as file:
             content = file.read(MOST_MAP_BYTES)
         # By its header: unpacked, a picture of zeros can take gigabytes.
-        if content.startswith(PNG_START) and content[16:24] != struct.pack(">II", *MAP_SHAPE[:2]):
-            return None, wrong_size
+        if content.startswith(PNG_START) and len(content) >= 24:
+            width, height = struct.unpack(">II", content[16:24])
+            if (height, width) != MAP_SHAPE[:2]:
+                return None, f"{height} x {width} pixels, not {MAP_SIZE} x {MAP_SIZE}"
         # Before it is decoded: the decoder complains on the terminal by itself.
         if not _png_is_damaged(content):
             pixels = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED)

@@ -135,7 +135,7 @@ def test_a_picture_of_gigabytes_is_refused_by_its_header(folder: Path) -> None:
     content[16:24] = struct.pack(">II", 65_500, 65_500)
     content[29:33] = zlib.crc32(content[12:29]).to_bytes(4, "big")
     path.write_bytes(content)
-    with pytest.raises(UserError, match="not 28 x 28 pixels"):
+    with pytest.raises(UserError, match="65500 x 65500 pixels, not 28 x 28"):
         read_inputs(folder)
 
 
@@ -151,7 +151,7 @@ def test_every_problem_with_the_maps_is_named_in_one_error(folder: Path) -> None
     message = str(caught.value)
     assert f"missing: {missing.name};" in message
     assert f"not a readable PNG: {truncated.name}, {broken.name};" in message
-    assert f"14 x 28 x 3 uint8, not 28 x 28 x 3 uint8: {small.name}." in message
+    assert f"14 x 28 pixels, not 28 x 28: {small.name}." in message
 
 
 def test_a_sixteen_bit_map_is_refused(folder: Path) -> None:
