@@ -180,28 +180,6 @@ def test_a_baseline_runs_through_the_same_script_folds_rows_and_weights(
     pd.testing.assert_frame_equal(read_predictions(tmp_path / "eval" / "predictions.csv"), rows)
 
 
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (("--method", "linear", "--epochs", 3), "epochs: method linear is fitted at once"),
-        (("--method", "linear", "--inner"), "inner: method linear is fitted at once"),
-        (("--method", "ststnet", "--gammas", 0.5), "gamma: method ststnet has no such setting"),
-        (("--method", "majority", "--ablation", "no_cab"), "ablation: method majority has no such"),
-        (("--method", "majority", "--protocol", "single_dataset"), "at least two"),
-    ],
-)
-def test_settings_that_a_model_does_not_have_are_refused(
-    arguments: tuple[object, ...],
-    message: str,
-    tiny_folder: Path,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    assert search(monkeypatch, tiny_folder, tmp_path, *arguments) == 2
-    assert message in capsys.readouterr().err
-
-
 def test_a_whole_dataset_can_be_left_out(
     tiny_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
