@@ -55,7 +55,7 @@ IMPORTED_LATE = (
     "evaluation.report.contents",
     "evaluation.report.page",
     "openpyxl",
-    "statsmodels.stats.multitest",
+    "scipy.stats",
     "training.grid_run",
     "training.run_settings",
 )

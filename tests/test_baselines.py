@@ -286,7 +286,7 @@ CHANCE = 1 / 3
 def test_shuffled_labels_give_chance_but_for_the_rule_that_looks_at_the_test_subject(
     tmp_path: Path,
 ) -> None:
-    inputs = made_up_inputs(7, signal=60)
+    inputs = made_up_inputs(7, subjects=5, signal=60)
     sound = uar_of_run(inputs, tmp_path / "sound", "ststnet")
     assert min(interval.low for interval in sound.values()) > 0.5
     null = uar_of_run(inputs, tmp_path / "null", "ststnet", inner=True, label_shuffle=1)
