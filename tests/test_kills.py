@@ -39,7 +39,6 @@ FILE_SIZES = (0, 300, 2000, 10_000)
 """Bytes of a file that may be written while the disk is full."""
 
 Flags = dict[str, tuple[object, ...]]
-Bytes = dict[str, bytes]
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -86,26 +85,44 @@ def build(classes=3, hidden=8):
 """
 
 
-def command(kind: str, flags: Flags, place: Path, workers: int = 1) -> tuple[object, ...]:
-    outputs = {
-        "grid": ("--results", place / "run", "--weights", place / "weights"),
-        "build": ("--out", place / "inputs"),
-        "robustness": ("--results", place / "run"),
-    }
-    return (*flags[kind], *outputs[kind], "--workers", workers)
+class Scripts:
+    """The long scripts, and the bytes of a run of each that nobody disturbed.
 
+    Those runs are this process's own: so all that a script imports when it needs it is there when
+    it is forked.
+    """
 
-def start(
-    kind: str, flags: Flags, place: Path, workers: int = 1, file_size: int | None = None
-) -> Forked:
-    place.mkdir(exist_ok=True, parents=True)
-    own = command(kind, flags, place, workers)
-    return Forked(SCRIPTS[kind], own, place, file_size=file_size)
+    def __init__(self, flags: Flags, place: Path) -> None:
+        self.flags, self.expected = flags, dict[str, dict[str, bytes]]()
+        for kind, script in SCRIPTS.items():
+            (place / kind).mkdir()
+            words = map(str, self._command(kind, place / kind, 1))
+            run_main(importlib.import_module(script).main, [*words])
+            self.expected[kind] = folder_bytes(place / kind)
 
+    def start(
+        self, kind: str, place: Path, workers: int = 1, file_size: int | None = None
+    ) -> Forked:
+        place.mkdir(exist_ok=True, parents=True)
+        command = self._command(kind, place, workers)
+        return Forked(SCRIPTS[kind], command, place, file_size=file_size)
 
-def finish(process: Forked) -> None:
-    ended = process.wait()
-    assert ended is not None and ended.code == 0, ended
+    def finish(self, kind: str, place: Path, workers: int = 1) -> None:
+        """Run it to its end, which must be that of a run that nobody disturbed."""
+        self.check_end(kind, place, self.start(kind, place, workers).wait())
+
+    def check_end(self, kind: str, place: Path, ended: Ended | None) -> None:
+        assert ended is not None and ended.code == 0, ended
+        assert folder_bytes(place) == self.expected[kind]
+        assert not list(place.rglob(".unfinished-*"))
+
+    def _command(self, kind: str, place: Path, workers: int) -> tuple[object, ...]:
+        outputs = {
+            "grid": ("--results", place / "run", "--weights", place / "weights"),
+            "build": ("--out", place / "inputs"),
+            "robustness": ("--results", place / "run"),
+        }
+        return (*self.flags[kind], *outputs[kind], "--workers", workers)
 
 
 def is_one_line(ended: Ended | None) -> bool:
@@ -117,20 +134,12 @@ def is_one_line(ended: Ended | None) -> bool:
 
 
 @pytest.fixture(scope="module")
-def expected(flags: Flags, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Bytes]:
-    """The bytes of a run of each script that nobody disturbed, in this process: so all that a
-    script imports when it needs it is there when it is forked."""
-    found = {}
-    for kind, script in SCRIPTS.items():
-        whole = tmp_path_factory.mktemp(kind)
-        flags_here = [*map(str, command(kind, flags, whole))]
-        run_main(importlib.import_module(script).main, flags_here)
-        found[kind] = folder_bytes(whole)
-    return found
+def scripts(flags: Flags, tmp_path_factory: pytest.TempPathFactory) -> Scripts:
+    return Scripts(flags, tmp_path_factory.mktemp("whole"))
 
 
 @pytest.fixture(scope="module")
-def server(expected: dict[str, Bytes]) -> Iterator[WorkerServer]:
+def server(scripts: Scripts) -> Iterator[WorkerServer]:
     with served_workers(WORKER_MODULES) as server:
         yield server
 
@@ -157,19 +166,14 @@ class Moments:
 @pytest.mark.parametrize("workers", [1, 2])
 @pytest.mark.parametrize("kind", SCRIPTS)
 def test_random_kills_change_no_byte(
-    kind: str,
-    workers: int,
-    flags: Flags,
-    expected: dict[str, Bytes],
-    server: WorkerServer,
-    tmp_path: Path,
+    kind: str, workers: int, scripts: Scripts, server: WorkerServer, tmp_path: Path
 ) -> None:
     """Of the script alone, whose workers then notice, or of all its processes at once."""
     moments, place, begin = Moments(f"{kind} {workers}"), tmp_path / "killed", time.monotonic()
     kills = writing = runs = 0
-    while kills < KILLS or runs == 0:
-        process = start(kind, flags, place, workers)
-        ended, wrote = moments.strike(process, place) if kills < KILLS else (process.wait(), True)
+    while kills < KILLS:
+        process = scripts.start(kind, place, workers)
+        ended, wrote = moments.strike(process, place)
         if ended is None:
             process.kill(server.workers() if moments.random.random() < 0.5 else ())
             kills += 1
@@ -177,15 +181,14 @@ def test_random_kills_change_no_byte(
             if kills % 50 == 0:
                 print(f"{kind}, {workers} workers: {kills} kills so far", flush=True)
             continue
-        assert ended.code == 0, ended
-        assert folder_bytes(place) == expected[kind]
-        assert not list(place.rglob(".unfinished-*"))
+        scripts.check_end(kind, place, ended)
         shutil.rmtree(place)
         runs += 1
+    scripts.finish(kind, place, workers)
     seconds = (time.monotonic() - begin) / KILLS
     print(
         f"{kind}, {workers} workers: {kills} kills, {writing} of them after it had written, "
-        f"{runs} runs to the end, all bytes equal; {seconds:.2f} s a kill"
+        f"{runs + 1} runs to the end, all bytes equal; {seconds:.2f} s a kill"
     )
 
 
@@ -199,42 +202,30 @@ def newest(folder: Path) -> int:
 
 
 @pytest.mark.parametrize("kind", SCRIPTS)
-def test_a_disk_that_is_full(
-    kind: str,
-    flags: Flags,
-    expected: dict[str, Bytes],
-    tmp_path: Path,
-) -> None:
+def test_a_disk_that_is_full(kind: str, scripts: Scripts, tmp_path: Path) -> None:
     """No file may grow beyond a few bytes: what was written before is kept whole and resumed."""
     place = tmp_path / "full"
     for size in FILE_SIZES:
-        ended = start(kind, flags, place, file_size=size).wait()
+        ended = scripts.start(kind, place, file_size=size).wait()
         assert is_one_line(ended), (size, ended)
         assert not list(place.rglob(".unfinished-*"))
-    finish(start(kind, flags, place))
-    assert folder_bytes(place) == expected[kind]
+    scripts.finish(kind, place)
 
 
 @pytest.mark.parametrize("kind", SCRIPTS)
-def test_a_small_file_system_that_is_full(
-    kind: str,
-    flags: Flags,
-    expected: dict[str, Bytes],
-    tmp_path: Path,
-) -> None:
+def test_a_small_file_system_that_is_full(kind: str, scripts: Scripts, tmp_path: Path) -> None:
     place = tmp_path / "small"
     place.mkdir()
     options = ["-t", "tmpfs", "-o", "size=64k", "tmpfs", str(place)]
     if subprocess.run(["mount", *options], check=False, capture_output=True).returncode:
         pytest.skip("mounting a small file system needs more rights")
     try:
-        ended = start(kind, flags, place).wait()
+        ended = scripts.start(kind, place).wait()
         assert is_one_line(ended), ended
         subprocess.run(["mount", "-o", "remount,size=64m", str(place)], check=True)
-        finish(start(kind, flags, place))
-        assert folder_bytes(place) == expected[kind]
+        scripts.finish(kind, place)
         subprocess.run(["mount", "-o", "remount,ro", str(place)], check=True)
-        assert is_one_line(start(kind, flags, place).wait())
+        assert is_one_line(scripts.start(kind, place).wait())
     finally:
         subprocess.run(["umount", str(place)], check=True)
 
@@ -242,33 +233,27 @@ def test_a_small_file_system_that_is_full(
 @pytest.mark.parametrize("workers", [1, 2])
 @pytest.mark.parametrize("kind", SCRIPTS)
 def test_a_folder_deleted_under_a_run_is_said(
-    kind: str,
-    workers: int,
-    flags: Flags,
-    expected: dict[str, Bytes],
-    server: WorkerServer,
-    tmp_path: Path,
+    kind: str, workers: int, scripts: Scripts, server: WorkerServer, tmp_path: Path
 ) -> None:
+    """Refused in one line, or begun anew where it had not claimed the folder yet: a run that ends
+    well has written everything."""
     moments, place, deleted = Moments(f"{kind} {workers}"), tmp_path / "gone", 0
     while deleted < max(2, KILLS // 20):
-        process = start(kind, flags, place, workers)
+        process = scripts.start(kind, place, workers)
         ended, _ = moments.strike(process, place)
+        complete = False
         if ended is None:
             # Stopped, so that it cannot write its last file between the look and the deletion.
             process.signal(signal.SIGSTOP)
-            complete = folder_bytes(place) == expected[kind]
-            folder = next((p for p in (place / "run", place / "inputs") if p.exists()), None)
-            if folder is not None:
+            complete = folder_bytes(place) == scripts.expected[kind]
+            for folder in (place / "run", place / "inputs"):
                 shutil.rmtree(folder, ignore_errors=True)
             process.signal(signal.SIGCONT)
             ended = process.wait()
-            if folder is not None and not complete:
-                assert is_one_line(ended), ended
-                deleted += 1
-                continue
-            if complete and is_one_line(ended):
-                continue
-        assert ended is not None and ended.code == 0, ended
+        if is_one_line(ended):
+            deleted += 1
+            continue
+        if not complete:
+            scripts.check_end(kind, place, ended)
         shutil.rmtree(place)
-    finish(start(kind, flags, place, workers))
-    assert folder_bytes(place) == expected[kind]
+    scripts.finish(kind, place, workers)
