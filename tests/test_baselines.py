@@ -29,7 +29,6 @@ from training.run_settings import plan_search
 from training.settings import RunSettings
 from training.worker import Worker
 
-pytestmark = pytest.mark.usefixtures("without_pictures")
 CENTERED = Preparation(regions=False, center=True, mirror=True)
 
 

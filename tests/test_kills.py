@@ -14,13 +14,9 @@ import time
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import pytest
 
-from common.files import write_bytes
-from evaluation import result_files
 from tests.helpers.forked import Ended, Forked, WorkerServer, served_workers
 from tests.helpers.scripts import folder_bytes, run_main
 from tests.test_silent_errors import NETWORK
@@ -39,18 +35,6 @@ FILE_SIZES = (0, 300, 2000, 10_000)
 """Bytes of a file that may be written while the disk is full."""
 
 Flags = dict[str, tuple[object, ...]]
-
-
-@pytest.fixture(scope="module", autouse=True)
-def counts_for_pictures() -> Iterator[None]:
-    """Pictures of confusion matrices hold the counts: drawing them takes longer than all else."""
-
-    def write_counts(path: Path, confusion: np.ndarray, *_: Any) -> None:
-        write_bytes(path, confusion.tobytes())
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(result_files, "write_confusion_picture", write_counts)
-        yield
 
 
 @pytest.fixture(scope="module")
