@@ -15,7 +15,7 @@ import traceback
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from functools import partial
+from functools import cache, partial
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -88,10 +88,13 @@ class ProcessPool(Generic[State]):
         """``busy`` says at any time which process does which job."""
         deaths: Counter[int] = Counter()
         while waiting or busy:
-            for index in range(self.workers):
-                if waiting and index not in busy:
-                    busy[index] = waiting.popleft()
-                    self._process(index).give(function, busy[index][1])
+            free = [index for index in range(self.workers) if index not in busy][: len(waiting)]
+            # All are started before the first is waited for, which takes what it is given late.
+            for index in free:
+                self._process(index)
+            for index in free:
+                busy[index] = waiting.popleft()
+                self._process(index).give(function, busy[index][1])
             for index in self._ready(busy):
                 number, job = busy.pop(index)
                 result = self._result(index)
@@ -134,8 +137,7 @@ class _Process:
         # Spawned, not forked: a fork may inherit held locks of OpenCV, torch, CUDA or a folder.
         context = multiprocessing.get_context("spawn")
         self.connection, others_end = context.Pipe()
-        arguments = (others_end, start, index)
-        self.process = context.Process(target=_serve, args=arguments, daemon=True)
+        self.process = context.Process(target=_serve, args=(others_end,), daemon=True)
         # Ctrl-C reaches every process of a terminal; the driver decides what it means. What is
         # blocked here stays so in the new process, from its first moment on.
         before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
@@ -145,11 +147,14 @@ class _Process:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
         # With this copy open, the process's death would not end the pipe.
         others_end.close()
+        self._first: list[Any] = [partial(start, index)]
 
     def give(self, function: Callable[[Any, Job], Any], job: Job) -> None:
-        """Start on a job."""
+        """Start on a job; what makes the state is sent ahead of the first."""
         # A process that has died is noticed, with its job, where the result is read.
         with suppress(ConnectionError):
+            while self._first:
+                _send(self.connection, self._first.pop())
             _send(self.connection, (function, job))
 
     def result(self) -> Any:
@@ -175,23 +180,26 @@ class _Process:
         self.connection.close()
 
 
-def _serve(connection: Connection, start: Callable[[int], Any], index: int) -> None:
+def _serve(connection: Connection) -> None:
     """A worker process: do one job after the other until the driver ends it."""
     threading.Thread(target=_leave_with_parent, daemon=True).start()
-    states: list[Any] = []
-    while True:
-        try:
+    # The death of the driver is either, and nobody is left to tell.
+    with suppress(EOFError, ConnectionError):
+        state = cache(_receive(connection))
+        while True:
             function, job = _receive(connection)
-        except EOFError:
-            return
-        try:
-            if not states:
-                states.append(start(index))
-            outcome: tuple[Any, Exception | None] = (function(states[0], job), None)
-        except Exception as error:  # noqa: BLE001 - raised again in the driver
-            error.add_note(traceback.format_exc())
-            outcome = None, error
-        _send(connection, outcome)
+            _send(connection, _outcome(function, state, job))
+
+
+def _outcome(
+    function: Callable[[State, Job], Result], state: Callable[[], State], job: Job
+) -> tuple[Result | None, Exception | None]:
+    """What the function returns, or what it or the making of the state raised."""
+    try:
+        return function(state(), job), None
+    except Exception as error:  # noqa: BLE001 - raised again in the driver
+        error.add_note(traceback.format_exc())
+        return None, error
 
 
 def _leave_with_parent() -> None:

@@ -1,21 +1,28 @@
 """Inputs for tests: a tiny folder of made-up maps, and the released samples where they are."""
 
+import gc
 import math
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.figure import Figure
+from matplotlib.text import Text
 
+from common.files import write_bytes
 from datasets import Inputs, read_inputs
 from datasets.inputs import write_maps, write_table
 from evaluation import result_files, statistics
+from evaluation.report import drawing
 from training import grid_run
 
 SUBJECTS = (("casme2", "sub01"), ("casme2", "sub02"), ("samm", "006"), ("smic", "s01"))
 CLIPS_PER_SUBJECT = 4
+save_picture = drawing._save
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -27,6 +34,14 @@ def without_syncs() -> Iterator[None]:
 
 
 @pytest.fixture(autouse=True, scope="session")
+def without_garbage_of_imports() -> Iterator[None]:
+    """statsmodels collects all garbage for every adjusted p: a second in a process with torch."""
+    gc.freeze()
+    yield
+    gc.unfreeze()
+
+
+@pytest.fixture(autouse=True, scope="session")
 def in_this_process() -> Iterator[None]:
     """However slow the machine, no run starts processes that it was not asked for."""
     with pytest.MonkeyPatch.context() as monkeypatch:
@@ -34,11 +49,22 @@ def in_this_process() -> Iterator[None]:
         yield
 
 
-@pytest.fixture(scope="module")
-def without_pictures() -> Iterator[None]:
-    """Drawing confusion matrices would take longer than all else; other tests look at them."""
+@pytest.fixture(autouse=True, scope="session")
+def quick_pictures() -> Iterator[None]:
+    """PNG and PDF hold a picture's texts, and those of confusion matrices the counts: drawing them
+    takes longer than all else. Where ``save_picture`` is put back they are drawn."""
+
+    def save_texts(figure: Figure, kind: str, **options: Any) -> bytes:
+        if kind == "svg":
+            return save_picture(figure, kind, **options)
+        return "\n".join([kind, *(own.get_text() for own in figure.findobj(Text))]).encode()
+
+    def write_counts(path: Path, confusion: np.ndarray, *_: Any) -> None:
+        write_bytes(path, confusion.tobytes())
+
     with pytest.MonkeyPatch.context() as monkeypatch:
-        monkeypatch.setattr(result_files, "write_confusion_picture", lambda *_: None)
+        monkeypatch.setattr(drawing, "_save", save_texts)
+        monkeypatch.setattr(result_files, "write_confusion_picture", write_counts)
         yield
 
 

@@ -29,7 +29,6 @@ from training.run_settings import plan_search
 from training.settings import RunSettings
 from training.worker import Worker
 
-pytestmark = pytest.mark.usefixtures("without_pictures")
 CENTERED = Preparation(regions=False, center=True, mirror=True)
 
 
@@ -180,28 +179,6 @@ def test_a_baseline_runs_through_the_same_script_folds_rows_and_weights(
     pd.testing.assert_frame_equal(read_predictions(tmp_path / "eval" / "predictions.csv"), rows)
 
 
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (("--method", "linear", "--epochs", 3), "epochs: method linear is fitted at once"),
-        (("--method", "linear", "--inner"), "inner: method linear is fitted at once"),
-        (("--method", "ststnet", "--gammas", 0.5), "gamma: method ststnet has no such setting"),
-        (("--method", "majority", "--ablation", "no_cab"), "ablation: method majority has no such"),
-        (("--method", "majority", "--protocol", "single_dataset"), "at least two"),
-    ],
-)
-def test_settings_that_a_model_does_not_have_are_refused(
-    arguments: tuple[object, ...],
-    message: str,
-    tiny_folder: Path,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    assert search(monkeypatch, tiny_folder, tmp_path, *arguments) == 2
-    assert message in capsys.readouterr().err
-
-
 def test_a_whole_dataset_can_be_left_out(
     tiny_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -308,7 +285,7 @@ CHANCE = 1 / 3
 def test_shuffled_labels_give_chance_but_for_the_rule_that_looks_at_the_test_subject(
     tmp_path: Path,
 ) -> None:
-    inputs = made_up_inputs(7, signal=60)
+    inputs = made_up_inputs(7, subjects=5, signal=60)
     sound = uar_of_run(inputs, tmp_path / "sound", "ststnet")
     assert min(interval.low for interval in sound.values()) > 0.5
     null = uar_of_run(inputs, tmp_path / "null", "ststnet", inner=True, label_shuffle=1)

@@ -44,7 +44,7 @@ from tests.helpers.scripts import run_here
 from training.configuration import fold_seed
 from training.inner_validation import validation_rows
 
-pytestmark = pytest.mark.usefixtures("without_pictures", "few_resamples")
+pytestmark = pytest.mark.usefixtures("few_resamples")
 
 
 def fold(name: str, labels: list[int], predicted_by_epoch: list[list[int]]) -> StoredFold:

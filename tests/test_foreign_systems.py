@@ -18,7 +18,6 @@ from models import create_model
 from tests.helpers.scripts import folder_bytes, run_main
 from training.weights_folder import write_weights
 
-pytestmark = pytest.mark.usefixtures("without_pictures")
 SUBJECT = "sub01"
 
 

@@ -1,6 +1,5 @@
-"""The grid search from the command line: its files, its errors, and that a kill changes no byte."""
+"""The grid search from the command line: its files, its errors, and reruns that change no byte."""
 
-import signal
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +14,7 @@ import eval as eval_script
 import main_train_for_parameter_tuning as grid_script
 from models import load_method
 from tests.conftest import SUBJECTS
-from tests.helpers.scripts import ROOT, folder_bytes, run_here, start
+from tests.helpers.scripts import ROOT, folder_bytes, run_here
 from training.run_settings import grid_configurations
 from training.settings import RunSettings
 
@@ -61,26 +60,6 @@ def test_a_rerun_changes_nothing(
     more = ("--save-weights", "--weights", finished / "weights")
     assert search(monkeypatch, tiny_folder, finished / "results", *more) == 0
     assert folder_bytes(finished) == before
-
-
-def test_killed_and_resumed_run_equals_an_uninterrupted_one(
-    finished: Path, tiny_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    results, weights = tmp_path / "results", tmp_path / "weights"
-    more = ("--save-weights", "--weights", weights)
-    process = start(
-        "main_train_for_parameter_tuning.py",
-        *("--inputs", tiny_folder, "--results", results, *SMALL, *more),
-    )
-    assert process.stdout is not None
-    for line in process.stdout:
-        if "folds: 2 of 4" in line:
-            process.send_signal(signal.SIGKILL)
-    process.communicate()
-    stored = len(list((results / CONFIGURATION / "folds").glob("*.npz")))
-    assert process.returncode == -signal.SIGKILL and 2 <= stored < 4
-    assert search(monkeypatch, tiny_folder, results, *more) == 0
-    assert folder_bytes(tmp_path) == folder_bytes(finished)
 
 
 def test_a_fold_does_not_depend_on_the_others(
@@ -226,6 +205,16 @@ def test_a_loss_that_is_not_finite_stops_its_fold_only(
         (("--label-shuffle", -1), "--label-shuffle -1"),
         (("--learning-rates", 3), "learning-rates"),
         (("--config", "missing.yaml"), "missing.yaml cannot be read"),
+        (("--method", "linear", "--epochs", 3), "epochs: method linear is fitted at once"),
+        (("--method", "linear", "--inner"), "inner: method linear is fitted at once"),
+        (("--method", "ststnet", "--gammas", 0.5), "gamma: method ststnet has no such setting"),
+        (("--method", "ststnet", "--ablation", "no_cab"), "ablation: method ststnet has no such"),
+        (("--protocol", "single_dataset"), "at least two"),
+        (("--workers", 0), "--workers 0: give a whole number"),
+        (("--ray-address", "auto"), "need --executor ray"),
+        (("--executor", "ray", "--workers", 2), "--workers works with --executor local only"),
+        (("--executor", "ray", "--cpus-per-task", 0), "--cpus-per-task must be above 0"),
+        (("--executor", "ray", "--device", "cuda"), "--device cuda with --gpus-per-task 0"),
     ],
 )
 def test_bad_flags_end_with_a_clear_line(

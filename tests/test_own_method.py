@@ -1,9 +1,8 @@
-"""A user's own method file: trained, saved, evaluated, resumed, compared; and what is wrong with it
+"""A user's own method file: trained, saved, evaluated, compared; and what is wrong with it
 said in one line."""
 
 import math
 import shutil
-import signal
 from datetime import date
 from pathlib import Path
 
@@ -19,7 +18,7 @@ from common.errors import UserError
 from datasets import Inputs
 from models import load_method
 from models.method import user_code
-from tests.helpers.scripts import ROOT, folder_bytes, run_here, start
+from tests.helpers.scripts import ROOT, folder_bytes, run_here
 from training import leave_one_subject_out
 from training.configuration import configurations, read_training
 from training.run_settings import grid_configurations
@@ -98,23 +97,6 @@ def test_running_statistics_are_those_of_the_training_clips(
     state = load_file(own / "weights" / "results-my_cnn" / "s01.safetensors")
     # Eleven training clips in batches of six, three epochs; no test clip was counted.
     assert state["2.num_batches_tracked"] == 6
-
-
-def test_killed_and_resumed_with_dropout_gives_the_bytes_of_an_uninterrupted_run(
-    own: Path, tiny_folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    more = ("--epochs", 40, "--workers", 1)
-    assert train(monkeypatch, tiny_folder, own / "my_cnn.py", own / "whole", *more) == 0
-    arguments = ("--inputs", tiny_folder, "--method", own / "my_cnn.py", *more)
-    process = start("main_train_for_parameter_tuning.py", *arguments, "--results", own / "killed")
-    assert process.stdout is not None
-    for line in process.stdout:
-        if "folds: 1 of 4" in line:
-            process.send_signal(signal.SIGKILL)
-    process.communicate()
-    assert 1 <= len(list((own / "killed").rglob("*.npz"))) < 4
-    assert train(monkeypatch, tiny_folder, own / "my_cnn.py", own / "killed", *more) == 0
-    assert folder_bytes(own / "killed") == folder_bytes(own / "whole")
 
 
 def test_an_edited_file_is_another_run(

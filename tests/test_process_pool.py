@@ -6,11 +6,13 @@ import sys
 import time
 from collections.abc import Iterator
 from functools import partial
+from multiprocessing import Pipe
 from pathlib import Path
 
 import cv2
 import pytest
 
+from common import process_pool
 from common.errors import UserError
 from common.process_pool import ProcessPool, WorkerDied, run_jobs
 from tests.helpers.scripts import ROOT
@@ -108,6 +110,16 @@ def test_jobs_run_with_one_opencv_thread_whatever_the_workers(workers: int) -> N
 def test_a_killed_worker_is_said_with_what_to_do() -> None:
     with pytest.raises(UserError, match=r"killed \(exit code 3\).*with fewer workers"):
         list(run_jobs(end_process, [1, 2], 2))
+
+
+def test_a_worker_whose_driver_died_ends_without_a_word(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(signal, "signal", lambda *_: None)
+    for unread in ([b"a result"], []):
+        driver, worker = Pipe()
+        for message in unread:
+            worker.send_bytes(message)
+        driver.close()
+        process_pool._serve(worker)
 
 
 @pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="needs Linux's /proc")

@@ -20,6 +20,7 @@ from evaluation.epoch_rules import PUBLISHED_RULES, STAR_NOTE, get_rule
 from evaluation.fold_logits import predict_every_epoch
 from evaluation.metrics import compute_metrics
 from evaluation.predictions import SYNTHETIC, read_predictions
+from evaluation.report import drawing
 from evaluation.report.contents import ConfigurationResults, RuleResults, read_contents
 from evaluation.report.grid import lay_out_grid
 from evaluation.report.pictures import draw_epochs
@@ -27,6 +28,7 @@ from evaluation.report.robustness import describe_seeds, read_robustness
 from evaluation.results_folder import Results
 from evaluation.run_record import find_record
 from evaluation.statistics import bootstrap_interval
+from tests.conftest import save_picture
 from tests.helpers.made_up_rows import Pairs, protocol_labels, rows_of_subjects
 from tests.helpers.report_pages import (
     SUBJECTS,
@@ -61,13 +63,13 @@ def grid_results(
     tiny_folder: Path,
     tmp_path_factory: pytest.TempPathFactory,
     few_resamples: None,
-    without_pictures: None,
 ) -> Path:
     """A finished search of two configurations with every epoch rule, and its page."""
     folder = tmp_path_factory.mktemp("report") / "search"
     with pytest.MonkeyPatch.context() as monkeypatch:
         arguments = ("--inputs", tiny_folder, "--results", folder, *FLAGS, *GRID)
         assert run_here(monkeypatch, grid_script.main, *arguments) == 0
+        monkeypatch.setattr(drawing, "_save", save_picture)
         report(monkeypatch, folder, *DETAILED)
     return folder
 

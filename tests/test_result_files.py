@@ -18,8 +18,11 @@ from evaluation.epoch_rules import PUBLISHED_RULES
 from evaluation.expected_clips import PROTOCOL_TABLE, expected_clips
 from evaluation.metrics import compute_metrics
 from evaluation.predictions import prediction_rows, read_predictions, write_predictions
+from evaluation.report import drawing
+from evaluation.report.drawing import write_confusion_picture
 from evaluation.result_files import result_file_paths, write_result_files
 from evaluation.results_folder import read_results
+from tests.conftest import save_picture
 from tests.helpers.made_up_rows import protocol_labels
 from tests.helpers.scripts import ROOT, run_here
 
@@ -264,6 +267,19 @@ def test_faulty_clip_counts_are_refused_by_name(
 def test_figures_refuse_labels_outside_the_classes() -> None:
     with pytest.raises(ValueError, match=r"0\.\.2"):
         compute_metrics(np.array([0, 3]), np.array([0, 0]), 3)
+
+
+def test_the_picture_of_a_confusion_matrix_is_the_same_png_each_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(drawing, "_save", save_picture)
+    pictures = []
+    for name, count in (("a", 7), ("b", 7), ("c", 8)):
+        counts, names = np.diag([count, 2, 3]), ("negative", "positive", "surprise")
+        write_confusion_picture(tmp_path / name, counts, names, "title", "SYNTHETIC")
+        pictures.append((tmp_path / name).read_bytes())
+    assert pictures[0] == pictures[1] != pictures[2]
+    assert pictures[0].startswith(b"\x89PNG") and len(pictures[0]) > 10_000
 
 
 @pytest.mark.parametrize("script", ["calculate_all_results", "compare_results", "make_report"])

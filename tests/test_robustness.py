@@ -32,6 +32,7 @@ from tests.helpers.scripts import folder_bytes, run_here
 from training import robustness
 from training.robustness import Point, noise_points
 
+pytestmark = pytest.mark.usefixtures("few_resamples")
 SMALL = (
     "--dataset", "casme2", "--registered", "--flow", "dis", "--methods", "majority", "ststnet",
     "--epochs", "5", "--moved", "apex", "all", "--levels", "0.3", "--frame-levels", "8",

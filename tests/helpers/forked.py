@@ -1,21 +1,29 @@
 """Runs a root script in a forked process: as separate as a program of its own, without the seconds
 that starting Python and importing torch take.
 
-A crash, a hang or a hunger for memory ends the child alone.
+A crash, a hang or a hunger for memory ends the child alone. What a script imports late is imported
+again in every child: tests that start many run each script once in their own process first.
 """
 
 import fcntl
+import gc
 import importlib
+import multiprocessing
 import os
 import resource
 import signal
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from multiprocessing import forkserver
 from pathlib import Path
 
+import pytest
+
 from common.errors import run_script
+from tests.helpers.scripts import ROOT
 
 CPU_SECONDS = 30
 SECONDS = 900.0
@@ -64,6 +72,8 @@ class Forked:
             # Nothing of the parent may run in the child, whatever happens.
             code = 1
             try:
+                # Else every collection of garbage visits, and copies, all of the parent's objects.
+                gc.freeze()
                 os.setpgid(0, 0)
                 os.chdir(folder)
                 for number, (reading, writing) in enumerate(pipes, start=1):
@@ -89,11 +99,18 @@ class Forked:
                 return None
             time.sleep(POLL)
 
-    def kill(self) -> None:
-        """End it as a power cut would; its workers notice by themselves."""
-        os.kill(self.pid, signal.SIGKILL)
+    def kill(self, workers: Sequence[int] = ()) -> None:
+        """End it at once, and workers with it as a power cut would; others notice by themselves."""
+        self.signal(signal.SIGKILL)
+        for worker in workers:
+            with suppress(ProcessLookupError):
+                os.kill(worker, signal.SIGKILL)
         os.waitpid(self.pid, 0)
         self._texts()
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send it a signal, such as to stop and to go on; not to its workers."""
+        os.kill(self.pid, number)
 
     def _texts(self) -> list[str]:
         """What it has printed; a worker that outlives it may keep the other ends open."""
@@ -103,6 +120,41 @@ class Forked:
             with os.fdopen(output, "rb") as file:
                 texts.append((file.read() or b"").decode("utf-8", "replace"))
         return texts
+
+
+class WorkerServer:
+    """A process whose forks are the worker processes of all scripts that are forked from here.
+
+    They are given what a new process would be given, in the same way, and nothing of the script is
+    inherited; but they have imported what takes seconds.
+    """
+
+    def workers(self) -> list[int]:
+        """The processes that are at work now."""
+        server = str(forkserver._forkserver._forkserver_pid)  # type: ignore[attr-defined]
+        found = []
+        for path in Path("/proc").glob("[0-9]*/stat"):
+            with suppress(OSError):
+                # The parent is the second number behind the name, which may hold anything.
+                if path.read_text().rpartition(")")[2].split()[1] == server:
+                    found.append(int(path.parent.name))
+        return found
+
+
+@contextmanager
+def served_workers(modules: Sequence[str]) -> Iterator[WorkerServer]:
+    """Within it, workers are forks of a server that has imported these modules."""
+    server, start = forkserver._forkserver, multiprocessing.get_context  # type: ignore[attr-defined]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(ROOT)
+        server.set_forkserver_preload([*modules, "tests.helpers.frozen"])
+        server.ensure_running()
+    with pytest.MonkeyPatch.context() as patch:
+        # A forked script is not the server's parent, and cannot ask whether it runs.
+        patch.setattr(server, "ensure_running", lambda: None)
+        patch.setattr(multiprocessing, "get_context", lambda method: start("forkserver"))
+        yield WorkerServer()
+    server._stop()  # type: ignore[attr-defined]
 
 
 def _wide_pipe() -> tuple[int, int]:
