@@ -1,6 +1,8 @@
 """YAML from files and flags, within bounds: deep or self-multiplying text is refused."""
 
+import json
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +22,7 @@ _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 def read_yaml(path: Path, what_to_do: str = "Correct it or move it away.") -> Any:
-    """What a YAML file holds, as plain types.
+    """What a YAML file holds, as plain types, or a file .json, in which 1e-5 is a number.
 
     Raises:
         UserError: it is no regular file, cannot be read, or is not plain YAML within the bounds.
@@ -37,7 +39,7 @@ def read_yaml(path: Path, what_to_do: str = "Correct it or move it away.") -> An
     except UnicodeDecodeError:
         raise UserError(f"{path} cannot be read: it is not UTF-8 text. {what_to_do}") from None
     try:
-        return parse_yaml(text)
+        return _parse(text, json.loads if path.suffix == ".json" else _load)
     except ValueError as error:
         raise UserError(f"{path} cannot be read: {error}. {what_to_do}") from error
 
@@ -48,12 +50,20 @@ def parse_yaml(text: str) -> Any:
     Raises:
         ValueError: it is not plain YAML, or beyond the bounds; the message is one line.
     """
+    return _parse(text, _load)
+
+
+def _load(text: str) -> Any:
+    return yaml.load(text, Loader=_Loader)
+
+
+def _parse(text: str, load: Callable[[str], Any]) -> Any:
     try:
         _check_events(text)
     except yaml.YAMLError as error:
         raise ValueError(_one_sentence(error)) from error
     try:
-        content = yaml.load(text, Loader=_Loader)
+        content = load(text)
     except yaml.YAMLError as error:
         raise ValueError(_one_sentence(error)) from error
     except (ValueError, OverflowError, RecursionError, TypeError) as error:

@@ -257,7 +257,6 @@ def read_description(folder: Path) -> dict[str, Any] | None:
     if path is None:
         return None
     check_unchanged(folder, [path])
-    # JSON is YAML; one reader with its bounds does for both.
     description = read_yaml(path)
     missing = [key for key in NEEDED if not isinstance(description, dict) or key not in description]
     if missing:

@@ -26,7 +26,8 @@ save_picture = drawing._save
 
 
 def pytest_collection_finish() -> None:
-    """Collecting garbage would visit all that was imported again and again: a sixth of the time."""
+    """Collecting garbage would visit all that was imported again and again: a sixth of the time.
+    statsmodels collects it for every adjusted p, which takes a second where torch is imported."""
     gc.freeze()
     gc.set_threshold(100_000, 20, 20)
 
@@ -37,14 +38,6 @@ def without_syncs() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as monkeypatch:
         monkeypatch.setattr(os, "fsync", lambda handle: None)
         yield
-
-
-@pytest.fixture(autouse=True, scope="session")
-def without_garbage_of_imports() -> Iterator[None]:
-    """statsmodels collects all garbage for every adjusted p: a second in a process with torch."""
-    gc.freeze()
-    yield
-    gc.unfreeze()
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -16,7 +16,7 @@ from datasets import read_inputs
 from datasets.arrays import PHASES, flow_path, frames_path, write_arrays, write_frames
 from models import create_model
 from tests.helpers.scripts import folder_bytes, run_main
-from training.weights_folder import write_weights
+from training.weights_folder import CLIPS_NAME, write_weights
 
 SUBJECT = "sub01"
 
@@ -39,6 +39,7 @@ def place(tiny_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     ):
         content = save(network.state_dict())
         write_weights(place / name, SUBJECT, content, ["casme2/sub02"], None)
+        shutil.copy(place / "weights" / "run-ststnet" / CLIPS_NAME, place / name)
     five = shutil.copytree(inputs, place / "five")
     names = ", ".join(f"class{number}" for number in range(5))
     (five / "inputs.yaml").write_text(f"casme2: {{classes: [{names}]}}\n")

@@ -196,7 +196,7 @@ def test_a_loss_that_is_not_finite_stops_its_fold_only(
         (("--gammas", -1), "--gammas -1.0: give a number from 0 to 1"),
         (("--set", "depth=3"), "depth: method causalnet_compact has no such setting"),
         (("--set", "depth"), "--set depth: give NAME=VALUE"),
-        (("--set", "dim=1,2"), "--set dim=1,2: write a list in brackets, dim=[1,2]"),
+        (("--set", "dim=1,2"), "--set dim: write a list in brackets, dim=[1,2]"),
         (("--method", "resnet"), "there is no method 'resnet'"),
         (("--gammas", "nan"), "--gammas nan: give a number"),
         (("--learning-rate", "inf"), "--learning-rate inf: give a number"),
