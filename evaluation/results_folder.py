@@ -127,12 +127,16 @@ def read_results(
     _check_classes(folder, rows, clips)
     results = _compare(rows, counts, problems, source)
     problems += check_true_classes(rows, counts)
-    changed = changed_files(folder, _read_from(folder))
-    record = find_expected_clips(folder)
-    changed += [] if record is None else changed_files(record.parent, [record])
-    if changed:
+    if changed := _changed(folder):
         results.notes.append(f"CHANGED since it was written: {few(changed)}")
     return results
+
+
+def _changed(folder: Path) -> list[str]:
+    """The names of the files read that have changed since they were written."""
+    record = find_expected_clips(folder)
+    own = [] if record is None else changed_files(record.parent, [record])
+    return [*changed_files(folder, _read_from(folder)), *own]
 
 
 def _check_classes(folder: Path, rows: pd.DataFrame, clips: pd.DataFrame | None) -> None:
