@@ -224,7 +224,7 @@ endef
 $(foreach m,$(STUDIED),$(eval $(call STUDIED_RUNS,$(m))))
 
 # The paper's idea on trial: CausalNets with and without CMPLM and CAB, one seed. Under wrong key
-# frames: docs/robustness.md. An hour on two cores, once `make results` has run.
+# frames: docs/robustness.md. Twenty minutes on two cores, once `make results` has run.
 WITHOUT := no_cmplm no_cab
 WEIGHTS_pretrained = results/weights-pretrained-$(1)/causalnet.safetensors
 WEIGHTS_spatial = results/weights-spatial-$(1)/causalnet.safetensors
