@@ -56,6 +56,8 @@ class Config:
     def __post_init__(self) -> None:
         if self.explain is not None and (self.inputs is None or len(self.folders) > 1):
             raise UserError("--explain needs --inputs and one folder of results. Give both.")
+        if self.inputs is not None and self.explain is None and not self.disagreements:
+            raise UserError("--inputs is for --explain and --disagreements. Give one of them too.")
         if self.clips and self.explain is None:
             raise UserError("--clips needs --explain (a folder of weights). Give both.")
         if self.names and len(self.folders) == 1:

@@ -18,6 +18,7 @@ NUMBER = re.compile(r"[+-]?([0-9]{1,40}\.?[0-9]{0,40}|\.[0-9]{1,40})([eE][+-]?[0
 NOT_FINITE = ("inf", "-inf", "nan")
 
 BOUNDS: dict[str, tuple[float, float]] = {
+    "seed": (0, 10**MOST_DIGITS - 1),
     "threads": (1, 256),
     "workers": (1, 1024),
     "group_size": (1, 100_000),

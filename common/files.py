@@ -15,6 +15,8 @@ from common.errors import UserError
 from common.owned_folder import RECORD_NAME, OwnedFolder, claimed, owner_of
 
 LOCK_NAME = ".lock"
+LONGEST_NAME = 255
+"""Bytes of a file's or folder's name on all usual file systems."""
 TEMPORARY_PREFIX = ".unfinished-"
 TEMPORARY_NAME = re.compile(re.escape(TEMPORARY_PREFIX) + "[a-z0-9_]{8}")
 """As ``tempfile`` makes them."""
@@ -26,6 +28,7 @@ def check_output_file(path: Path) -> None:
     Raises:
         UserError: it is a folder, a link, a pipe or a device, or a folder above it is a file.
     """
+    _check_lengths(path)
     try:
         mode = path.lstat().st_mode
     except (FileNotFoundError, NotADirectoryError):
@@ -44,14 +47,21 @@ def check_output_folder(path: Path) -> None:
     """Refuse a name that can be no folder.
 
     Raises:
-        UserError: it is a file, or a folder above it is one.
+        UserError: it is a file, a folder above it is one, or a name in it is too long.
     """
+    _check_lengths(path)
     try:
         nearest = next(place for place in (path, *path.parents) if place.exists())
     except OSError as error:
         raise UserError(_cannot_write(path, error)) from None
     if not nearest.is_dir():
         raise UserError(f"{nearest} is a file, and a folder is needed there. Give another name.")
+
+
+def _check_lengths(path: Path) -> None:
+    """A file system says it only once the folders above are there."""
+    if any(len(os.fsencode(name)) > LONGEST_NAME for name in path.parts):
+        raise UserError(f"{path} has a name of over {LONGEST_NAME} bytes. Give a shorter one.")
 
 
 def _cannot_write(path: Path, error: OSError) -> str:

@@ -36,7 +36,7 @@ from models.method import BUILT_IN, SUFFIX, Method, load_method
 from models.weight_files import weights_place
 
 DESCRIPTION_NAME, OLD_DESCRIPTION_NAME = "description.json", "description.yaml"
-CARD_NAME = "card.json"
+CARD_NAME, CLIPS_NAME = "card.json", "clips.csv"
 ALL = "all"
 """The fold of weights that are fitted on every clip."""
 SUFFIXES = (PLAIN_SUFFIX, ".pth", SKOPS_SUFFIX)
@@ -256,7 +256,7 @@ def read_description(folder: Path) -> dict[str, Any] | None:
     path = next((path for path in paths if path.is_file()), None)
     if path is None:
         return None
-    check_unchanged(folder, [path])
+    check_unchanged(folder, [path, folder / CLIPS_NAME])
     description = read_yaml(path)
     missing = [key for key in NEEDED if not isinstance(description, dict) or key not in description]
     if missing:

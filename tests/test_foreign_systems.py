@@ -15,8 +15,9 @@ from common.owned_folder import RECORD_NAME
 from datasets import read_inputs
 from datasets.arrays import PHASES, flow_path, frames_path, write_arrays, write_frames
 from models import create_model
+from models.pretrained import CLIPS_NAME
 from tests.helpers.scripts import folder_bytes, run_main
-from training.weights_folder import CLIPS_NAME, write_weights
+from training.weights_folder import write_weights
 
 SUBJECT = "sub01"
 

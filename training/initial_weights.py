@@ -12,9 +12,9 @@ from pathlib import Path
 from common.errors import UserError
 from common.refusals import Refusal, few
 from datasets import Fold, Inputs
-from models.pretrained import note_path, read_description
+from models.pretrained import CLIPS_NAME, note_path, read_description
 from models.weight_files import find_weights
-from training.weights_folder import CLIPS_NAME, check_note, knows_maps
+from training.weights_folder import check_note, knows_maps
 
 DIGITS = 12
 """Of the hash that names the weights."""

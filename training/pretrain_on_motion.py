@@ -112,8 +112,6 @@ class Config:
     """The most of the motion, 0 to 1, that each phase misses since a key frame is wrong."""
 
     def __post_init__(self) -> None:
-        if self.seed < 0:
-            raise UserError(f"seed is {self.seed}: give 0 or more.")
         if self.samples is not None and (self.samples < 0 or self.samples % BATCH):
             raise UserError(f"samples is {self.samples}: give a multiple of {BATCH}, or 0.")
         if not 0 <= self.key_frame_errors <= 1:

@@ -21,6 +21,7 @@ from models.estimator import estimator_suffix
 from models.method import Method
 from models.pretrained import (
     ALL,
+    CLIPS_NAME,
     DESCRIPTION_NAME,
     SUFFIXES,
     WeightsFile,
@@ -30,8 +31,6 @@ from models.pretrained import (
 )
 from training.configuration import Configuration
 from training.run_record import Run
-
-CLIPS_NAME = "clips.csv"
 
 Note = tuple[WeightsFile | None, list[str]]
 
