@@ -888,7 +888,6 @@ def test_settings_that_do_not_go_together(judge: Judge, place: Place) -> None:
         (one, "--explain", "no", *place.inputs), (one, place / "evaluated" / "no"),
         (place / "run", "--explain", place / "inputs", *place.inputs),
         (one, "--explain", weights, *place.inputs, "--clips", "nobody/clip"),
-        (one, "--explain", weights, "--inputs", place / "built"),
         (one, "--disagreements", "--inputs", "no"), ("no", "--disagreements"),
         (*both, "--disagreements", "--inputs", place / "built"),
         (*both, place / "robust"), (*both, "--names", "a", "a"),
