@@ -143,7 +143,8 @@ MEAN := $(foreach s,$(SEEDS),$(word $(s),$(COMPACT))+$(word $(s),$(PRETRAINED)))
 LINEAR := results/linear/linear
 KERNEL := results/au_kernel/au_kernel
 SPATIAL := results/causalnet_spatial/causalnet_spatial
-OTHERS := results/linear-sum/linear results/majority/majority results/au_rule/au_rule \
+SUMMED := results/linear-sum/linear
+OTHERS := $(SUMMED) results/majority/majority results/au_rule/au_rule \
 	$(call seeds_of,ststnet,ststnet) $(call seeds_of,causalnet_compact_v1,$(CELL)) $(COMPACT) \
 	$(PRETRAINED) $(MEAN) $(SPATIAL)
 NAMES := linear_sum majority au_rule ststnet causalnet_compact_v1 causalnet_compact \
@@ -163,6 +164,9 @@ results: inputs-given results-networks $(RUNS:%=results-%)
 	done
 	$(COMPARE) $(KERNEL) $(LINEAR) $(OTHERS) --names au_kernel linear $(NAMES) \
 		--rules last --table results/tables/methods_against_au_kernel.csv
+	$(COMPARE) $(SUMMED) $(LINEAR) $(KERNEL) $(wordlist 2,99,$(OTHERS)) --rules last \
+		--names linear_sum linear au_kernel $(wordlist 2,99,$(NAMES)) \
+		--table results/tables/methods_against_linear_sum.csv
 	$(COMPARE) $(KERNEL) $(PART) --names au_kernel $(PARTS) \
 		--table results/tables/au_kernel_parts.csv
 	$(COMPARE) $(KERNEL) $(foreach s,$(NETWORKS),$(call network_of,$(s))) \
@@ -178,7 +182,7 @@ results: inputs-given results-networks $(RUNS:%=results-%)
 		$(COMPARE) results/linear-null-$$seed/linear results/au_kernel-null-$$seed/au_kernel \
 			--table results/tables/null_$$seed.csv || exit; \
 	done
-	$(BIN)/python make_report.py $(KERNEL) $(LINEAR) results/linear-sum/linear \
+	$(BIN)/python make_report.py $(KERNEL) $(LINEAR) $(SUMMED) \
 		$(call seeds_of,ststnet,ststnet) $(COMPACT) $(PRETRAINED) --disagreements \
 		--inputs $(INPUTS) --out results/disagreements
 	$(BIN)/python make_report.py $(LINEAR) $(KERNEL) $(OTHERS) --names linear au_kernel $(NAMES) \
