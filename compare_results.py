@@ -36,7 +36,10 @@ from evaluation.comparison_tables import (
     to_markdown,
 )
 from evaluation.methods import Method, folders_under_rules, read_methods
-from evaluation.predictions import EDITED_NOTE, RECORDED, SYNTHETIC, doubles_notes
+from evaluation.predictions import (
+    inputs_notes,
+    source_of,
+)
 from evaluation.tables import print_table
 
 TABLE_ENDINGS = (".tex", ".md", ".csv")
@@ -112,10 +115,12 @@ def read_clips(folder: Path, allow_doubles: bool = False) -> pd.DataFrame:
     clips = inputs.clips.rename(columns={"label": "true"})
     for fold in loso_folds(inputs.clips):
         clips.loc[fold.test_indices, "file"] = fold.name
-    source = SYNTHETIC if inputs.synthetic else RECORDED
-    notes = [*doubles_notes(inputs.doubles), *([EDITED_NOTE] if inputs.edited else [])]
-    classes = len(inputs.class_names)
-    return clips.assign(source=source, note="; ".join(notes), classes=classes)
+    notes = inputs_notes(inputs.doubles, inputs.edited)
+    return clips.assign(
+        source=source_of(inputs.synthetic),
+        note="; ".join(notes),
+        classes=len(inputs.class_names),
+    )
 
 
 def build_tables(methods: list[Method], config: Config) -> tuple[list[TextTable], str]:

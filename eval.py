@@ -23,9 +23,8 @@ from evaluation.expected_clips import FILE_NAME as EXPECTED_NAME
 from evaluation.expected_clips import write_expected_clips
 from evaluation.fold_logits import FOLDER as STORED_FOLDS
 from evaluation.predictions import (
-    EDITED_NOTE,
     SYNTHETIC_NOTE,
-    doubles_notes,
+    inputs_notes,
     metrics_per_dataset,
 )
 from evaluation.result_files import result_file_paths, write_result_files
@@ -142,9 +141,7 @@ def _say_what_is_known(evaluation: Evaluation, rule: str) -> None:
 def _lasting_notes(inputs: Inputs, origin: WeightsOrigin, evaluation: Evaluation) -> list[str]:
     """What must be said beside every figure of these weights on these clips."""
     notes = [SYNTHETIC_NOTE] if inputs.synthetic or origin.synthetic else []
-    notes += doubles_notes(inputs.doubles)
-    if inputs.edited:
-        notes.append(EDITED_NOTE)
+    notes += inputs_notes(inputs.doubles, inputs.edited)
     if origin.inputs_sha256 not in (None, inputs.sha256_of(origin.method.input)):
         notes.append("weights of OTHER INPUTS")
     if evaluation.unknown and origin.epoch_rule != UNKNOWN_RULE:

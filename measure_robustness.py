@@ -56,7 +56,11 @@ from datasets.raw import (
     read_raw_dataset,
 )
 from evaluation.metrics import confusion_stack, subject_numbers
-from evaluation.predictions import RECORDED, SYNTHETIC, SYNTHETIC_NOTE, doubles_notes
+from evaluation.predictions import (
+    SYNTHETIC_NOTE,
+    inputs_notes,
+    source_of,
+)
 from evaluation.robustness import (
     CURVES_NAME,
     ROBUSTNESS_NAME,
@@ -488,14 +492,14 @@ def report(folder: Path, inputs: Inputs, points: pd.DataFrame, confusions: np.nd
     """Write the three tables; print the last, and the figures with and without annotation."""
     said = {"source": source_of(inputs.synthetic)}
     if inputs.doubles:
-        said["note"] = "; ".join(doubles_notes(inputs.doubles))
+        said["note"] = "; ".join(inputs_notes(inputs.doubles))
     curves = curve_points(points, confusions)
     summary = curve_summary(curves)
     _write(folder / ROBUSTNESS_NAME, robustness_rows(points, confusions).assign(**said))
     _write(folder / CURVES_NAME, curves.assign(**said))
     _write(folder / SUMMARY_NAME, summary.assign(**said))
     notes = [SYNTHETIC_NOTE] if inputs.synthetic else []
-    notes += doubles_notes(inputs.doubles)
+    notes += inputs_notes(inputs.doubles)
     note = f" ({'; '.join(notes)})" if notes else ""
     print(f"UF1 under key-frame noise{note}")
     if inputs.flow_by is not None:
@@ -507,11 +511,6 @@ def report(folder: Path, inputs: Inputs, points: pd.DataFrame, confusions: np.nd
     print(f"UF1 lost against the annotated key frames, by level, with 95 % intervals{note}")
     print(losses(curves).to_string(index=False))
     print(f"written: {folder}")
-
-
-def source_of(synthetic: bool) -> str:
-    """The word in the tables' column source."""
-    return SYNTHETIC if synthetic else RECORDED
 
 
 def _write(path: Path, table: pd.DataFrame) -> None:

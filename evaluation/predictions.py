@@ -30,13 +30,20 @@ SYNTHETIC_NOTE = "SYNTHETIC clips"
 """Printed with every metric of synthetic clips."""
 
 
-def doubles_notes(doubles: int) -> list[str]:
-    """What is printed with every metric where clips share their map with another subject's."""
-    return [f"DOUBLED MAPS: {doubles} clips have another subject's"] if doubles else []
+def source_of(synthetic: bool) -> str:
+    """The word in a table's column source."""
+    return SYNTHETIC if synthetic else RECORDED
 
 
-EDITED_NOTE = "TABLE OF CLIPS CHANGED since it was written"
-"""Printed with every metric where somebody edited the inputs' table, or a bit of it is another."""
+def inputs_notes(doubles: int, edited: bool = False) -> list[str]:
+    """What is printed with every metric of some inputs.
+
+    Args:
+        doubles: how many clips share their map with another subject's.
+        edited: whether somebody edited the inputs' table, or a bit of it is another.
+    """
+    notes = [f"DOUBLED MAPS: {doubles} clips have another subject's"] if doubles else []
+    return [*notes, "TABLE OF CLIPS CHANGED since it was written"] if edited else notes
 
 
 def prediction_rows(

@@ -12,7 +12,10 @@ from evaluation.epoch_choices import Choice
 from evaluation.epoch_rules import DEFAULT_RULE, RULES, choose, rules_for
 from evaluation.fold_logits import FoldIdentity, StoredFold, fold_path, read_fold
 from evaluation.metrics import Metrics
-from evaluation.predictions import RECORDED, SYNTHETIC, prediction_rows
+from evaluation.predictions import (
+    prediction_rows,
+    source_of,
+)
 from evaluation.result_files import result_file_paths, write_result_files
 from training.configuration import Configuration, fold_seed
 from training.run_record import Run
@@ -82,7 +85,7 @@ def fold_rows(
         epoch=choice.epoch + 1,
         epoch_rule=rule,
         configuration=configuration,
-        source=SYNTHETIC if run.synthetic else RECORDED,
+        source=source_of(run.synthetic),
     )
 
 

@@ -17,7 +17,10 @@ from common.refusals import Refusal
 from datasets import Fold, Inputs, Preparation, loso_folds
 from datasets.maps import MAP_SIZE
 from datasets.preprocessing import Gains
-from evaluation.predictions import RECORDED, SYNTHETIC, prediction_rows
+from evaluation.predictions import (
+    prediction_rows,
+    source_of,
+)
 from models.checkpoint import (
     check_fits_clips,
     load_weights,
@@ -325,5 +328,5 @@ def _rows(inputs: Inputs, origin: WeightsOrigin, fold: Fold, logits: Any) -> pd.
         epoch=origin.epoch,
         epoch_rule=origin.epoch_rule,
         configuration=origin.configuration,
-        source=SYNTHETIC if inputs.synthetic or origin.synthetic else RECORDED,
+        source=source_of(inputs.synthetic or origin.synthetic),
     )

@@ -4,7 +4,9 @@ import numpy as np
 import pandas as pd
 
 from datasets import Fold
-from evaluation.predictions import RECORDED, SYNTHETIC
+from evaluation.predictions import (
+    source_of,
+)
 
 
 def fold_counts(
@@ -23,4 +25,4 @@ def fold_counts(
     keys = clips[["dataset", "subject"]].assign(fold=tested)[tested >= 0]
     counts = keys.groupby(["fold", "dataset", "subject"]).size().rename("clips").reset_index()
     counts["file"] = [folds[number].name for number in counts.pop("fold")]
-    return counts.assign(source=SYNTHETIC if synthetic else RECORDED, note="; ".join(notes))
+    return counts.assign(source=source_of(synthetic), note="; ".join(notes))

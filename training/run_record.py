@@ -21,7 +21,10 @@ from common.errors import UserError
 from common.files import write_text
 from common.version import VERSION
 from datasets import Preparation, Protocol
-from evaluation.predictions import EDITED_NOTE, SYNTHETIC_NOTE, doubles_notes
+from evaluation.predictions import (
+    SYNTHETIC_NOTE,
+    inputs_notes,
+)
 from evaluation.run_record import FILE_NAME
 from training.configuration import Configuration, TrainingSettings, non_defaults, short_hash
 
@@ -76,9 +79,7 @@ class Run:
     def notes(self) -> list[str]:
         """What must be said beside every figure of this run."""
         notes = [SYNTHETIC_NOTE] if self.synthetic else []
-        notes += doubles_notes(self.doubles)
-        if self.edited:
-            notes.append(EDITED_NOTE)
+        notes += inputs_notes(self.doubles, self.edited)
         if self.label_shuffle is not None:
             notes.append("LABELS SHUFFLED: chance is the right result")
         if self.protocol != "composite":
